@@ -1,0 +1,20 @@
+//! What simulation and theory both need, and nothing of physics: floating-point types, random
+//! streams, the thread pool and its fixed-order reductions, matrix products, vectorised special
+//! functions, errors.
+//!
+//! The promise this crate carries for all others: *the same seed gives the same bits on any number
+//! of threads*. Work is cut into chunks whose size never depends on the thread count, every random
+//! number is a function of `(seed, purpose, unit, block)`, partial results are combined in chunk
+//! order, and matrix products run serially inside a chunk.
+
+pub mod cancel;
+pub mod error;
+pub mod linalg;
+pub mod parallel;
+pub mod random;
+pub mod real;
+pub mod special;
+
+pub use cancel::Cancel;
+pub use error::{Error, Result};
+pub use real::Real;

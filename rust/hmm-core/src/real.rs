@@ -1,0 +1,103 @@
+//! The two floating-point types the kernels are generic over.
+
+use std::fmt::{Debug, Display};
+use std::iter::Sum;
+use std::ops::{Add, AddAssign, Div, Mul, MulAssign, Neg, Sub, SubAssign};
+
+/// `f32` or `f64`: arithmetic, what the matrix product needs, and the special functions of
+/// [`crate::special`] with one result for scalar and vector calls.
+pub trait Real:
+    Copy
+    + Debug
+    + Default
+    + Display
+    + PartialOrd
+    + Send
+    + Sync
+    + Sum
+    + Add<Output = Self>
+    + Sub<Output = Self>
+    + Mul<Output = Self>
+    + Div<Output = Self>
+    + Neg<Output = Self>
+    + AddAssign
+    + SubAssign
+    + MulAssign
+    + faer::traits::RealField
+    + 'static
+{
+    /// Zero.
+    const ZERO: Self;
+    /// One.
+    const ONE: Self;
+    /// Name of the type as numpy writes it.
+    const NAME: &'static str;
+
+    /// Round from double precision.
+    fn from_f64(value: f64) -> Self;
+    /// Widen to double precision (exact).
+    fn to_f64(self) -> f64;
+    /// `self * factor + addend` in one rounding.
+    fn fused_mul_add(self, factor: Self, addend: Self) -> Self;
+    /// The larger of two numbers (the other one if one is not a number).
+    fn larger(self, other: Self) -> Self;
+    /// Whether the number is neither infinite nor not-a-number.
+    fn finite(self) -> bool;
+    /// `erf(x / sqrt 2)`, the sigmoid of this field.
+    fn erf_sqrt2(self) -> Self;
+    /// Hyperbolic tangent.
+    fn hyperbolic_tangent(self) -> Self;
+    /// Exponential.
+    fn exponential(self) -> Self;
+}
+
+macro_rules! impl_real {
+    ($type:ident) => {
+        impl Real for $type {
+            const ZERO: Self = 0.0;
+            const ONE: Self = 1.0;
+            const NAME: &'static str = match size_of::<$type>() {
+                4 => "float32",
+                _ => "float64",
+            };
+
+            #[inline(always)]
+            #[allow(clippy::cast_lossless)]
+            fn from_f64(value: f64) -> Self {
+                value as $type
+            }
+            #[inline(always)]
+            #[allow(clippy::cast_lossless)]
+            fn to_f64(self) -> f64 {
+                self as f64
+            }
+            #[inline(always)]
+            fn fused_mul_add(self, factor: Self, addend: Self) -> Self {
+                self.mul_add(factor, addend)
+            }
+            #[inline(always)]
+            fn larger(self, other: Self) -> Self {
+                self.max(other)
+            }
+            #[inline(always)]
+            fn finite(self) -> bool {
+                self.is_finite()
+            }
+            #[inline(always)]
+            fn erf_sqrt2(self) -> Self {
+                crate::special::$type::erf(self * std::$type::consts::FRAC_1_SQRT_2)
+            }
+            #[inline(always)]
+            fn hyperbolic_tangent(self) -> Self {
+                crate::special::$type::tanh(self)
+            }
+            #[inline(always)]
+            fn exponential(self) -> Self {
+                crate::special::$type::exp(self)
+            }
+        }
+    };
+}
+
+impl_real!(f32);
+impl_real!(f64);
