@@ -1,0 +1,117 @@
+"""The one result schema: simulation and theory return the same labelled table.
+
+Every driver and solver returns an :class:`xarray.Dataset` made here. Variable names, dimensions and
+labels are the same on both sides, so laying theory over simulation is one line. Attributes are
+strings and numbers only, so ``to_netcdf`` always works.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from . import _lib
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+__all__ = ["VARIABLES", "as_json", "dataset"]
+
+#: Dimensions (after the leading one) and plain-words label of every variable of the schema.
+VARIABLES: dict[str, tuple[tuple[str, ...], str]] = {
+    "eg": ((), "generalisation error"),
+    "eg_analytic": ((), "generalisation error from the order parameters"),
+    "Q": (("k", "k2"), "student-student overlap"),
+    "R": (("k", "m"), "student-teacher overlap"),
+    "T": (("m", "m2"), "teacher-teacher overlap"),
+    "W": (("k", "k2"), "weight overlap w.w/N"),
+    "Sigma": (("k", "k2"), "latent overlap S.S/D"),
+    "v": (("k",), "second-layer weights"),
+    "gamma": ((), "rotation parameter"),
+    "chi": ((), "satisfaction threshold"),
+    "unsatisfied": ((), "fraction of unsatisfied examples"),
+    "satisfied": ((), "fraction of satisfied examples"),
+    "loss": ((), "training loss"),
+    "train_loss": ((), "training loss"),
+    "train_error": ((), "training error"),
+    "test_error": ((), "test error"),
+    "test_mse": ((), "test mean squared error"),
+    "train_mse": ((), "training mean squared error"),
+    "compression": ((), "compression factor"),
+    "a": (("i",), "output weight"),
+    "w_par": (("i",), "input weight along the teacher"),
+}
+
+
+def as_json(value: Any) -> str:
+    """Return `value` as JSON; arrays become lists, other objects their repr."""
+
+    def plain(item: Any) -> Any:
+        if isinstance(item, np.generic):
+            return item.item()
+        if isinstance(item, np.ndarray):
+            return item.tolist()
+        return repr(item)
+
+    return json.dumps(value, default=plain)
+
+
+def dataset(
+    values: Mapping[str, npt.ArrayLike],
+    *,
+    along: npt.ArrayLike,
+    dim: str = "t",
+    label: str = "time",
+    units: str = "",
+    source: str,
+    settings: Mapping[str, Any],
+    cite: Sequence[str] = (),
+    dims: Mapping[str, tuple[str, ...]] | None = None,
+    **attributes: str | float,
+) -> xr.Dataset:
+    """Return a dataset of the schema.
+
+    Parameters
+    ----------
+    values
+        Arrays by variable name; the first axis of each is `dim`. Names in :data:`VARIABLES` get
+        their dimensions and label from there.
+    along
+        Coordinate of the leading dimension, shape (n,).
+    dim, label, units
+        Name, plain-words label and unit of the leading dimension.
+    source
+        "simulation" or "theory".
+    settings
+        What was asked for; stored as JSON.
+    cite
+        Citation keys of the works the numbers rest on.
+    dims
+        Full dimensions of variables that are not in :data:`VARIABLES` or differ from it.
+    **attributes
+        Further attributes: strings and numbers (booleans become 0 or 1).
+    """
+    import xarray as xr
+
+    data: dict[str, Any] = {}
+    for name, value in values.items():
+        inner, long_name = VARIABLES.get(name, ((), name))
+        full = (dims or {}).get(name, (dim, *inner))
+        data[name] = (full, np.asarray(value, dtype=np.float64), {"long_name": long_name})
+    result = xr.Dataset(data, coords={dim: (dim, np.asarray(along, dtype=np.float64))})
+    result[dim].attrs.update({"long_name": label, "units": units})
+    result.attrs.update(
+        {
+            "source": source,
+            "hmm_rs_version": _lib.__version__,
+            "settings": as_json(settings),
+            "cite": " ".join(cite),
+            "instruction_set": _lib.instruction_set(),
+            **{key: int(item) if isinstance(item, bool) else item for key, item in attributes.items()},
+        }
+    )
+    return result
