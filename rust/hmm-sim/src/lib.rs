@@ -1,1 +1,10 @@
-//! placeholder
+//! The random half: data generation and the dynamics that learn from it.
+//!
+//! Data come from a [`source::Source`], block by block; a block is a function of its number alone,
+//! so any thread may make it.
+
+pub mod features;
+pub mod hidden_manifold;
+pub mod nonlinearity;
+pub mod source;
+pub mod unit;
