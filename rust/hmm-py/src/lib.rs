@@ -1,6 +1,8 @@
 //! The border to Python: converts, checks shapes, releases the GIL, maps errors. No arithmetic.
 
 mod border;
+mod compression;
+mod kernels;
 mod particles;
 
 use pyo3::prelude::*;
@@ -9,5 +11,7 @@ use pyo3::prelude::*;
 #[pymodule]
 fn _lib(module: &Bound<'_, PyModule>) -> PyResult<()> {
     border::register(module)?;
+    compression::register(module)?;
+    kernels::register(module)?;
     particles::register(module)
 }

@@ -137,7 +137,13 @@ fn add_gram<T: Real>(sum: &mut [f64], scratch: &mut [T], x: &[T], y: &[T], count
 }
 
 /// `h Theta` of the points `x` (p, d) against `y` (q, d), row-major.
-fn tile<T: Real>(network: &ReluNetwork<'_, T>, x: &[T], y: &[T], same: bool, part: Part) -> Vec<f64> {
+fn tile<T: Real>(
+    network: &ReluNetwork<'_, T>,
+    x: &[T],
+    y: &[T],
+    same: bool,
+    part: Part,
+) -> Vec<f64> {
     let (d, h) = (network.d, network.beta.len());
     let (p, q) = (x.len() / d, y.len() / d);
     let mut readout = vec![0.0; p * q];
@@ -218,7 +224,12 @@ pub fn network_ntk<T: Real>(
         ));
     }
     if block == 0 {
-        return Err(Error::invalid("block", block, "must be >= 1", "pass for example 256"));
+        return Err(Error::invalid(
+            "block",
+            block,
+            "must be >= 1",
+            "pass for example 256",
+        ));
     }
     let tiles: Vec<(usize, usize)> = (0..p)
         .step_by(block)
@@ -235,7 +246,13 @@ pub fn network_ntk<T: Real>(
                 cancel.check()?;
                 let rows = &x[top * d..(top + block).min(p) * d];
                 let columns = &other[left * d..(left + block).min(q) * d];
-                Ok(tile(network, rows, columns, y.is_none() && top == left, part))
+                Ok(tile(
+                    network,
+                    rows,
+                    columns,
+                    y.is_none() && top == left,
+                    part,
+                ))
             })
             .collect();
         for (&(top, left), values) in batch.iter().zip(done?) {
@@ -286,8 +303,8 @@ mod tests {
                 if u <= 0.0 || v <= 0.0 {
                     return 0.0;
                 }
-                let hidden = network.beta[n].powi(2)
-                    * (inner + f64::from(u8::from(network.b.is_some())));
+                let hidden =
+                    network.beta[n].powi(2) * (inner + f64::from(u8::from(network.b.is_some())));
                 u * v + if part == Part::Full { hidden } else { 0.0 }
             })
             .sum::<f64>()
@@ -305,7 +322,13 @@ mod tests {
             (None, Part::Full),
             (Some(&b[..]), Part::LastLayer),
         ] {
-            let network = ReluNetwork { omega: &omega, b: bias, beta: &beta, d, slope: 2_f64.sqrt() };
+            let network = ReluNetwork {
+                omega: &omega,
+                b: bias,
+                beta: &beta,
+                d,
+                slope: 2_f64.sqrt(),
+            };
             let mut cross = vec![0.0; p * q];
             network_ntk(&network, &x, Some(&y), part, 8, &mut cross, &Cancel::new()).unwrap();
             let mut square = vec![0.0; p * p];
@@ -326,7 +349,13 @@ mod tests {
 
     #[test]
     fn bad_shapes_are_refused_and_a_raised_flag_stops() {
-        let network = ReluNetwork { omega: &[1.0, 2.0], b: None, beta: &[1.0], d: 2, slope: 1.0 };
+        let network = ReluNetwork {
+            omega: &[1.0, 2.0],
+            b: None,
+            beta: &[1.0],
+            d: 2,
+            slope: 1.0,
+        };
         let mut out = [0.0];
         let cancel = Cancel::new();
         let mut run = |network: &ReluNetwork<'_, f64>, x: &[f64], block, cancel: &Cancel| {
@@ -336,7 +365,18 @@ mod tests {
         assert!(run(&network, &[1.0, 0.0, 1.0], 256, &cancel).is_err());
         assert!(run(&network, &[], 256, &cancel).is_err());
         assert!(run(&network, &[1.0, 0.0], 0, &cancel).is_err());
-        assert!(run(&ReluNetwork { beta: &[1.0, 1.0], ..network }, &[1.0, 0.0], 1, &cancel).is_err());
+        assert!(
+            run(
+                &ReluNetwork {
+                    beta: &[1.0, 1.0],
+                    ..network
+                },
+                &[1.0, 0.0],
+                1,
+                &cancel
+            )
+            .is_err()
+        );
         cancel.raise();
         assert!(matches!(
             run(&network, &[1.0, 0.0], 256, &cancel),

@@ -81,8 +81,7 @@ impl AxisLabels {
             .iter()
             .copied()
             .chain(std::iter::once(f64::INFINITY));
-        let labels =
-            std::iter::successors(Some(self.leftmost), |label: &f64| Some(-*label));
+        let labels = std::iter::successors(Some(self.leftmost), |label: &f64| Some(-*label));
         lows.zip(highs)
             .zip(labels)
             .map(move |((low, high), label)| (low.max(from), high.min(to), label))
@@ -127,7 +126,11 @@ mod tests {
         let pieces: Vec<_> = stripe.pieces(-1.0, 5.0).collect();
         assert_eq!(
             pieces,
-            [(-1.0, -0.3, -1.0), (-0.3, 1.18549, 1.0), (1.18549, 5.0, -1.0)]
+            [
+                (-1.0, -0.3, -1.0),
+                (-0.3, 1.18549, 1.0),
+                (1.18549, 5.0, -1.0)
+            ]
         );
         assert_eq!(stripe.label(0.0), 1.0);
         assert_eq!(stripe.label(2.0), -1.0);

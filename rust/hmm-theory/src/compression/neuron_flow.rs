@@ -51,7 +51,12 @@ impl NeuronFlow {
             ));
         }
         if !(self.width >= 1.0 && self.width.is_finite()) {
-            return Err(Error::invalid("h", self.width, "must be >= 1", "pass the width"));
+            return Err(Error::invalid(
+                "h",
+                self.width,
+                "must be >= 1",
+                "pass the width",
+            ));
         }
         let clock = SQRT_2 / self.width;
         let rows: Result<Vec<(Vec<f64>, f64, f64)>> = omega
@@ -72,7 +77,13 @@ impl NeuronFlow {
         Ok(rates)
     }
 
-    fn neuron_rate(&self, clock: f64, omega: &[f64], b: f64, beta: f64) -> Result<(Vec<f64>, f64, f64)> {
+    fn neuron_rate(
+        &self,
+        clock: f64,
+        omega: &[f64],
+        b: f64,
+        beta: f64,
+    ) -> Result<(Vec<f64>, f64, f64)> {
         let mut field = population_field(omega, b, &self.labels)?;
         let spread = field.active.sqrt();
         for (force, noise) in field.inputs.iter_mut().skip(1).zip(&self.noise) {
@@ -107,7 +118,9 @@ mod tests {
         let (omega, b, beta) = ([0.3, -1.2, 0.4, 1.0, 0.2, -0.1], [0.5, -0.4], [0.7, -1.1]);
         let rates = flow.rates(&omega, &b, &beta).unwrap();
         for n in 0..2 {
-            let weights: f64 = (0..3).map(|i| omega[3 * n + i] * rates.omega[3 * n + i]).sum();
+            let weights: f64 = (0..3)
+                .map(|i| omega[3 * n + i] * rates.omega[3 * n + i])
+                .sum();
             let change = beta[n] * rates.beta[n] - weights - b[n] * rates.b[n];
             assert!(change.abs() < 1e-16);
         }

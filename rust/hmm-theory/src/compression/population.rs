@@ -96,7 +96,11 @@ pub fn population_field(omega: &[f64], b: f64, labels: &AxisLabels) -> Result<Po
             "pass the d input weights of a neuron",
         ));
     }
-    if let Some(bad) = omega.iter().chain(std::iter::once(&b)).find(|w| !w.is_finite()) {
+    if let Some(bad) = omega
+        .iter()
+        .chain(std::iter::once(&b))
+        .find(|w| !w.is_finite())
+    {
         return Err(Error::invalid(
             "omega, b",
             bad,
@@ -112,11 +116,19 @@ pub fn population_field(omega: &[f64], b: f64, labels: &AxisLabels) -> Result<Po
     if norm == 0.0 {
         // The pre-activation is b everywhere; at b = 0 the subgradient 0 is the convention.
         if b <= 0.0 {
-            return Ok(PopulationField { inputs, bias: 0.0, active: 0.0 });
+            return Ok(PopulationField {
+                inputs,
+                bias: 0.0,
+                active: 0.0,
+            });
         }
         let (first, zeroth) = labels.half_line_moments(f64::NEG_INFINITY, 1.0);
         inputs[0] = first;
-        return Ok(PopulationField { inputs, bias: zeroth, active: 1.0 });
+        return Ok(PopulationField {
+            inputs,
+            bias: zeroth,
+            active: 1.0,
+        });
     }
     let active = below(bias / norm);
     // A step this sharp is a step: |omega_perp|/|omega_1| is below the rounding of x_1 itself.
@@ -127,15 +139,16 @@ pub fn population_field(omega: &[f64], b: f64, labels: &AxisLabels) -> Result<Po
         for (field, weight) in inputs.iter_mut().zip(omega).skip(1) {
             *field = weight / parallel.abs() * density(z) * labels.label(z);
         }
-        return Ok(PopulationField { inputs, bias: zeroth, active });
+        return Ok(PopulationField {
+            inputs,
+            bias: zeroth,
+            active,
+        });
     }
     let (offset, slope) = (bias / perpendicular, parallel / perpendicular);
     // int y phi(x) varphi(offset + slope x) dx: the product of two Gaussians is one Gaussian with
     // this centre and width, times the density of the foot's distance.
-    let (centre, width) = (
-        -parallel * bias / (norm * norm),
-        perpendicular / norm,
-    );
+    let (centre, width) = (-parallel * bias / (norm * norm), perpendicular / norm);
     let density_at_step: f64 = width
         * density(bias / norm)
         * labels

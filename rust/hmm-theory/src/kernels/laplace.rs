@@ -8,7 +8,12 @@ use hmm_core::{Cancel, Error, Result};
 ///
 /// # Errors
 /// If dimensions differ or `scale` is not positive and finite; [`Error::Interrupted`].
-pub fn laplace(x: Points<'_>, y: Option<Points<'_>>, scale: f64, cancel: &Cancel) -> Result<Vec<f64>> {
+pub fn laplace(
+    x: Points<'_>,
+    y: Option<Points<'_>>,
+    scale: f64,
+    cancel: &Cancel,
+) -> Result<Vec<f64>> {
     if !(scale > 0.0 && scale.is_finite()) {
         return Err(Error::invalid(
             "scale",
@@ -23,8 +28,7 @@ pub fn laplace(x: Points<'_>, y: Option<Points<'_>>, scale: f64, cancel: &Cancel
     let (xs, ys) = (x.values(), other.values());
     let mut kernel = vec![0.0; x.count() * other.count()];
     fill(&mut kernel, other.count(), y.is_none(), cancel, |i, j| {
-        let distance =
-            squared_distance(&xs[i * d..(i + 1) * d], &ys[j * d..(j + 1) * d]).sqrt();
+        let distance = squared_distance(&xs[i * d..(i + 1) * d], &ys[j * d..(j + 1) * d]).sqrt();
         libm::exp(-distance / scale)
     })?;
     Ok(kernel)
