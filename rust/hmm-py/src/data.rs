@@ -1,13 +1,13 @@
 //! Data sources: descriptions from Python become sources that fill blocks.
 
 use crate::border::{call, run};
-use hmm_core::random::{Purpose, Seed, Stream};
+use hmm_core::random::{Purpose, Seed, Stream, fill_normal};
 use hmm_core::{Error, Real};
 use hmm_sim::features::{FeatureKind, Features};
 use hmm_sim::hidden_manifold::{ConjugateManifold, HiddenManifold};
 use hmm_sim::nonlinearity::{Elementwise, Nonlinearity};
 use hmm_sim::source::{CorrelatedGaussian, GaussianInputs, Source, sample};
-use numpy::{Element, IntoPyArray, PyArray2, PyArrayMethods, PyReadonlyArray2, PyUntypedArrayMethods};
+use numpy::{Element, IntoPyArray, PyArray1, PyArray2, PyArrayMethods, PyReadonlyArray2, PyUntypedArrayMethods};
 use pyo3::prelude::*;
 use std::sync::Arc;
 
@@ -392,7 +392,25 @@ fn sample_arrays<'py, T: Element + Real>(
     ))
 }
 
-/// Add this subject's classes to the module.
+/// `count` standard normals for initial weights, from unit `unit` of the weight stream of `seed`.
+#[pyfunction]
+fn weight_normals<'py>(
+    py: Python<'py>,
+    seed: Vec<u32>,
+    unit: u32,
+    count: usize,
+) -> PyResult<Bound<'py, PyArray1<f64>>> {
+    let values = call(py, || {
+        let mut values = vec![0.0; count];
+        let stream = Stream::new(&seed_from(&seed)?, Purpose::Weights);
+        fill_normal(&mut stream.generator(unit, 0), &mut values);
+        Ok(values)
+    })?;
+    Ok(values.into_pyarray(py))
+}
+
+/// Add this subject's classes and functions to the module.
 pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    module.add_function(wrap_pyfunction!(weight_normals, module)?)?;
     module.add_class::<PySource>()
 }
