@@ -2,7 +2,9 @@
 
 mod border;
 mod compression;
+mod data;
 mod kernels;
+mod online;
 mod particles;
 
 use pyo3::prelude::*;
@@ -12,6 +14,9 @@ use pyo3::prelude::*;
 fn _lib(module: &Bound<'_, PyModule>) -> PyResult<()> {
     border::register(module)?;
     compression::register(module)?;
+    data::register(module)?;
     kernels::register(module)?;
-    particles::register(module)
+    online::register(module)?;
+    particles::register(module)?;
+    Ok(())
 }
