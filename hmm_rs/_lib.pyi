@@ -75,3 +75,49 @@ class OnlineSgd:
     def restore(self, w: _Array, v: _Array, step: int) -> None: ...
     @staticmethod
     def memory_estimate(source: Source, test_size: int, threads: int | None) -> int: ...
+
+_Floats = npt.NDArray[np.floating[Any]]
+_Singles = npt.NDArray[np.float32]
+
+def random_nodes_f32(
+    seed: _Words, width: int, d: int, std_a: float, std_w: float, std_b: float
+) -> tuple[_Floats, _Floats, _Floats]: ...
+def random_nodes_f64(
+    seed: _Words, width: int, d: int, std_a: float, std_w: float, std_b: float
+) -> tuple[_Floats, _Floats, _Floats]: ...
+def ntk(x: _Array, y: _Array | None, bias: str, threads: int | None) -> _Array: ...
+def laplace(x: _Array, y: _Array | None, scale: float, threads: int | None) -> _Array: ...
+def network_ntk_f32(
+    weights: tuple[_Singles, _Singles, _Singles | None],
+    slope: float,
+    x: _Singles,
+    y: _Singles | None,
+    last_layer: bool,
+    block: int,
+    out: _Singles,
+    threads: int | None,
+) -> None: ...
+def network_ntk_f64(
+    weights: tuple[_Array, _Array, _Array | None],
+    slope: float,
+    x: _Array,
+    y: _Array | None,
+    last_layer: bool,
+    block: int,
+    out: _Array,
+    threads: int | None,
+) -> None: ...
+def network_ntk_bytes(block: int, single: bool, threads: int | None) -> int: ...
+
+_Labels = tuple[float, float, float] | tuple[float]
+
+def learning_curve_exponents(d: int, d_par: int, xi: float) -> tuple[float, float]: ...
+def attractors(
+    d: int, labels: _Labels
+) -> list[tuple[float, float, float, float, float, float, bool, bool, float]]: ...
+def characteristic_time(h: float, alpha: float, growth: float) -> float: ...
+def population_field(omega: _Array, b: float, labels: _Labels) -> tuple[_Array, float, float]: ...
+def compression_all_active(labels: _Labels) -> float: ...
+def neuron_flow_rates(
+    labels: _Labels, width: float, noise: _Array, omega: _Array, b: _Array, beta: _Array
+) -> tuple[_Array, _Array, _Array]: ...

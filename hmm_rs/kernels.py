@@ -7,7 +7,6 @@ h Theta, which has a limit at infinite width.
 from __future__ import annotations
 
 import math
-import os
 import warnings
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -16,7 +15,8 @@ import numpy as np
 import numpy.typing as npt
 
 from . import _lib, arguments
-from .errors import ConvergenceError, DtypeError, InvalidParameterError, ResourceError, ShapeError
+from .errors import ConvergenceError, DtypeError, InvalidParameterError, ShapeError
+from .memory import require
 
 if TYPE_CHECKING:
     from .mean_field_network import MeanFieldNetwork
@@ -54,10 +54,14 @@ def _gram(K: npt.ArrayLike, name: str = "K") -> Array:
     single = getattr(K, "dtype", None) == np.float32
     gram = arguments.array(name, K, (None, None), rule="(P, P)")
     if gram.shape[0] != gram.shape[1]:
-        raise ShapeError(f"{name} has shape {gram.shape}: must be square; pass the Gram matrix of one point set")
+        raise ShapeError(
+            f"{name} has shape {gram.shape}: must be square; pass the Gram matrix of one point set"
+        )
     # Rounding of the entries' own precision, with room for sums in another order.
     if np.abs(gram - gram.T).max() > (1e-5 if single else 1e-10) * np.abs(gram).max():
-        raise InvalidParameterError(f"{name}: must be symmetric; pass (K + K.T)/2 if the difference is rounding")
+        raise InvalidParameterError(
+            f"{name}: must be symmetric; pass (K + K.T)/2 if the difference is rounding"
+        )
     return gram
 
 
@@ -100,7 +104,7 @@ def ntk(
 
     References
     ----------
-    Jacot, Gabriel & Hongler, NeurIPS 2018; Paccolat et al., J. Stat. Mech. 2021, 043303.
+    Jacot, Gabriel & Hongler, NeurIPS 2018; Paccolat et al., J. Stat. Mech. 2021, 044001.
 
     Examples
     --------
@@ -148,21 +152,6 @@ def memory_estimate(
     output = P * Q * np.dtype(dtype).itemsize
     scratch = _lib.network_ntk_bytes(arguments.count("block", block), dtype == "float32", threads)
     return {"output": output, "scratch": scratch, "total": output + scratch}
-
-
-def _new_output(shape: tuple[int, int], dtype: str) -> Array:
-    """Return an empty array, or say that a file must hold it."""
-    size = shape[0] * shape[1] * np.dtype(dtype).itemsize
-    physical = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") if hasattr(os, "sysconf") else math.inf
-    try:
-        if size < physical:
-            return np.empty(shape, dtype)
-    except MemoryError:
-        pass
-    raise ResourceError(
-        f"a kernel of shape {shape} needs {size / 2**30:.1f} GiB: more than this machine gives; "
-        f'pass out=np.memmap(path, {dtype!r}, "w+", shape={shape})'
-    )
 
 
 def network_ntk(
@@ -214,10 +203,17 @@ def network_ntk(
     dtype = arguments.dtype_name(network.w.dtype)
     x, y = _points(X, Y, dtype)
     if x.shape[1] != network.d:
-        raise ShapeError(f"X has shape {x.shape}: network has d = {network.d}; pass X with {network.d} columns")
+        raise ShapeError(
+            f"X has shape {x.shape}: network has d = {network.d}; pass X with {network.d} columns"
+        )
     shape = (len(x), len(x if y is None else y))
     if out is None:
-        out = _new_output(shape, dtype)
+        require(
+            memory_estimate(*shape, dtype=dtype, block=block, threads=threads)["total"],
+            f"a kernel of shape {shape}",
+            f'pass out=np.memmap(path, "{dtype}", "w+", shape={shape})',
+        )
+        out = np.empty(shape, dtype)
     elif not isinstance(out, np.ndarray) or out.dtype != dtype or not out.flags.c_contiguous:
         raise DtypeError(f"out: must be a C-contiguous array of {dtype}; pass np.empty({shape}, {dtype!r})")
     elif out.shape != shape:
@@ -298,7 +294,7 @@ def mutual_information(phi: npt.ArrayLike, y: npt.ArrayLike, *, k: int = 5) -> f
 
     References
     ----------
-    Paccolat et al., J. Stat. Mech. 2021, 043303, and its public code.
+    Paccolat et al., J. Stat. Mech. 2021, 044001, and its public code.
 
     Examples
     --------
@@ -315,7 +311,9 @@ def mutual_information(phi: npt.ArrayLike, y: npt.ArrayLike, *, k: int = 5) -> f
     k = arguments.count("k", k)
     smallest = int(min((labels > 0).sum(), (labels < 0).sum()))
     if k > smallest:
-        raise InvalidParameterError(f"k = {k}: the smaller class has {smallest} points; pass k={smallest} or less")
+        raise InvalidParameterError(
+            f"k = {k}: the smaller class has {smallest} points; pass k={smallest} or less"
+        )
     spread = values.std(axis=0, ddof=1)
     if not (spread > 0).all():
         return 0.0  # a constant says nothing about the label
@@ -356,10 +354,14 @@ def intrinsic_dimension(K: npt.ArrayLike) -> tuple[float, float]:
     first, second = np.partition(square, 1, axis=1)[:, :2].T
     # Distances below the rounding of the kernel entries are those of equal points.
     if (first <= 4.0 * np.finfo(np.float64).eps * diagonal).any():
-        raise InvalidParameterError("K: two points coincide, so the ratio of distances diverges; drop duplicates")
+        raise InvalidParameterError(
+            "K: two points coincide, so the ratio of distances diverges; drop duplicates"
+        )
     total = float((0.5 * np.log(second / first)).sum())
     if total == 0.0:
-        raise InvalidParameterError("K: all first and second neighbours are equally far; pass irregular points")
+        raise InvalidParameterError(
+            "K: all first and second neighbours are equally far; pass irregular points"
+        )
     return (n + 1) / total, math.sqrt(n - 1) / total
 
 
@@ -376,7 +378,9 @@ def kernel_change(K: npt.ArrayLike, K0: npt.ArrayLike) -> float:
     now = arguments.array("K", K, initial.shape, rule="(the shape of K0)")
     norm = np.linalg.norm(initial)
     if norm == 0.0:
-        raise InvalidParameterError("K0 = 0: a relative change needs a kernel that does not vanish; pass another")
+        raise InvalidParameterError(
+            "K0 = 0: a relative change needs a kernel that does not vanish; pass another"
+        )
     return float(np.linalg.norm(now - initial) / norm)
 
 
@@ -477,7 +481,9 @@ def svc(K: npt.ArrayLike, y: npt.ArrayLike, *, C: float = 1e20, max_iter: int = 
         # Semi-definite up to the rounding of the entries.
         np.linalg.cholesky(gram / (scale or 1.0) + 1e-8 * len(gram) * np.eye(len(gram)))
     except np.linalg.LinAlgError:
-        raise InvalidParameterError("K: must be positive semi-definite; pass a kernel's Gram matrix") from None
+        raise InvalidParameterError(
+            "K: must be positive semi-definite; pass a kernel's Gram matrix"
+        ) from None
     # The coefficients sum to zero with the labels, so a constant added to rows and columns changes nothing;
     # without it the single-precision cache of the solver keeps the digits that matter.
     rows = gram.mean(axis=0)

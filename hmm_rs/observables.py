@@ -41,7 +41,7 @@ def compression(w: npt.ArrayLike, *, d_par: int = 1) -> dict[str, float]:
 
     References
     ----------
-    Paccolat, Petrini, Geiger, Tyloo & Wyart, J. Stat. Mech. 2021, 043303.
+    Paccolat, Petrini, Geiger, Tyloo & Wyart, J. Stat. Mech. 2021, 044001.
 
     Examples
     --------
@@ -70,7 +70,9 @@ def compression(w: npt.ArrayLike, *, d_par: int = 1) -> dict[str, float]:
 
 def _with_bias(network: MeanFieldNetwork) -> tuple[Array, Array, Array]:
     if network.b is None:
-        raise InvalidParameterError("network = one without biases: this needs them; pass std_b when you make it")
+        raise InvalidParameterError(
+            "network = one without biases: this needs them; pass std_b when you make it"
+        )
     return network.w.astype(np.float64), network.b.astype(np.float64), network.a.astype(np.float64)
 
 

@@ -2,7 +2,7 @@
 
 Network f(x) = (1/h) sum_n beta_n sigma(omega_n.x/sqrt d + b_n) with sigma(u) = sqrt2 max(0, u), inputs
 x ~ N(0, 1) in d dimensions, labels that depend on x_1 alone. Source: Paccolat, Petrini, Geiger, Tyloo &
-Wyart, J. Stat. Mech. 2021, 043303 (arXiv 2007.11471).
+Wyart, J. Stat. Mech. 2021, 044001 (arXiv 2007.11471).
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ __all__ = [
     "population_field",
 ]
 
-CITE = ("paccolat2021geometric",)
+CITE = ("geometric-compression",)
 
 Labels = tuple[float, float, float] | tuple[float]
 
@@ -254,7 +254,7 @@ def neuron_flow(
     xmin, xmax, inside_label, x0
         The labels, as in :func:`attractors`.
     rtol
-        Relative tolerance of the integrator (LSODA).
+        Relative tolerance of the integrator (DOP853).
 
     Returns
     -------
