@@ -54,7 +54,7 @@ def compression(w: npt.ArrayLike, *, d_par: int = 1) -> dict[str, float]:
     d = weights.shape[1]
     if d_par >= d:
         raise InvalidParameterError(
-            f"d_par = {d_par}: must be below d = {d}, or there is nothing to compress; pass d_par={d - 1} or less"
+            f"d_par = {d_par}: must be below d = {d} for something to compress; pass fewer"
         )
     # Weights grow exponentially: take out their scale before they are squared.
     scale = np.abs(weights).max() or 1.0

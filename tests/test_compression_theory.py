@@ -1,5 +1,6 @@
 """Closed forms of geometric compression, its kernels and their diagnostics."""
 
+import itertools
 import json
 import math
 from pathlib import Path
@@ -169,9 +170,7 @@ def test_population_field_is_its_definition(weights, b, low, width):
             return y * stats.norm.pdf(x) * inner(x, (root * b + weights[0] * x) / perp)
 
         cuts = sorted({-9.0, low, high, float(np.clip(-root * b / weights[0], -9, 9)), 9.0})
-        return sum(
-            integrate.quad(density, i, j, epsabs=1e-12)[0] for i, j in zip(cuts, cuts[1:], strict=False)
-        )
+        return sum(integrate.quad(density, i, j, epsabs=1e-12)[0] for i, j in itertools.pairwise(cuts))
 
     got = hr.theory.population_field(weights, b, xmin=low, xmax=high)
     want = [

@@ -85,8 +85,8 @@ class LabelledGaussian(ABC):
         else:
             arguments.seed_words(seed)
             key = np.random.SeedSequence(seed, spawn_key=(_STREAMS.index(stream),))
-        X, _ = TeacherStudent(self.d).sample(P, seed=key, start=start, threads=threads)
-        X = np.ascontiguousarray(X, dtype=np.float64)
+        inputs, _ = TeacherStudent(self.d).sample(P, seed=key, start=start, threads=threads)
+        X: Array = np.ascontiguousarray(inputs, dtype=np.float64)
         y = self.labels(X)
         stretch = getattr(self, "stretch", 1.0)
         if stretch != 1.0:
@@ -221,7 +221,7 @@ class Cylinder(_Radial):
         super().__post_init__()
         if arguments.count("d_par", self.d_par, minimum=2) > self.d:
             raise InvalidParameterError(
-                f"d_par = {self.d_par}: must be at most d = {self.d}; pass d_par={self.d} or less, or a larger d"
+                f"d_par = {self.d_par}: must be at most d = {self.d}; pass a smaller d_par or a larger d"
             )
         arguments.number("stretch", self.stretch, minimum=0.0)
 

@@ -235,7 +235,8 @@ def neuron_flow(
 
     .. math::
         \dot\omega_1 = \tfrac{\sqrt2}{h} \tfrac{\beta}{\sqrt d} E[y x_1 1], \quad
-        \dot\omega_i = \tfrac{\sqrt2}{h} \tfrac{\beta}{\sqrt d} (E[y x_i 1] + \epsilon_i\sqrt{P_{act}/p}), \quad
+        \dot\omega_i = \tfrac{\sqrt2}{h} \tfrac{\beta}{\sqrt d}
+            (E[y x_i 1] + \epsilon_i\sqrt{P_{act}/p}), \quad
         \dot b = \tfrac{\sqrt2}{h} \beta (E[y 1] + \epsilon_b\sqrt{P_{act}/p})
 
     with the output weight following from the invariant beta^2 - |omega|^2 - b^2.
