@@ -428,8 +428,8 @@ class SupportVectors:
         kernel = arguments.array("K_test", K_test, (None, None))
         if kernel.shape[1] not in (len(self.y), len(self.support)):
             raise ShapeError(
-                f"K_test has shape {kernel.shape}: must have a column per training point ({len(self.y)}) or per "
-                f"support point ({len(self.support)}); pass kernel(X_test, X[fit.support])"
+                f"K_test has shape {kernel.shape}: must have a column per training point ({len(self.y)}) or "
+                f"per support point ({len(self.support)}); pass kernel(X_test, X[fit.support])"
             )
         if kernel.shape[1] != len(self.support):
             kernel = kernel[:, self.support]
@@ -507,7 +507,7 @@ def svc(K: npt.ArrayLike, y: npt.ArrayLike, *, C: float = 1e20, max_iter: int = 
     if not result.kkt_violation < 1e-3:
         raise ConvergenceError(
             f"the support-vector fit violates its optimality conditions by {result.kkt_violation:.1e} of the "
-            f"margin (max_iter = {max_iter}): the classes may not be separable; pass a finite C or more iterations",
+            f"margin (max_iter = {max_iter}); classes may not be separable; pass a finite C or more max_iter",
             result,
         )
     return result
