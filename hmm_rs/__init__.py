@@ -21,7 +21,7 @@ from .data import (
     Stripe,
     TeacherStudent,
 )
-from .dynamics import OnlineSGD, logtimes, resume
+from .dynamics import GradientFlow, KernelFlow, OnlineSGD, logtimes, resume
 from .errors import (
     ConvergenceError,
     DivergenceError,
@@ -50,9 +50,11 @@ __all__ = [
     "DivergenceError",
     "DtypeError",
     "GaussianEquivalent",
+    "GradientFlow",
     "HiddenManifold",
     "HmmError",
     "InvalidParameterError",
+    "KernelFlow",
     "MeanFieldNetwork",
     "OnlineSGD",
     "ResourceError",

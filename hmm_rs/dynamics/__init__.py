@@ -1,6 +1,7 @@
 """Drivers: the simulations a user runs."""
 
 from .driver import Driver, logtimes, resume
+from .gradient_flow import GradientFlow, KernelFlow, log_linear_steps
 from .online_sgd import OnlineSGD
 
-__all__ = ["Driver", "OnlineSGD", "logtimes", "resume"]
+__all__ = ["Driver", "GradientFlow", "KernelFlow", "OnlineSGD", "log_linear_steps", "logtimes", "resume"]

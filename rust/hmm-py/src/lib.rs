@@ -3,6 +3,7 @@
 mod border;
 mod compression;
 mod data;
+mod gradient_flow;
 mod kernels;
 mod online;
 mod particles;
@@ -15,6 +16,7 @@ fn _lib(module: &Bound<'_, PyModule>) -> PyResult<()> {
     border::register(module)?;
     compression::register(module)?;
     data::register(module)?;
+    gradient_flow::register(module)?;
     kernels::register(module)?;
     online::register(module)?;
     particles::register(module)?;

@@ -180,11 +180,15 @@ impl<M: Model> Flow<M> {
             flow.initial = initial;
         }
         flow.evaluate(cancel)?;
+        flow.look_for_the_end();
         Ok(flow)
     }
 
-    /// Outputs and gradient at the present parameters.
-    fn evaluate(&mut self, cancel: &Cancel) -> Result<()> {
+    /// Outputs and gradient at the present parameters, afresh: the cost of a step.
+    ///
+    /// # Errors
+    /// [`Error::Divergence`] if a number is infinite; [`Error::Interrupted`].
+    pub fn evaluate(&mut self, cancel: &Cancel) -> Result<()> {
         self.trial.theta.copy_from_slice(&self.state.theta);
         self.trial_outputs(cancel)?;
         self.trial_gradient(cancel)?;
@@ -257,12 +261,12 @@ impl<M: Model> Flow<M> {
             if self.state.t >= t_target || self.state.step >= step_target {
                 return Ok(true);
             }
-            self.look_for_the_end();
             if self.stopped.is_some() {
                 return Ok(false);
             }
             cancel.check()?;
             self.take_trial(t_target, cancel)?;
+            self.look_for_the_end();
         }
         Ok(self.state.t >= t_target || self.state.step >= step_target)
     }
@@ -467,15 +471,20 @@ impl<M: Model> Flow<M> {
         }
     }
 
-    /// Set when the run is over; takes effect at the next [`Flow::advance`].
+    /// Set when the run is over.
     pub fn set_rules(&mut self, rules: StopRules) {
         self.rules = rules;
-        self.stopped = None;
+        self.look_for_the_end();
     }
 
     /// Why the run is over: "margin", "fraction", "gradient", "max_steps" or "frozen".
     pub fn stopped(&self) -> Option<&'static str> {
         self.stopped
+    }
+
+    /// Gradient in code time at the present parameters.
+    pub fn gradient(&self) -> &[M::Scalar] {
+        &self.gradient
     }
 
     /// The model.
@@ -502,8 +511,9 @@ impl<M: Model> Flow<M> {
             ));
         }
         self.state = state;
-        self.stopped = None;
-        self.evaluate(cancel)
+        self.evaluate(cancel)?;
+        self.look_for_the_end();
+        Ok(())
     }
 }
 

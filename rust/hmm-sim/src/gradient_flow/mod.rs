@@ -15,7 +15,7 @@ mod stepping;
 pub use flow::{EVENTS, Event, Flow, Observation, Snapshot, StopRules};
 pub use fused::Fused;
 pub use inputs::Inputs;
-pub use kernel::FrozenKernel;
+pub use kernel::{FrozenKernel, decisions};
 pub use loss::Loss;
 pub use network::ReluLayer;
 pub use stepping::{Limits, Method};
