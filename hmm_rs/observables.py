@@ -122,7 +122,8 @@ def conserved_quantity(network: MeanFieldNetwork) -> Array:
     array([3.])
     """
     w, b, a = _with_bias(network)
-    return np.asarray(a**2 - (w**2).sum(axis=1) - b**2)
+    with np.errstate(over="ignore", invalid="ignore"):
+        return np.asarray(a**2 - (w**2).sum(axis=1) - b**2)
 
 
 def temporal_regime(satisfied: npt.ArrayLike, p: int) -> list[str]:

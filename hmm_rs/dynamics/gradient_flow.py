@@ -45,7 +45,7 @@ def log_linear_steps(last: int, *, spacing: float = 100.0, bend: float = 1e4) ->
     --------
     >>> import hmm_rs as hr
     >>> hr.dynamics.log_linear_steps(1000)[-3:]
-    array([ 985,  995, 1000])
+    array([ 987,  997, 1000])
     """
     steps, n = [0], 0
     while n < last:
@@ -233,8 +233,8 @@ class _Flow(Driver):
             Over code time ``t``. The attribute ``stopped`` says why the run ended: "margin", "fraction",
             "gradient" (it vanished), "max_steps" (the data could not be fitted within them; the result is
             partial), "frozen" (time stands still, see the published controller), "t_max", "max_seconds",
-            "callback", or "" after the last of `save_at`. ``t_star`` is the first time a tenth of the examples
-            is satisfied and ``lambda_star`` the compression then, at the resolution of a step;
+            "callback", or "" after the last of `save_at`. ``t_star`` is the first time a tenth of the
+            examples is satisfied and ``lambda_star`` the compression then, at the resolution of a step;
             ``t_margin_0``, ``t_margin_half``, ``t_margin_1`` are when the smallest y F exceeded these values.
         """
         rules = (
@@ -279,6 +279,8 @@ class _Flow(Driver):
 
     def _advance_towards(self, target: float, steps: int, threads: int | None) -> bool:
         *_, end, times = self._rules
+        # Close targets make the driver quadruple its slices without end.
+        steps = min(steps, _MAX_STEPS)
         if times:
             return self._stepper.advance(steps, target, 2**63, threads)
         return self._stepper.advance(steps, math.inf if end is None else end, int(target), threads)
@@ -371,15 +373,15 @@ class GradientFlow(_Flow):
     d_par
         Number of informative directions (the first ones), for the compression factor.
     dtype
-        "float32", "float64", or None for the network's. Single precision suits the feature regime; where alpha
-        is large F = alpha (f - f_0) cancels and needs double precision. Sums are in double precision.
+        "float32", "float64", or None for the network's. Single precision suits the feature regime; where
+        alpha is large F = alpha (f - f_0) cancels and needs double precision. Sums are in double precision.
     threads
         Threads to use; None for the default. The result does not depend on it.
 
     Notes
     -----
-    beta^2 - \|omega\|^2 - b^2 of each neuron is conserved by the flow; ``conserved_drift`` is the largest change
-    of it relative to the largest beta^2, which says how coarse the steps are.
+    beta^2 - \|omega\|^2 - b^2 of each neuron is conserved by the flow; ``conserved_drift`` is its largest
+    change relative to the largest beta^2, which says how coarse the steps are.
 
     Results: ``loss``, ``train_error``, ``satisfied``, ``smallest_margin``, ``compression``
     (``compression_mean_of_rms``, ``compression_sum_perp``: the other two conventions), ``conserved_drift``,
@@ -491,7 +493,7 @@ class GradientFlow(_Flow):
 
     @property
     def events(self) -> dict[str, tuple[float, MeanFieldNetwork]]:
-        """Time and network at ``t_star``, ``margin_0``, ``margin_half`` and ``margin_1``, as far as reached."""
+        """Time and network at ``t_star``, ``margin_0``, ``margin_half``, ``margin_1``, if reached."""
         return {name: (t, self._network(theta)) for name, (_, t, theta) in self._stepper.events().items()}
 
     def memory_estimate(self) -> int:
@@ -502,7 +504,7 @@ class GradientFlow(_Flow):
         points = x.size + (0 if x_test is None else x_test.size)
         parameters = h * (d + 2)
         stages = 11 if self._arguments["method"] == "rk" else 4
-        return points * (8 + 2 * size) + parameters * size * (stages + len(_EVENTS))
+        return int(points * (8 + 2 * size)) + parameters * size * (stages + len(_EVENTS))
 
     def gradient(self) -> tuple[Array, Array, Array]:
         """Return d/d(a, w, b) of the objective in code time, at the present weights."""
@@ -544,8 +546,9 @@ class KernelFlow(_Flow):
     .. math:: f(x) = \sum_\mu K(x, x_\mu) a_\mu, \quad \dot a_\mu = -\ell'(y_\mu F(x_\mu)) y_\mu/p,
         \quad F = \alpha f, \quad a(0) = 0
 
-    K = Theta keeps the network's clock; K = h Theta, as :mod:`hmm_rs.kernels` returns it, runs h times faster.
-    The long-time solution is close to the support-vector classifier's, not equal (it has no intercept).
+    K = Theta keeps the network's clock; K = h Theta, as :mod:`hmm_rs.kernels` returns it, runs h times
+    faster. The long-time solution is close to the support-vector classifier's, not equal: it has no
+    intercept.
 
     Parameters
     ----------
@@ -589,7 +592,9 @@ class KernelFlow(_Flow):
     ) -> None:
         gram = array("K", K, (None, None), rule="(p, p)")
         if gram.shape[0] != gram.shape[1]:
-            raise ShapeError(f"K has shape {gram.shape}: must be square; pass the training points' Gram matrix")
+            raise ShapeError(
+                f"K has shape {gram.shape}: must be square; pass the training points' Gram matrix"
+            )
         # Rounding of single-precision kernels.
         if np.abs(gram - gram.T).max() > 1e-5 * np.abs(gram).max():
             raise InvalidParameterError("K: must be symmetric; pass a Gram matrix")
@@ -611,7 +616,9 @@ class KernelFlow(_Flow):
         )
         del options["max_dw"]
         self._arguments = {"K": gram, "y": labels, **options, "K_test": test, "y_test": self._y_test}
-        require(gram.nbytes + (0 if test is None else test.nbytes), f"a kernel of {len(gram)} points", "lower p")
+        require(
+            gram.nbytes + (0 if test is None else test.nbytes), f"a kernel of {len(gram)} points", "lower p"
+        )
         self._stepper = _lib.GradientFlow.kernel(settings, gram=gram, y=labels, test=test, threads=threads)
 
     @property

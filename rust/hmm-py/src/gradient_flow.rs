@@ -113,6 +113,9 @@ fn widen<T: Real>(values: &[T]) -> Vec<f64> {
     values.iter().map(|x| x.to_f64()).collect()
 }
 
+/// A network's flow and its test set: inputs and `f_0`.
+type NetworkFlow<T> = (Flow<ReluLayer<T>>, Option<(Inputs<T>, Vec<f64>)>);
+
 /// A network's flow and its test set, in precision `T`.
 fn network_flow<T: hmm_sim::gradient_flow::Fused>(
     settings: &Settings,
@@ -122,7 +125,7 @@ fn network_flow<T: hmm_sim::gradient_flow::Fused>(
     y: &[f64],
     x_test: Option<&[f64]>,
     cancel: &Cancel,
-) -> hmm_core::Result<(Flow<ReluLayer<T>>, Option<(Inputs<T>, Vec<f64>)>)> {
+) -> hmm_core::Result<NetworkFlow<T>> {
     let layer = ReluLayer::new(Inputs::new(&narrow::<T>(x), d)?, width, slope);
     let flow = settings.flow(layer, theta, y, cancel)?;
     let test = x_test
