@@ -150,11 +150,25 @@ macro_rules! fused_kernels {
 }
 
 fused_kernels!(
-    f32, f32, as_simd_f32s, as_mut_simd_f32s, splat_f32s, mul_f32s, add_f32s, mul_add_f32s,
+    f32,
+    f32,
+    as_simd_f32s,
+    as_mut_simd_f32s,
+    splat_f32s,
+    mul_f32s,
+    add_f32s,
+    mul_add_f32s,
     reduce_sum_f32s
 );
 fused_kernels!(
-    f64, f64, as_simd_f64s, as_mut_simd_f64s, splat_f64s, mul_f64s, add_f64s, mul_add_f64s,
+    f64,
+    f64,
+    as_simd_f64s,
+    as_mut_simd_f64s,
+    splat_f64s,
+    mul_f64s,
+    add_f64s,
+    mul_add_f64s,
     reduce_sum_f64s
 );
 

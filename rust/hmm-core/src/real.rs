@@ -110,7 +110,13 @@ macro_rules! impl_real {
                 crate::fused::$type::update(w, keep, change, x);
             }
             #[inline]
-            fn update_dot(w: &mut [Self], keep: Self, change: Self, before: &[Self], x: &[Self]) -> Self {
+            fn update_dot(
+                w: &mut [Self],
+                keep: Self,
+                change: Self,
+                before: &[Self],
+                x: &[Self],
+            ) -> Self {
                 crate::fused::$type::update_dot(w, keep, change, before, x)
             }
         }

@@ -3,6 +3,7 @@
 mod border;
 mod data;
 mod online;
+mod online_theory;
 
 use pyo3::prelude::*;
 
@@ -12,5 +13,6 @@ fn _lib(module: &Bound<'_, PyModule>) -> PyResult<()> {
     border::register(module)?;
     data::register(module)?;
     online::register(module)?;
+    online_theory::register(module)?;
     Ok(())
 }

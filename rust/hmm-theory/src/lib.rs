@@ -1,1 +1,11 @@
-//! placeholder
+//! Theory of learning from structured data: deterministic, no random numbers anywhere.
+//!
+//! * [`integrals`]: Gaussian averages I2, I3, I4 of erf, rectified and linear units.
+//! * [`spectrum`]: the Marchenko-Pastur law as a quadrature.
+//! * [`online`]: order-parameter equations of one-pass gradient descent.
+//! * [`integrate`]: the integrators they are solved with.
+
+pub mod integrals;
+pub mod integrate;
+pub mod online;
+pub mod spectrum;

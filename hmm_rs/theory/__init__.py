@@ -1,0 +1,25 @@
+"""Deterministic theory: Gaussian averages, spectra, order-parameter equations."""
+
+from ..data.hidden_manifold import one_layer_covariances
+from ..data.nonlinearity import gaussian_moments
+from .generators import recursive_covariances
+from .integrals import generalisation_error, i2, i3, i4
+from .online import CovarianceODE, HiddenManifoldODE, SaadSolla, solve_many
+from .order_parameters import order_parameters
+from .spectrum import marchenko_pastur
+
+__all__ = [
+    "CovarianceODE",
+    "HiddenManifoldODE",
+    "SaadSolla",
+    "gaussian_moments",
+    "generalisation_error",
+    "i2",
+    "i3",
+    "i4",
+    "marchenko_pastur",
+    "one_layer_covariances",
+    "order_parameters",
+    "recursive_covariances",
+    "solve_many",
+]
