@@ -27,13 +27,15 @@ def main(out: Path) -> None:
     # The theory starts from the weights of this very run, so it must be told before the run.
     ode = hr.theory.HiddenManifoldODE.from_simulation(sim)
 
-    times = np.concatenate([[0.0], hr.logtimes(0.05, 20.0, 24)])
+    times = np.concatenate([[0.0], hr.logtimes(0.1, 20.0, 24)])
     print(f"Training: N = {N}, D = {D}, K = M = {K}, f = sign, erf units, lr = 0.2, to t = 20")
     started = time.perf_counter()
     simulated = sim.run(20.0, save_at=times, progress=True)
     trained = time.perf_counter()
     solved = ode.solve(simulated.t.values)
-    print(f"Trained in {trained - started:.1f} s, solved the equations in {time.perf_counter() - trained:.3f} s")
+    print(
+        f"Trained in {trained - started:.1f} s, solved the equations in {time.perf_counter() - trained:.3f} s"
+    )
 
     print("\n        t   simulated      theory         gap")
     gap = simulated.eg - solved.eg

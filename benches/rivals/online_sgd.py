@@ -44,7 +44,9 @@ def numpy_loop(N: int, D: int, K: int, M: int, *, lr: float, blocks: int, size: 
         for x, label in zip(X, y, strict=True):
             lam = w @ x / root
             delta = v @ erf(lam / np.sqrt(2)) - label
-            w -= np.multiply.outer((lr / root) * delta * v * scale * np.exp(-lam * lam / 2), x).astype(dtype, copy=False)
+            w -= np.multiply.outer((lr / root) * delta * v * scale * np.exp(-lam * lam / 2), x).astype(
+                dtype, copy=False
+            )
     return (time.perf_counter() - started) / (blocks * size)
 
 

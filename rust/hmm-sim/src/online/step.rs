@@ -8,6 +8,12 @@ use hmm_core::special::vectorised;
 /// |Δ| beyond which the run counts as diverged: sensible errors are of order one.
 const DIVERGED: f64 = 1e8;
 
+/// Whether an error is beyond all sense, or not a number at all.
+#[inline(always)]
+fn diverged<T: Real>(delta: T) -> bool {
+    !delta.finite() || delta.to_f64().abs() > DIVERGED
+}
+
 /// Learn from consecutive samples, one step each. Returns the steps done and, if the run
 /// diverged in the step after them, the offending Δ.
 pub(super) fn learn<T: Real>(
@@ -54,7 +60,7 @@ pub(super) fn learn<T: Real>(
         );
         let output: T = values.iter().zip(&student.v).map(|(&g, &v)| v * g).sum();
         let delta = output - y;
-        if !(delta.to_f64().abs() < DIVERGED) {
+        if diverged(delta) {
             // The update of the step before is already in the weights.
             return (done, Err(delta.to_f64()));
         }
@@ -129,7 +135,7 @@ impl<T: Real> BatchGradient<T> {
                 output += v * student.unit.value(field);
             }
             let delta = output - y;
-            if !(delta.to_f64().abs() < DIVERGED) {
+            if diverged(delta) {
                 return Err(delta.to_f64());
             }
             for (k, (&field, coefficient)) in lambda.iter().zip(coefficients).enumerate() {
