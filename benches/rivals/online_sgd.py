@@ -108,7 +108,7 @@ def jax_scan(N: int, D: int, K: int, M: int, *, lr: float, blocks: int, size: in
             lam = w @ x / root
             delta = v @ jax.scipy.special.erf(lam / np.sqrt(2)) - label
             slope = np.sqrt(2 / np.pi) * jnp.exp(-lam * lam / 2)
-            return w - (lr / root) * jnp.outer(delta * v * slope, x).astype(dtype), None
+            return (w - (lr / root) * jnp.outer(delta * v * slope, x)).astype(dtype), None
 
         return jax.lax.scan(step, w, (X, y))[0]
 

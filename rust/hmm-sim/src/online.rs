@@ -12,7 +12,7 @@
 
 mod step;
 
-use crate::fields::{FieldMoments, Teacher, gram, squared_error};
+use crate::fields::{FieldMoments, Teacher, gram, squared_error, weighted_values};
 use crate::source::{LABEL_NOISE_UNIT, Source};
 use crate::unit::Unit;
 use hmm_core::random::{Purpose, Seed, Stream, fill_normal};
@@ -513,22 +513,23 @@ impl TestAverages {
     fn of_block<T: Real>(student: &Student<T>, n: usize, x: &[T], y: &[f64], nu: &[f64]) -> Self {
         let students = student.v.len();
         let teachers = nu.len() / y.len();
-        let lambda = step::local_fields(student, n, x);
+        let lambda: Vec<f64> = step::local_fields(student, n, x)
+            .into_iter()
+            .map(Real::to_f64)
+            .collect();
+        let v: Vec<f64> = student.v.iter().map(|v| v.to_f64()).collect();
+        let mut outputs = vec![0.0; y.len()];
+        weighted_values(student.unit, &v, &lambda, &mut outputs);
         let mut sums = Self::zero(students, teachers);
-        for ((lambda, nu), y) in lambda
+        for (((lambda, nu), output), y) in lambda
             .chunks_exact(students)
             .zip(nu.chunks_exact(teachers))
+            .zip(&outputs)
             .zip(y)
         {
-            let lambda: Vec<f64> = lambda.iter().map(|x| x.to_f64()).collect();
-            let output: f64 = lambda
-                .iter()
-                .zip(&student.v)
-                .map(|(&x, v)| v.to_f64() * student.unit.value(x))
-                .sum();
             sums.error += 0.5 * (output - y).powi(2);
-            outer_add(&mut sums.q, &lambda, &lambda);
-            outer_add(&mut sums.r, &lambda, nu);
+            outer_add(&mut sums.q, lambda, lambda);
+            outer_add(&mut sums.r, lambda, nu);
             outer_add(&mut sums.t, nu, nu);
         }
         sums
