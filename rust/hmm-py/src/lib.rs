@@ -1,6 +1,7 @@
 //! The border to Python: converts, checks shapes, releases the GIL, maps errors. No arithmetic.
 
 mod border;
+mod hinge_theory;
 mod particles;
 
 use pyo3::prelude::*;
@@ -9,5 +10,6 @@ use pyo3::prelude::*;
 #[pymodule]
 fn _lib(module: &Bound<'_, PyModule>) -> PyResult<()> {
     border::register(module)?;
+    hinge_theory::register(module)?;
     particles::register(module)
 }
