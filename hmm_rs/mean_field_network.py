@@ -138,7 +138,7 @@ class MeanFieldNetwork:
             arguments.choice("paired", paired, ("even", "odd"))
             if width % 2:
                 raise ShapeError(
-                    f"width = {width}: must be even when paired={paired!r}; pass width={width + 1} or paired=None"
+                    f"width = {width}: must be even when paired={paired!r}; pass width={width + 1}"
                 )
             drawn = width // 2
         draw = getattr(_lib, f"random_nodes_{_SUFFIX[arguments.dtype_name(dtype)]}")

@@ -1,7 +1,9 @@
 //! The border to Python: converts, checks shapes, releases the GIL, maps errors. No arithmetic.
 
 mod border;
+mod data;
 mod hinge_theory;
+mod online;
 mod particles;
 
 use pyo3::prelude::*;
@@ -10,6 +12,9 @@ use pyo3::prelude::*;
 #[pymodule]
 fn _lib(module: &Bound<'_, PyModule>) -> PyResult<()> {
     border::register(module)?;
+    data::register(module)?;
+    online::register(module)?;
     hinge_theory::register(module)?;
-    particles::register(module)
+    particles::register(module)?;
+    Ok(())
 }

@@ -1,5 +1,13 @@
-//! Random simulations of learning: everything that draws numbers lives here.
+//! The random half: data generation and the dynamics that learn from it.
 //!
-//! Nothing in this crate knows the theory; the two meet only in tests and figures.
+//! Data come from a [`source::Source`], block by block; a block is a function of its number alone,
+//! so any thread may make it. [`online`] learns from the stream by one-pass gradient descent.
 
+pub mod features;
+pub mod fields;
+pub mod hidden_manifold;
+pub mod nonlinearity;
+pub mod online;
 pub mod particles;
+pub mod source;
+pub mod unit;

@@ -1,0 +1,81 @@
+//! Nonlinearity f of the data, x = f(u) - a, applied to a block in place.
+
+use hmm_core::special::map_in_place;
+use hmm_core::{Real, Result};
+use std::sync::Arc;
+
+/// A function supplied by the caller, applied elementwise to a row-major block in place.
+pub trait Elementwise<T>: Send + Sync {
+    /// Replace every entry u of the block (`columns` entries a row) by f(u).
+    fn apply(&self, block: &mut [T], columns: usize) -> Result<()>;
+}
+
+/// Nonlinearity between the features' fields u and the inputs.
+#[derive(Clone)]
+pub enum Nonlinearity<T> {
+    /// sign(u), with sign(0) = 0
+    Sign,
+    /// erf(u/√2)
+    Erf,
+    /// max(u, 0)
+    Relu,
+    /// tanh(u)
+    Tanh,
+    /// u
+    Identity,
+    /// Any function of the caller.
+    Custom(Arc<dyn Elementwise<T>>),
+}
+
+impl<T: Real> Nonlinearity<T> {
+    /// x = f(u) - `mean` on a row-major block with `columns` entries a row.
+    pub fn apply(&self, block: &mut [T], columns: usize, mean: f64) -> Result<()> {
+        let mean = T::from_f64(mean);
+        match self {
+            Self::Sign => map_in_place(
+                block,
+                #[inline(always)]
+                |u| {
+                    let up = if u > T::ZERO { T::ONE } else { T::ZERO };
+                    let down = if u < T::ZERO { T::ONE } else { T::ZERO };
+                    up - down - mean
+                },
+            ),
+            Self::Erf => map_in_place(
+                block,
+                #[inline(always)]
+                |u| u.erf_sqrt2() - mean,
+            ),
+            Self::Relu => map_in_place(
+                block,
+                #[inline(always)]
+                |u| u.larger(T::ZERO) - mean,
+            ),
+            Self::Tanh => map_in_place(
+                block,
+                #[inline(always)]
+                |u| u.hyperbolic_tangent() - mean,
+            ),
+            Self::Identity => {
+                if mean != T::ZERO {
+                    map_in_place(
+                        block,
+                        #[inline(always)]
+                        |u| u - mean,
+                    );
+                }
+            }
+            Self::Custom(function) => {
+                function.apply(block, columns)?;
+                if mean != T::ZERO {
+                    map_in_place(
+                        block,
+                        #[inline(always)]
+                        |u| u - mean,
+                    );
+                }
+            }
+        }
+        Ok(())
+    }
+}
