@@ -361,19 +361,18 @@ struct ProjectedHinge(ProjectedMeanField);
 
 #[pymethods]
 impl ProjectedHinge {
-    /// Nodes `(a, w_par, r, weight)` and data `(x, y, weight)` as flat arrays; loss `(alpha, h, beta, p)`.
+    /// Nodes `(a, w_par, r, weight)` and data `(x, y, weight, sigma)` as flat arrays; loss `(alpha, h, beta, p)`.
     #[new]
     fn new(
         py: Python<'_>,
         nodes: [PyReadonlyArray1<'_, f64>; 4],
-        data: [PyReadonlyArray1<'_, f64>; 3],
+        data: [PyReadonlyArray1<'_, f64>; 4],
         k: usize,
-        sigma: f64,
         loss: (f64, f64, f64, f64),
         kappa: f64,
     ) -> PyResult<Self> {
         let [a, w_par, r, node_weight] = nodes.map(|array| values(&array));
-        let [x, y, weight] = data.map(|array| values(&array));
+        let [x, y, weight, sigma] = data.map(|array| values(&array));
         let nodes = ProjectedNodes {
             a,
             w_par,

@@ -1,9 +1,9 @@
 //! The self-consistent mean field for labels that depend on a few projections of the input: no closed
 //! form, but still deterministic.
 //!
-//! Let `y` depend on `x_par` (k projections) and let the rest of the input be isotropic,
-//! `x_perp ~ N(0, sigma^2)` in many dimensions. Then a node is a point `(a, w_par, r = |w_perp|)`: by
-//! isotropy `w_perp` keeps its direction. With `m = w_par.x_par`, `s = r sigma`, `q = m/s`,
+//! Let `y` depend on `x_par` (k projections) and let the rest of the input be isotropic in many
+//! dimensions. Then a node is a point `(a, w_par, r = |w_perp|)`: by isotropy `w_perp` keeps its
+//! direction. With `sigma = |x_perp| / sqrt(d - k)`, `m = w_par.x_par`, `s = r sigma`, `q = m/s`,
 //!
 //! ```text
 //! f(x_par)    = kappa E_nodes[ a (m Phi(q) + s phi(q)) ]
@@ -12,9 +12,8 @@
 //! d a/dt      = w_par.(d w_par/dt)/a + r (d r/dt)/a
 //! ```
 //!
-//! the "single node in a time-dependent data set" of the paper: nodes meet only through `u`. The
-//! approximation is `|x_perp|^2 = sigma^2 (d - k)` without fluctuations, relative O(1/sqrt d) where the
-//! output is not odd.
+//! the "single node in a time-dependent data set" of the paper: nodes meet only through `u`. The one
+//! approximation is that `w_perp.x_perp` is Gaussian at given lengths, relative O(1/d).
 
 use super::data_laws::positive;
 use hmm_core::parallel::sum_chunks;
@@ -62,8 +61,8 @@ pub struct ProjectedData {
     pub weight: Vec<f64>,
     /// Number of projections k.
     pub k: usize,
-    /// Standard deviation of the orthogonal inputs.
-    pub sigma: f64,
+    /// Root mean square of the orthogonal inputs of each point, `|x_perp| / sqrt(d - k)`, shape (P,).
+    pub sigma: Vec<f64>,
 }
 
 /// Averages over the data.
@@ -114,7 +113,6 @@ impl ProjectedMeanField {
         positive("h", loss.h)?;
         positive("beta", loss.beta)?;
         positive("kappa", kappa)?;
-        positive("sigma_x", data.sigma)?;
         let (n, points, k) = (nodes.a.len(), data.y.len(), data.k);
         let shapes = [
             ("w_par", nodes.w_par.len(), n * k),
@@ -122,6 +120,7 @@ impl ProjectedMeanField {
             ("node_weight", nodes.weight.len(), n),
             ("x_par", data.x.len(), points * k),
             ("weight", data.weight.len(), points),
+            ("sigma", data.sigma.len(), points),
         ];
         for (argument, length, expected) in shapes {
             if length != expected || length == 0 {
@@ -190,9 +189,9 @@ impl ProjectedMeanField {
         let map = |chunk: usize| {
             let mut sum = vec![0.0; points];
             for i in self.chunk(chunk) {
-                let s = self.nodes.r[i] * self.data.sigma;
                 let amplitude = self.kappa * self.nodes.weight[i] * self.nodes.a[i];
                 for (j, f) in sum.iter_mut().enumerate() {
+                    let s = self.nodes.r[i] * self.data.sigma[j];
                     let m = dot(self.w_par(i), self.x(j));
                     let (cdf, pdf) = normal(m / s);
                     *f += amplitude * (m * cdf + s * pdf);
@@ -234,15 +233,15 @@ impl ProjectedMeanField {
                 let start = fields.len();
                 fields.resize(start + k + 1, 0.0);
                 let field = &mut fields[start..];
-                let s = self.nodes.r[i] * self.data.sigma;
                 for &j in &unsatisfied {
                     let x = self.x(j);
+                    let s = self.nodes.r[i] * self.data.sigma[j];
                     let (cdf, pdf) = normal(dot(self.w_par(i), x) / s);
                     let pull = self.data.weight[j] * self.data.y[j];
                     for (g, x) in field.iter_mut().zip(x) {
                         *g += pull * cdf * x;
                     }
-                    field[k] += pull * pdf * self.data.sigma;
+                    field[k] += pull * pdf * self.data.sigma[j];
                 }
             }
             Ok(fields)
