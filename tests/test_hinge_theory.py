@@ -1,5 +1,6 @@
 """Hinge mean field: reference cases, scipy twins, closed forms against quadrature, properties."""
 
+import itertools
 import json
 import math
 import pickle
@@ -27,7 +28,11 @@ def problem(inputs, **more):
 
 def agree(case, name, got):
     np.testing.assert_allclose(
-        got, case["expected"][name], rtol=case["tol_rel"], atol=case["tol_abs"], err_msg=f"{case['id']} {name}"
+        got,
+        case["expected"][name],
+        rtol=case["tol_rel"],
+        atol=case["tol_abs"],
+        err_msg=f"{case['id']} {name}",
     )
 
 
@@ -134,7 +139,7 @@ def test_flow_against_scipy(law, flip, C0):
         inside = [e for e in (0.0, keep[1] * sign) if low < e < edges[1]]
         value = 0.0
         cuts = sorted({low, edges[1], *inside})
-        for a, b in zip(cuts, cuts[1:], strict=False):
+        for a, b in itertools.pairwise(cuts):
             middle = sign * 0.5 * (a + b)
             unsatisfied = keep[0] == 0 or (middle < keep[1] if keep[0] > 0 else middle > keep[1])
             if unsatisfied:
@@ -208,7 +213,9 @@ def test_memorisation_twin_and_published_figures():
     twin = solve_ivp(slopes, (0, 2000), [0, 0], t_eval=times[:5], rtol=1e-10, atol=1e-12, max_step=5)
     np.testing.assert_allclose(table.gamma[:5], twin.y[0], rtol=1e-6)
     # The published measurements quote the theory to four digits.
-    np.testing.assert_allclose(table.train_unsatisfied[:5], [0.1301, 0.0744, 0.0415, 0.0171, 0.0025], atol=6e-5)
+    np.testing.assert_allclose(
+        table.train_unsatisfied[:5], [0.1301, 0.0744, 0.0415, 0.0171, 0.0025], atol=6e-5
+    )
     np.testing.assert_allclose(table.test_unsatisfied[[2, 4]], [0.0672, 0.0614], atol=6e-5)
     assert table.train_unsatisfied[-1] == 0.0
     assert abs(table.attrs["t_end"] - 1761) < 1
@@ -228,7 +235,9 @@ def test_limits_are_reached():
         assert np.abs(scaled / hr.theory.lazy_master(s) - 1).max() < tolerance
     alpha = 1e-2
     front = 0.5 * math.log(2 * math.sqrt(2 * d) / alpha)
-    difference = hr.theory.HingeMeanField(d, alpha=alpha).gamma(t) - front - hr.theory.rich_front(R * t - front)
+    difference = (
+        hr.theory.HingeMeanField(d, alpha=alpha).gamma(t) - front - hr.theory.rich_front(R * t - front)
+    )
     # Published: 4e-8 at alpha = 1e-2.
     assert np.abs(difference).max() < 5e-8
 
@@ -247,7 +256,9 @@ def test_unsatisfied_fraction_is_universal_late():
         R = 0.7 * alpha ** (1 - p) / math.sqrt(2 * math.pi * 50)
         t = 1e9
         # Corrections are O(1/t).
-        np.testing.assert_allclose(theory.observables(t).unsatisfied, 1 / math.sqrt(math.pi * R * t), rtol=1e-6)
+        np.testing.assert_allclose(
+            theory.observables(t).unsatisfied, 1 / math.sqrt(math.pi * R * t), rtol=1e-6
+        )
 
 
 def test_late_law_with_correlated_start():
@@ -387,18 +398,18 @@ def test_bad_arguments_are_refused():
         theory.gd(3, dt=100.0)
     with pytest.raises(hr.InvalidParameterError, match="Gaussian"):
         hr.theory.HingeMeanField(10, flip=0.1).memorisation(100, [1.0])
-    with pytest.raises(hr.InvalidParameterError, match="do not decrease|not decrease"):
+    with pytest.raises(hr.InvalidParameterError, match="not decrease"):
         theory.memorisation(100, [2.0, 1.0])
     with pytest.raises(hr.InvalidParameterError):
         hr.theory.lazy_master(-1.0)
 
-    class Broken(Exception):
+    class BrokenError(Exception):
         pass
 
     def failing(z):
-        raise Broken("mine")
+        raise BrokenError("mine")
 
-    with pytest.raises(Broken, match="mine"):
+    with pytest.raises(BrokenError, match="mine"):
         hr.theory.HingeMeanField(10, law=failing)
 
 
@@ -448,13 +459,15 @@ def direct_network(teacher, d, M, steps, beta, seed):
 )
 def test_self_consistent_field_against_the_direct_network(name, teacher, k):
     d, steps, beta = 60, 61, 6.0
-    field = hr.theory.ProjectedMeanField.gaussian(d, teacher, k=k, points=600 if k == 1 else 30, nodes=10, beta=beta, lengths=3 if k == 1 else 1)
+    field = hr.theory.ProjectedMeanField.gaussian(
+        d, teacher, k=k, points=600 if k == 1 else 60, nodes=8, beta=beta, lengths=3 if k == 1 else 1
+    )
     table = field.run(steps, save_at=[0, steps - 1])
     assert float(table.unsatisfied[0]) == pytest.approx(1.0, rel=1e-12)
-    U, L = np.mean([direct_network(teacher, d, 600, steps, beta, s) for s in range(2)], axis=0)
-    # O(1/sqrt(d)) of the field, 1/sqrt(M) and the batch of the network.
-    assert float(table.loss[-1]) == pytest.approx(L, rel=0.06)
-    assert float(table.unsatisfied[-1]) == pytest.approx(U, abs=0.06)
+    U, L = np.mean([direct_network(teacher, d, 600, steps, beta, s) for s in range(1)], axis=0)
+    # Width 1200 and batches of 4000 of the network: a few 1/sqrt(M), both ways from seed to seed.
+    assert float(table.loss[-1]) == pytest.approx(L, rel=0.1)
+    assert float(table.unsatisfied[-1]) == pytest.approx(U, abs=0.03)
 
 
 def test_clusters_follow_the_mixture():

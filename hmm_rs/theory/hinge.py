@@ -155,7 +155,9 @@ class HingeMeanField(Description):
         try:
             lower, upper = (float(edge) for edge in support)
         except (TypeError, ValueError):
-            raise DtypeError(f"support = {support!r}: must be two numbers (lower, upper); pass them") from None
+            raise DtypeError(
+                f"support = {support!r}: must be two numbers (lower, upper); pass them"
+            ) from None
         self._describe(
             d=d,
             alpha=number("alpha", alpha, minimum=0.0, exclusive=True),
@@ -167,7 +169,9 @@ class HingeMeanField(Description):
             sigma_a=sigma_a,
             sigma_w=sigma_w,
             C0=0.0 if C0 is None else number("C0", C0),
-            C1=0.5 * (sigma_a**2 + sigma_w**2) if C1 is None else number("C1", C1, minimum=0.0, exclusive=True),
+            C1=0.5 * (sigma_a**2 + sigma_w**2)
+            if C1 is None
+            else number("C1", C1, minimum=0.0, exclusive=True),
             law=law,
             radius=radius if radius is None else number("radius", radius, minimum=0.0, exclusive=True),
             mu=mu if mu is None else number("mu", mu),
@@ -306,7 +310,9 @@ class HingeMeanField(Description):
     def late_time(self, t: npt.ArrayLike) -> xr.Dataset:
         r"""Return the late-time law at times `t` (separable Gaussian data).
 
-        .. math:: R t = \frac{\sinh 4\gamma}{8A} - \frac{\gamma}{2A} + \frac{\gamma}{2} + K(A) - \frac{A}{12} e^{-4\gamma}
+        .. math::
+            R t = \frac{\sinh 4\gamma}{8A} - \frac{\gamma}{2A} + \frac{\gamma}{2} + K(A)
+            - \frac{A}{12} e^{-4\gamma}
 
         ``gamma`` solves this, ``log_law`` is its leading form (1/4) log(16 A R t), and
         ``chi_times_sqrt_2Rt`` is χ √(2 R t)/σ_x, which tends to 1. Attributes R, A (with C1 and C0 in
@@ -394,7 +400,7 @@ class HingeMeanField(Description):
         columns, end = self._model.memorisation(times, d=float(self.d), samples=float(N), sigmas=sigmas)
         names = ("gamma", "extra_margin", "train_unsatisfied", "test_unsatisfied")
         values = dict(zip(names, columns, strict=True))
-        dims = {name: ("t",) for name in names[1:]}
+        dims = dict.fromkeys(names[1:], ("t",))
         enough = 2.0 * N / self.d**2
         limits = (
             f"approximate: only kernel harmonics of degree >= 3 are memorised, which needs N >> d^2/2 "
@@ -407,7 +413,8 @@ class HingeMeanField(Description):
 
     def _ballistic_rate(self) -> float:
         """Return R, the speed of γ while everything is unsatisfied."""
-        return self.beta * self.alpha ** (1.0 - self.p) * self.kappa * self.sigma_x / math.sqrt(2.0 * math.pi)
+        c = self.beta * math.pow(self.alpha, 1.0 - self.p)
+        return c * self.kappa * self.sigma_x / math.sqrt(2.0 * math.pi)
 
     def _xperp2(self, value: float | None) -> float:
         default = (self.d - 1) * self.sigma_x**2
@@ -416,14 +423,17 @@ class HingeMeanField(Description):
     def _separable_gaussian(self, what: str) -> None:
         if self.law != "gaussian" or self.flip:
             raise InvalidParameterError(
-                f"law = {self.law!r:.40}, flip = {self.flip}: {what} is known for separable Gaussian data only; "
+                f"law = {self.law!r:.40}, flip = {self.flip}: {what} is for separable Gaussian data; "
                 'use law="gaussian", flip=0'
             )
 
     def _dataset(self, values: dict[str, Floats], **options: Any) -> xr.Dataset:
         settings = {
             "theory": type(self).__name__,
-            **{k: v if isinstance(v, (bool, int, float, str, type(None))) else repr(v) for k, v in self._arguments.items()},
+            **{
+                k: v if isinstance(v, (bool, int, float, str, type(None))) else repr(v)
+                for k, v in self._arguments.items()
+            },
         }
         return dataset(values, source="theory", settings=settings, cite=_CITE, **options)
 
@@ -537,7 +547,9 @@ class ProjectedMeanField:
         d = count("d", d, minimum=k + 1)
         y = array("y", y, (points,), rule="(one label per row of x_par)")
         if not (np.abs(y) == 1.0).all():
-            raise InvalidParameterError("y holds other values than +1 and -1: labels must be signs; pass np.sign")
+            raise InvalidParameterError(
+                "y holds other values than +1 and -1: labels must be signs; pass np.sign"
+            )
         if weights is None:
             probabilities = np.full(points, 1.0 / points)
         else:
@@ -554,7 +566,15 @@ class ProjectedMeanField:
         sigma = np.tile(sigma_x * np.sqrt(squares / (0.5 * (d - k))), points)
         x, y = np.repeat(x, lengths, axis=0), np.repeat(y, lengths)
         probabilities = (probabilities[:, None] * square_weights).ravel()
-        self.settings = {"d": d, "alpha": alpha, "h": h, "beta": beta, "p": p, "sigma_x": sigma_x, "nodes": nodes}
+        self.settings = {
+            "d": d,
+            "alpha": alpha,
+            "h": h,
+            "beta": beta,
+            "p": p,
+            "sigma_x": sigma_x,
+            "nodes": nodes,
+        }
         self._k = k
         self._step = 0
         self.x_par, self.y, self.weights, self.node_weights = x, y, probabilities, node_weights
@@ -585,17 +605,12 @@ class ProjectedMeanField:
     ) -> ProjectedMeanField:
         """Return the field for Gaussian inputs labelled by ``teacher(x_par)``, x_par of shape (P, k).
 
-        `points` is the number of equal cells per projection, of which the teacher sees the midpoints
-        over ±6 sigma_x.
+        `points` is the number of equally likely cells per projection, of which the teacher sees the
+        medians.
         """
-        k, points = count("k", k), count("points", points, minimum=2)
-        edges = np.linspace(-6.0, 6.0, points + 1)
-        middle = 0.5 * (edges[1:] + edges[:-1])
-        grids = np.meshgrid(*[middle] * k, indexing="ij")
-        x = np.stack([g.ravel() for g in grids], axis=1)
-        weights = np.exp(-0.5 * (x**2).sum(axis=1))
-        y = np.asarray(teacher(x * sigma_x), dtype=np.float64)
-        return cls(d, x_par=x * sigma_x, y=y, weights=weights, sigma_x=sigma_x, **options)
+        x = sigma_x * _normal_cells(count("points", points, minimum=2), count("k", k))
+        y = np.asarray(teacher(x), dtype=np.float64)
+        return cls(d, x_par=x, y=y, sigma_x=sigma_x, **options)
 
     @classmethod
     def clusters(
@@ -610,16 +625,12 @@ class ProjectedMeanField:
     ) -> ProjectedMeanField:
         """Return the field for equally likely Gaussian clusters with `means`, shape (c, k), and `labels`.
 
-        `points` is the number of quantile midpoints per projection and cluster.
+        `points` is the number of cells per projection and cluster.
         """
-        from scipy.special import ndtri
-
         means = array("means", means, (None, None), rule="(clusters, projections)")
         labels = array("labels", labels, (len(means),), rule="(one per cluster)")
         k = means.shape[1]
-        quantiles = ndtri((np.arange(count("points", points)) + 0.5) / points)
-        grids = np.meshgrid(*[quantiles] * k, indexing="ij")
-        noise = sigma_x * np.stack([g.ravel() for g in grids], axis=1)
+        noise = sigma_x * _normal_cells(count("points", points), k)
         x = (means[:, None, :] + noise).reshape(-1, k)
         return cls(d, x_par=x, y=np.repeat(labels, len(noise)), sigma_x=sigma_x, **options)
 
@@ -644,7 +655,9 @@ class ProjectedMeanField:
         self._field.advance(steps - self._step, dt)
         self._step = steps
         names = ("unsatisfied", "loss", "test_error")
-        values = {name: np.array(column) for name, column in zip(names, zip(*records, strict=True), strict=True)}
+        values = {
+            name: np.array(column) for name, column in zip(names, zip(*records, strict=True), strict=True)
+        }
         settings = {"theory": type(self).__name__, **self.settings, "dt": dt}
         return dataset(
             values, along=saves, dim="step", label="step", source="theory", settings=settings, cite=_CITE
@@ -678,3 +691,11 @@ def _gamma_rule(n: int, shape: float) -> tuple[Floats, Floats]:
     off = np.sqrt(i[1:] * (i[1:] + shape - 1.0))
     points, vectors = np.linalg.eigh(np.diag(2.0 * i + shape) + np.diag(off, 1) + np.diag(off, -1))
     return points, vectors[0] ** 2
+
+
+def _normal_cells(n: int, k: int) -> Floats:
+    """Return the medians of n equally likely cells of a normal, on a product grid in k dimensions."""
+    from scipy.special import ndtri
+
+    medians = ndtri((np.arange(n) + 0.5) / n)
+    return np.stack([g.ravel() for g in np.meshgrid(*[medians] * k, indexing="ij")], axis=1)

@@ -58,9 +58,9 @@ pub fn late_gamma(a: f64, scaled_times: &[f64]) -> Result<Vec<f64>> {
             for _ in 0..200 {
                 let middle = 0.5 * (low + high);
                 if late_clock(a, constant, middle) < rt {
-                    low = middle
+                    low = middle;
                 } else {
-                    high = middle
+                    high = middle;
                 }
             }
             0.5 * (low + high)

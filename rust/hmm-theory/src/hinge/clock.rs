@@ -180,9 +180,9 @@ impl<'a> Clock<'a> {
             let (elapsed, _) = kronrod::integral(|x| self.course.pace(x), leaf.x.0, x);
             let excess = elapsed - (t - leaf.t.0);
             if excess > 0.0 {
-                high = x
+                high = x;
             } else {
-                low = x
+                low = x;
             }
             let step = excess / self.course.pace(x);
             let newton = x - step;

@@ -12,15 +12,15 @@ const MOST_PANELS: usize = 4000;
 /// Gauss-Legendre nodes and weights that integrate `z` times a panel's polynomial exactly
 /// (degree 16; nine nodes reach degree 17).
 const GAUSS: [(f64, f64); 9] = [
-    (-0.968_160_239_507_626_1, 0.081_274_388_361_574_41),
-    (-0.836_031_107_326_635_8, 0.180_648_160_694_857_4),
-    (-0.613_371_432_700_590_4, 0.260_610_696_402_935_46),
-    (-0.324_253_423_403_808_93, 0.312_347_077_040_002_84),
-    (0.0, 0.330_239_355_001_259_76),
-    (0.324_253_423_403_808_93, 0.312_347_077_040_002_84),
-    (0.613_371_432_700_590_4, 0.260_610_696_402_935_46),
-    (0.836_031_107_326_635_8, 0.180_648_160_694_857_4),
-    (0.968_160_239_507_626_1, 0.081_274_388_361_574_41),
+    (-0.9681602395076261, 0.08127438836157441),
+    (-0.8360311073266358, 0.1806481606948574),
+    (-0.6133714327005904, 0.26061069640293544),
+    (-0.3242534234038089, 0.31234707704000286),
+    (0.0, 0.3302393550012598),
+    (0.3242534234038089, 0.31234707704000286),
+    (0.6133714327005904, 0.26061069640293544),
+    (0.8360311073266358, 0.1806481606948574),
+    (0.9681602395076261, 0.08127438836157441),
 ];
 
 /// One interval on which the density is a polynomial.
@@ -179,7 +179,7 @@ impl DensityTable {
 
     /// `E[z 1(z < c)]`.
     pub fn first_moment_below(&self, c: f64) -> f64 {
-        let towards = self.from_zero_to(c).first;
+        let towards = self.moments_up_to(c).first;
         if c >= 0.0 {
             self.below_zero.first + towards
         } else {
@@ -189,7 +189,7 @@ impl DensityTable {
 
     /// `P(z < c)`.
     pub fn probability_below(&self, c: f64) -> f64 {
-        let towards = self.from_zero_to(c).mass;
+        let towards = self.moments_up_to(c).mass;
         if c >= 0.0 {
             self.below_zero.mass + towards
         } else {
@@ -198,7 +198,7 @@ impl DensityTable {
     }
 
     /// Moments of the interval between zero and `c`.
-    fn from_zero_to(&self, c: f64) -> Moments {
+    fn moments_up_to(&self, c: f64) -> Moments {
         let panels = if c >= 0.0 {
             &self.positive
         } else {

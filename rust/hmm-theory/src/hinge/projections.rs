@@ -140,13 +140,10 @@ impl ProjectedMeanField {
                 "pass signs",
             ));
         }
-        if nodes.r.iter().any(|r| !(*r > 0.0)) {
-            return Err(Error::invalid(
-                "r",
-                "an array",
-                "lengths must be positive",
-                "pass r > 0",
-            ));
+        for (argument, lengths) in [("r", &nodes.r), ("sigma", &data.sigma)] {
+            for length in lengths {
+                positive(argument, *length)?;
+            }
         }
         let mut field = Self {
             nodes,
@@ -248,7 +245,7 @@ impl ProjectedMeanField {
         };
         let chunks = self.nodes.a.len().div_ceil(CHUNK);
         let fields = sum_chunks(chunks, Vec::new(), map, |total: &mut Vec<f64>, part| {
-            total.extend(part)
+            total.extend(part);
         })?;
         let HingeLoss {
             alpha,

@@ -189,9 +189,9 @@ impl HingeMeanField {
                 return Some(outside);
             }
             if moving(middle) {
-                inside = middle
+                inside = middle;
             } else {
-                outside = middle
+                outside = middle;
             }
         }
     }
