@@ -333,7 +333,7 @@ mod tests {
             y,
             weight,
             k: 1,
-            sigma: 1.0,
+            sigma: vec![1.0; points as usize],
         };
         let loss = HingeLoss {
             alpha: 1.0,
