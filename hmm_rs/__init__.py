@@ -24,6 +24,7 @@ from .errors import (
     ShapeError,
     StopRun,
 )
+from .mean_field_network import MeanFieldNetwork
 from .networks import TwoLayer
 from .versions import cite, show_versions
 
@@ -41,6 +42,7 @@ __all__ = [
     "HiddenManifold",
     "HmmError",
     "InvalidParameterError",
+    "MeanFieldNetwork",
     "OnlineSGD",
     "ResourceError",
     "ShapeError",

@@ -5,8 +5,10 @@
 
 mod border;
 mod data;
+mod hinge_theory;
 mod online;
 mod online_theory;
+mod particles;
 
 use pyo3::prelude::*;
 
@@ -17,5 +19,7 @@ fn _lib(module: &Bound<'_, PyModule>) -> PyResult<()> {
     data::register(module)?;
     online::register(module)?;
     online_theory::register(module)?;
+    hinge_theory::register(module)?;
+    particles::register(module)?;
     Ok(())
 }

@@ -8,5 +8,6 @@ pub mod fields;
 pub mod hidden_manifold;
 pub mod nonlinearity;
 pub mod online;
+pub mod particles;
 pub mod source;
 pub mod unit;

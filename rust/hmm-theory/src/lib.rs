@@ -4,7 +4,9 @@
 //! * [`spectrum`]: the Marchenko-Pastur law as a quadrature.
 //! * [`online`]: order-parameter equations of one-pass gradient descent.
 //! * [`integrate`]: the integrators they are solved with.
+//! * [`hinge`]: the mean field of hinge-loss learning.
 
+pub mod hinge;
 pub mod integrals;
 pub mod integrate;
 pub mod online;
