@@ -8,6 +8,7 @@ _Words = npt.NDArray[np.uint32]
 _Array = npt.NDArray[np.float64]
 
 __version__: str
+__all__: list[str]
 
 def set_num_threads(threads: int) -> None: ...
 def get_num_threads() -> int: ...
@@ -77,15 +78,136 @@ class OnlineSgd:
     @staticmethod
     def memory_estimate(source: Source, test_size: int, threads: int | None) -> int: ...
 
+def i2(c: _Array, names: list[str]) -> _Array: ...
+def i3(c: _Array, names: list[str]) -> _Array: ...
+def i4(c: _Array, names: list[str]) -> _Array: ...
+def marchenko_pastur(delta: float, n: int) -> tuple[_Array, _Array]: ...
+def generalisation_error(q: _Array, r: _Array, t: _Array, v: _Array, setting: OnlineSetting) -> _Array: ...
+
+@final
+class OnlineSetting:
+    def __new__(
+        cls,
+        v0: list[float],
+        v_teacher: list[float],
+        student: str,
+        teacher: str,
+        *,
+        lr: float,
+        lr_v: float,
+        noise: float,
+        weight_decay: float,
+        batch: int,
+    ) -> Self: ...
+
+@final
+class OnlineEquations:
+    @staticmethod
+    def saad_solla(setting: OnlineSetting, q0: _Array, r0: _Array, t: _Array) -> OnlineEquations: ...
+    @staticmethod
+    def hidden_manifold(
+        setting: OnlineSetting,
+        rho: _Array,
+        weights: _Array,
+        sigma0: _Array,
+        r0: _Array,
+        t_modes: _Array,
+        w0: _Array,
+        *,
+        delta: float,
+        moments: tuple[float, float, float],
+        center: bool,
+        teacher_modes: str,
+    ) -> OnlineEquations: ...
+    @staticmethod
+    def covariance(
+        setting: OnlineSetting,
+        t: _Array,
+        rho: _Array,
+        weights: _Array,
+        q0: _Array,
+        r0: _Array,
+        t_modes: _Array,
+    ) -> OnlineEquations: ...
+    def dimension(self) -> int: ...
+    def velocity(self, repeats: int) -> _Array: ...
+
+def solve_online(
+    systems: list[OnlineEquations],
+    t_eval: list[float],
+    *,
+    rtol: float,
+    atol: float,
+    method: str,
+    threads: int | None,
+) -> list[dict[str, Any]]: ...
+def random_nodes_f32(
+    seed: _Words, width: int, d: int, std_a: float, std_w: float, std_b: float
+) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32], npt.NDArray[np.float32]]: ...
+def random_nodes_f64(
+    seed: _Words, width: int, d: int, std_a: float, std_w: float, std_b: float
+) -> tuple[_Array, _Array, _Array]: ...
+def hinge_lazy_master(s: _Array) -> _Array: ...
+def hinge_rich_front(tau: _Array) -> _Array: ...
+def hinge_late_constant(a: float) -> float: ...
+
+@final
+class HingeTheory:
+    def __new__(
+        cls,
+        law: str | Callable[[_Array], npt.ArrayLike],
+        d: float,
+        scale: float,
+        mu: float,
+        flip: float,
+        support: tuple[float, float],
+        loss: tuple[float, float, float, float],
+        kappa: float,
+        moments: tuple[float, float],
+        subtract_init: bool,
+    ) -> Self: ...
+    def gamma(self, t: _Array) -> _Array: ...
+    def gamma_by_flow(self, t: _Array) -> _Array: ...
+    def gamma_dot(self, gamma: _Array) -> _Array: ...
+    def alignment(self, gamma: _Array) -> _Array: ...
+    def time_of_gamma(self, gamma: _Array) -> _Array: ...
+    def satisfaction_gamma(self, z: _Array) -> _Array: ...
+    def plateau(self) -> float | None: ...
+    def observables(self, gamma: _Array) -> list[_Array]: ...
+    def gd(self, steps: int, dt: float) -> list[_Array]: ...
+    def node_variance(
+        self, gamma: _Array, sigma_a: float, sigma_w: float, point: tuple[float, float]
+    ) -> _Array: ...
+    def test_errors(
+        self, gamma: _Array, sigma_a: float, sigma_w: float, width: float, d: float
+    ) -> list[_Array]: ...
+    def satisfaction_band(
+        self, gamma: _Array, sigma_a: float, sigma_w: float, width: float, xperp2: float, residual: bool
+    ) -> list[_Array]: ...
+    def memorisation(
+        self, t: _Array, d: float, samples: float, sigmas: tuple[float, float, float]
+    ) -> tuple[list[_Array], float]: ...
+    @staticmethod
+    def late_gamma(a: float, shift: float, scaled_times: _Array) -> _Array: ...
+
+@final
+class ProjectedHinge:
+    def __new__(
+        cls,
+        nodes: tuple[_Array, _Array, _Array, _Array],
+        data: tuple[_Array, _Array, _Array, _Array],
+        k: int,
+        loss: tuple[float, float, float, float],
+        kappa: float,
+    ) -> Self: ...
+    def advance(self, steps: int, dt: float) -> None: ...
+    def state(self) -> tuple[float, float, float]: ...
+    def nodes(self) -> list[_Array]: ...
+    def output(self) -> _Array: ...
+
 _Floats = npt.NDArray[np.floating[Any]]
 _Singles = npt.NDArray[np.float32]
 
-def random_nodes_f32(
-    seed: _Words, width: int, d: int, std_a: float, std_w: float, std_b: float
-) -> tuple[_Floats, _Floats, _Floats]: ...
-def random_nodes_f64(
-    seed: _Words, width: int, d: int, std_a: float, std_w: float, std_b: float
-) -> tuple[_Floats, _Floats, _Floats]: ...
 def ntk(x: _Array, y: _Array | None, bias: str, threads: int | None) -> _Array: ...
 def laplace(x: _Array, y: _Array | None, scale: float, threads: int | None) -> _Array: ...
 def network_ntk_f32(

@@ -1,11 +1,16 @@
 //! The border to Python: converts, checks shapes, releases the GIL, maps errors. No arithmetic.
 
+// Extracted arguments are owned: that is how the binding hands them over.
+#![allow(clippy::needless_pass_by_value)]
+
 mod border;
 mod compression;
 mod data;
 mod gradient_flow;
+mod hinge_theory;
 mod kernels;
 mod online;
+mod online_theory;
 mod particles;
 
 use pyo3::prelude::*;
@@ -19,6 +24,8 @@ fn _lib(module: &Bound<'_, PyModule>) -> PyResult<()> {
     gradient_flow::register(module)?;
     kernels::register(module)?;
     online::register(module)?;
+    online_theory::register(module)?;
+    hinge_theory::register(module)?;
     particles::register(module)?;
     Ok(())
 }

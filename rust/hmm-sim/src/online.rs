@@ -12,11 +12,11 @@
 
 mod step;
 
-use crate::fields::{FieldMoments, Teacher, gram, squared_error};
+use crate::fields::{FieldMoments, Teacher, gram, squared_error, weighted_values};
 use crate::source::{LABEL_NOISE_UNIT, Source};
 use crate::unit::Unit;
 use hmm_core::random::{Purpose, Seed, Stream, fill_normal};
-use hmm_core::{Cancel, Error, Real, Result};
+use hmm_core::{Aligned, Cancel, Error, Real, Result};
 use rayon::prelude::*;
 use std::sync::Arc;
 
@@ -45,9 +45,9 @@ pub struct Rule {
 
 /// A two-layer student φ(x) = Σ_k v_k g(w_k.x/√N).
 #[derive(Debug, Clone)]
-pub struct Student<T> {
+pub struct Student<T: Real> {
     /// w, row-major K x N.
-    pub w: Vec<T>,
+    pub w: Aligned<T>,
     /// v, K entries.
     pub v: Vec<T>,
     /// g
@@ -81,17 +81,17 @@ pub struct Observation {
 struct Group<T> {
     first_block: u64,
     blocks: usize,
-    inputs: Vec<T>,
+    inputs: Aligned<T>,
     latents: Vec<T>,
     labels: Vec<T>,
 }
 
-impl<T> Group<T> {
+impl<T: Real> Group<T> {
     const fn empty() -> Self {
         Self {
             first_block: 0,
             blocks: 0,
-            inputs: Vec::new(),
+            inputs: Aligned::empty(),
             latents: Vec::new(),
             labels: Vec::new(),
         }
@@ -110,7 +110,7 @@ struct TestCache<T> {
 }
 
 /// State of a run of one-pass SGD.
-pub struct OnlineSgd<T> {
+pub struct OnlineSgd<T: Real> {
     source: Arc<dyn Source<T>>,
     /// b and ζ of the inputs, for order parameters from weights.
     moments: Option<FieldMoments>,
@@ -174,11 +174,15 @@ impl<T: Real> OnlineSgd<T> {
             return Err(Error::shape(
                 "student",
                 &[v.len(), w.len() / v.len().max(1)],
-                format!("the run has K = {}, N = {}", self.student.v.len(), self.source.inputs()),
+                format!(
+                    "the run has K = {}, N = {}",
+                    self.student.v.len(),
+                    self.source.inputs()
+                ),
                 "restore the state of the same run",
             ));
         }
-        self.student.w = w;
+        self.student.w = Aligned::copied_from(&w);
         self.student.v = v;
         self.step = step;
         Ok(())
@@ -275,7 +279,8 @@ impl<T: Real> OnlineSgd<T> {
     /// One step on a mini-batch: its gradient is summed block by block in sample order.
     fn batch_step(&mut self, cancel: &Cancel) -> Result<()> {
         let (n, size) = (self.source.inputs(), self.source.block_rows() as u64);
-        let mut sums = step::BatchGradient::start(&self.student, std::mem::take(&mut self.gradient));
+        let mut sums =
+            step::BatchGradient::start(&self.student, std::mem::take(&mut self.gradient));
         let mut sample = self.step * self.rule.batch as u64;
         let end = sample + self.rule.batch as u64;
         while sample < end {
@@ -397,14 +402,16 @@ impl<T: Real> OnlineSgd<T> {
                         n,
                         &cache.inputs[block * size * n..(block * size + count) * n],
                         &cache.labels[block * size..block * size + count],
-                        &cache.teacher_fields[block * size * teachers..(block * size + count) * teachers],
+                        &cache.teacher_fields
+                            [block * size * teachers..(block * size + count) * teachers],
                     ));
                 }
                 let mut x = vec![T::ZERO; size * n];
                 let mut c = vec![T::ZERO; size * d];
                 let mut nu = vec![0.0; size * teachers];
                 let mut y = vec![0.0; size];
-                this.source.fill(&this.tests, block as u64, &mut c, &mut x)?;
+                this.source
+                    .fill(&this.tests, block as u64, &mut c, &mut x)?;
                 this.teacher.fields(&x, &c, &mut nu);
                 this.teacher.labels(&nu, &mut y);
                 Ok(TestAverages::of_block(
@@ -439,7 +446,7 @@ impl<T: Real> Maker<'_, T> {
             self.source.block_rows(),
         );
         let blocks = group_blocks(self.source, rayon::current_num_threads());
-        group.inputs.resize(blocks * size * n, T::ZERO);
+        group.inputs.reset_len(blocks * size * n);
         group.latents.resize(blocks * size * d, T::ZERO);
         group.labels.resize(blocks * size, T::ZERO);
         group.first_block = first_block;
@@ -506,22 +513,23 @@ impl TestAverages {
     fn of_block<T: Real>(student: &Student<T>, n: usize, x: &[T], y: &[f64], nu: &[f64]) -> Self {
         let students = student.v.len();
         let teachers = nu.len() / y.len();
-        let lambda = step::local_fields(student, n, x);
+        let lambda: Vec<f64> = step::local_fields(student, n, x)
+            .into_iter()
+            .map(Real::to_f64)
+            .collect();
+        let v: Vec<f64> = student.v.iter().map(|v| v.to_f64()).collect();
+        let mut outputs = vec![0.0; y.len()];
+        weighted_values(student.unit, &v, &lambda, &mut outputs);
         let mut sums = Self::zero(students, teachers);
-        for ((lambda, nu), y) in lambda
+        for (((lambda, nu), output), y) in lambda
             .chunks_exact(students)
             .zip(nu.chunks_exact(teachers))
+            .zip(&outputs)
             .zip(y)
         {
-            let lambda: Vec<f64> = lambda.iter().map(|x| x.to_f64()).collect();
-            let output: f64 = lambda
-                .iter()
-                .zip(&student.v)
-                .map(|(&x, v)| v.to_f64() * student.unit.value(x))
-                .sum();
             sums.error += 0.5 * (output - y).powi(2);
-            outer_add(&mut sums.q, &lambda, &lambda);
-            outer_add(&mut sums.r, &lambda, nu);
+            outer_add(&mut sums.q, lambda, lambda);
+            outer_add(&mut sums.r, lambda, nu);
             outer_add(&mut sums.t, nu, nu);
         }
         sums

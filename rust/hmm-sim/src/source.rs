@@ -112,7 +112,13 @@ impl<T: Real> Source<T> for GaussianInputs {
         self.inputs
     }
 
-    fn inputs_from_latents(&self, _: &Stream, _: u64, latents: &[T], inputs: &mut [T]) -> Result<()> {
+    fn inputs_from_latents(
+        &self,
+        _: &Stream,
+        _: u64,
+        latents: &[T],
+        inputs: &mut [T],
+    ) -> Result<()> {
         inputs.copy_from_slice(latents);
         Ok(())
     }
@@ -146,7 +152,7 @@ impl<T: Real> CorrelatedGaussian<T> {
         if inputs == 0
             || latents == 0
             || from_latents.len() != inputs * latents
-            || from_noise.len() % inputs.max(1) != 0
+            || !from_noise.len().is_multiple_of(inputs)
         {
             return Err(Error::shape(
                 "from_latents",

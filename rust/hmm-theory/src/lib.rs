@@ -1,5 +1,17 @@
-//! The deterministic half: equations, fixed points, closed-form kernels. No random number is drawn
-//! here.
+//! Theory of learning from structured data: deterministic, no random numbers anywhere.
+//!
+//! * [`integrals`]: Gaussian averages I2, I3, I4 of erf, rectified and linear units.
+//! * [`spectrum`]: the Marchenko-Pastur law as a quadrature.
+//! * [`online`]: order-parameter equations of one-pass gradient descent.
+//! * [`integrate`]: the integrators they are solved with.
+//! * [`hinge`]: the mean field of hinge-loss learning.
+//! * [`compression`]: geometric compression of invariant directions.
+//! * [`kernels`]: closed-form kernels.
 
 pub mod compression;
+pub mod hinge;
+pub mod integrals;
+pub mod integrate;
 pub mod kernels;
+pub mod online;
+pub mod spectrum;
