@@ -15,7 +15,9 @@ const SIGNAL_POLL: Duration = Duration::from_millis(50);
 fn exception_class<'py>(py: Python<'py>, name: &str) -> PyResult<Bound<'py, PyType>> {
     static MODULE: PyOnceLock<Py<PyModule>> = PyOnceLock::new();
     let module = MODULE
-        .get_or_try_init(py, || PyModule::import(py, "hmm_rs.errors").map(Bound::unbind))?
+        .get_or_try_init(py, || {
+            PyModule::import(py, "hmm_rs.errors").map(Bound::unbind)
+        })?
         .bind(py);
     Ok(module.getattr(name)?.cast_into::<PyType>()?)
 }

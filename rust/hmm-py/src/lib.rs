@@ -1,11 +1,13 @@
 //! The border to Python: converts, checks shapes, releases the GIL, maps errors. No arithmetic.
 
 mod border;
+mod replica;
 
 use pyo3::prelude::*;
 
 /// The compiled half of `hmm_rs`.
 #[pymodule]
 fn _lib(module: &Bound<'_, PyModule>) -> PyResult<()> {
-    border::register(module)
+    border::register(module)?;
+    replica::register(module)
 }

@@ -1,1 +1,3 @@
-//! placeholder
+//! The equations: deterministic, without random numbers.
+
+pub mod replica;

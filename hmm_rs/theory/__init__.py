@@ -1,0 +1,3 @@
+"""Theory: deterministic solvers and closed forms."""
+
+from . import replica as replica
