@@ -1,1 +1,98 @@
-"""hmm_rs: the hidden manifold model and its relatives, simulated and solved."""
+"""hmm_rs: a laboratory for how neural networks learn from structured data.
+
+HMM here is the hidden *manifold* model. Describe a problem (:mod:`hmm_rs.data`,
+:mod:`hmm_rs.networks`), run it (:mod:`hmm_rs.dynamics`) or solve the matching theory
+(:mod:`hmm_rs.theory`), and get the same labelled table from both.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from . import _lib, errors
+from .arguments import count as _count
+from .data import GaussianEquivalent, HiddenManifold, TeacherStudent
+from .dynamics import OnlineSGD, logtimes, resume
+from .errors import (
+    ConvergenceError,
+    DivergenceError,
+    DtypeError,
+    HmmError,
+    InvalidParameterError,
+    ResourceError,
+    ShapeError,
+    StopRun,
+)
+from .networks import TwoLayer
+from .versions import cite, show_versions
+
+if TYPE_CHECKING:
+    from . import plot as plot
+    from . import theory as theory
+
+__version__ = _lib.__version__
+
+__all__ = [
+    "ConvergenceError",
+    "DivergenceError",
+    "DtypeError",
+    "GaussianEquivalent",
+    "HiddenManifold",
+    "HmmError",
+    "InvalidParameterError",
+    "OnlineSGD",
+    "ResourceError",
+    "ShapeError",
+    "StopRun",
+    "TeacherStudent",
+    "TwoLayer",
+    "__version__",
+    "cite",
+    "errors",
+    "get_num_threads",
+    "logtimes",
+    "plot",
+    "resume",
+    "set_num_threads",
+    "show_versions",
+    "theory",
+]
+
+#: Rooms imported at first use, so that ``import hmm_rs`` stays quick.
+_LAZY = ("plot", "theory")
+
+
+def __getattr__(name: str) -> Any:
+    if name in _LAZY:
+        return importlib.import_module(f".{name}", __name__)
+    raise AttributeError(f"module 'hmm_rs' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)
+
+
+def set_num_threads(n: int) -> None:
+    """Set the number of threads used by default (results never depend on it)."""
+    _lib.set_num_threads(_count("n", n))
+
+
+def get_num_threads() -> int:
+    """Return the number of threads used by default."""
+    return _lib.get_num_threads()
+
+
+def _threads_from_environment() -> None:
+    import os
+
+    asked = os.environ.get("HMM_RS_NUM_THREADS")
+    if asked is not None:
+        if not asked.isdigit() or int(asked) < 1:
+            raise InvalidParameterError(
+                f"HMM_RS_NUM_THREADS = {asked!r}: must be a positive integer; unset it or set it to one"
+            )
+        _lib.set_num_threads(int(asked))
+
+
+_threads_from_environment()

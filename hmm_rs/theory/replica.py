@@ -9,8 +9,7 @@ Conventions. Teacher field :math:`\nu = \theta\cdot u/\sqrt k`, student preactiv
 a sum (not a mean) over the examples. Targets are :math:`y = \nu + \sqrt{\mathrm{noise}}\,\xi` for
 ``"ridge"``; labels are :math:`y = \mathrm{sign}(\nu + \sqrt{\mathrm{noise}}\,\xi)`, flipped with
 probability ``flip``, for ``"square"``, ``"logistic"`` and ``"hinge"``. scikit-learn has
-:math:`C = 1/\lambda` on
-:math:`X = v/\sqrt p`, without intercept.
+:math:`C = 1/\lambda` on :math:`X = v/\sqrt p`, without intercept.
 
 Source: Loureiro, Gerbelot, Cui, Goldt, Krzakala, Mézard and Zdeborová, "Learning curves of generic features
 maps for realistic datasets with a teacher-student model" (2021); limits and thresholds after Goldt, Loureiro,

@@ -1,6 +1,8 @@
 //! The border to Python: converts, checks shapes, releases the GIL, maps errors. No arithmetic.
 
 mod border;
+mod data;
+mod online;
 mod replica;
 
 use pyo3::prelude::*;
@@ -9,5 +11,8 @@ use pyo3::prelude::*;
 #[pymodule]
 fn _lib(module: &Bound<'_, PyModule>) -> PyResult<()> {
     border::register(module)?;
-    replica::register(module)
+    data::register(module)?;
+    online::register(module)?;
+    replica::register(module)?;
+    Ok(())
 }

@@ -1,10 +1,12 @@
 //! The random half: data generation and the dynamics that learn from it.
 //!
 //! Data come from a [`source::Source`], block by block; a block is a function of its number alone,
-//! so any thread may make it.
+//! so any thread may make it. [`online`] learns from the stream by one-pass gradient descent.
 
 pub mod features;
+pub mod fields;
 pub mod hidden_manifold;
 pub mod nonlinearity;
+pub mod online;
 pub mod source;
 pub mod unit;

@@ -1,0 +1,109 @@
+"""Gaussian inputs: the vanilla teacher-student model and the conjugate data of any model."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from .. import _lib
+from ..arguments import count, seed_words
+from ..errors import DtypeError
+from .hidden_manifold import HiddenManifold
+from .latent import LatentModel
+
+__all__ = ["GaussianEquivalent", "TeacherStudent"]
+
+
+class TeacherStudent(LatentModel):
+    """Independent Gaussian inputs, x = c ~ N(0, 1) in N dimensions.
+
+    The vanilla teacher-student model: the hidden manifold with D = N, F = √N 1, f = identity.
+
+    Parameters
+    ----------
+    N
+        Number of inputs (and of latents: D = N).
+    seed
+        Kept for symmetry with other models; there is no quenched disorder.
+
+    Examples
+    --------
+    >>> import hmm_rs as hr
+    >>> X, C = hr.TeacherStudent(20).sample(3)
+    >>> bool((X == C).all())
+    True
+    """
+
+    seed: Any
+
+    def __init__(self, N: int, *, seed: Any = 0) -> None:
+        seed_words(seed)
+        self._describe(N=count("N", N), seed=seed)
+        object.__setattr__(self, "D", self.N)
+
+    @property
+    def moments(self) -> tuple[float, float, float]:
+        """(a, b, c) = (0, 1, 1), those of the identity."""
+        return 0.0, 1.0, 1.0
+
+    def _make_source(self, dtype: str) -> _lib.Source:
+        return _lib.Source.gaussian(self.N, dtype)
+
+
+class GaussianEquivalent(LatentModel):
+    """Conjugate Gaussian data of a model: the same first two moments of (x, c), nothing else.
+
+    For a hidden manifold x = b u + √ζ ξ with the model's own fields u and fresh noise ξ (plus the
+    mean a where the model is not centred). For other models x = Φ c + B ξ with B Bᵀ = Ω - Φ Φᵀ.
+    The Gaussian Equivalence Property says that learning curves are the same.
+
+    Parameters
+    ----------
+    model
+        A hidden manifold, or any model with ``covariances()``.
+
+    Examples
+    --------
+    >>> import hmm_rs as hr
+    >>> model = hr.GaussianEquivalent(hr.HiddenManifold(N=100, D=10, f="sign"))
+    >>> X, C = model.sample(5)
+    >>> X.shape
+    (5, 100)
+    """
+
+    model: Any
+
+    def __init__(self, model: Any) -> None:
+        if not isinstance(model, LatentModel):
+            raise DtypeError(
+                f"model = {model!r:.80}: must be a model of data; pass HiddenManifold(...) or a generator"
+            )
+        self._describe(model=model)
+        object.__setattr__(self, "N", model.N)
+        object.__setattr__(self, "D", model.D)
+
+    def covariances(self, **options: Any) -> Any:
+        """Return (Ω, Φ) of the underlying model; see its own method."""
+        return self.model.covariances(**options)
+
+    def _source_bytes(self) -> int:
+        if isinstance(self.model, HiddenManifold):
+            return self.model._source_bytes()
+        return 4 * 8 * self.N * (self.N + self.D)
+
+    def _make_source(self, dtype: str) -> _lib.Source:
+        if isinstance(self.model, HiddenManifold):
+            a, b, c = self.model.moments
+            return _lib.Source.conjugate(
+                self.model.source(dtype),
+                mean=0.0 if self.model.center else a,
+                slope=b,
+                noise=math.sqrt(max(c - a * a - b * b, 0.0)),
+            )
+        omega, phi = self.model.covariances()
+        # Sampling errors make the smallest eigenvalues of Ω - ΦΦᵀ slightly negative.
+        values, vectors = np.linalg.eigh(omega - phi @ phi.T)
+        noise = vectors * np.sqrt(np.clip(values, 0.0, None))
+        return _lib.Source.correlated(np.ascontiguousarray(phi), np.ascontiguousarray(noise), dtype)

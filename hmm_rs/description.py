@@ -1,0 +1,76 @@
+"""Frozen descriptions: what a user writes down, compared and hashed by content."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any, NoReturn
+
+import numpy as np
+
+__all__ = ["Description"]
+
+
+class Description:
+    """Base of immutable descriptions whose constructor does more than store its arguments.
+
+    A subclass's ``__init__`` checks its arguments and hands them to :meth:`_describe`; equality,
+    hash, repr, pickling and checkpoints follow from them. Arrays are copied and made read-only.
+    """
+
+    _arguments: dict[str, Any]
+
+    def _describe(self, **arguments: Any) -> None:
+        """Store the checked constructor arguments as attributes."""
+        for key, value in arguments.items():
+            if isinstance(value, np.ndarray):
+                value = value.copy()
+                value.flags.writeable = False
+                arguments[key] = value
+        object.__setattr__(self, "_arguments", arguments)
+        for key, value in arguments.items():
+            if not isinstance(getattr(type(self), key, None), property):
+                object.__setattr__(self, key, value)
+
+    def __setattr__(self, name: str, value: Any) -> NoReturn:
+        raise AttributeError(
+            f"{type(self).__name__} is frozen: cannot set {name}; make a new one with the value you want"
+        )
+
+    def __delattr__(self, name: str) -> NoReturn:
+        raise AttributeError(f"{type(self).__name__} is frozen: cannot delete {name}")
+
+    def _key(self) -> tuple[Any, ...]:
+        def hashable(value: Any) -> Any:
+            if isinstance(value, np.ndarray):
+                return value.shape, hashlib.sha256(value.tobytes()).hexdigest()
+            return tuple(value) if isinstance(value, list) else value
+
+        return type(self), *((key, hashable(value)) for key, value in self._arguments.items())
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Description):
+            return NotImplemented
+        return self is other or self._key() == other._key()
+
+    def __hash__(self) -> int:
+        return hash(self._key())
+
+    def __repr__(self) -> str:
+        def short(value: Any) -> str:
+            return f"<array {value.shape}>" if isinstance(value, np.ndarray) else repr(value)
+
+        inside = ", ".join(f"{key}={short(value)}" for key, value in self._arguments.items())
+        return f"{type(self).__name__}({inside})"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _rebuild, (type(self), self._arguments)
+
+    def __copy__(self) -> Description:
+        return self
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Description:
+        return self
+
+
+def _rebuild(cls: type[Description], arguments: dict[str, Any]) -> Description:
+    return cls(**arguments)

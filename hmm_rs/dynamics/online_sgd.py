@@ -1,0 +1,292 @@
+"""One-pass stochastic gradient descent of a two-layer student."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+import numpy.typing as npt
+
+from .. import _lib
+from ..arguments import choice, count, dtype_name, number, seed_words
+from ..data.gaussian import GaussianEquivalent, TeacherStudent
+from ..data.hidden_manifold import HiddenManifold
+from ..data.latent import LatentModel
+from ..errors import DtypeError, ShapeError
+from ..memory import require
+from ..networks import TwoLayer
+from .driver import Callback, Driver, Observation, save_times
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+__all__ = ["OnlineSGD"]
+
+
+class OnlineSGD(Driver):
+    r"""One-pass SGD: a two-layer student learns a teacher's labels from a stream of samples.
+
+    .. math::
+        w^k &\leftarrow w^k - \frac{\eta}{\sqrt N} v_k \Delta\, g'(\lambda^k)\, x
+               - \frac{\kappa}{N} w^k, \qquad \Delta = \phi(x) - y \\
+        v_k &\leftarrow v_k - \frac{\eta_v}{N} \Delta\, g(\lambda^k) - \frac{\kappa}{N} v_k
+
+    Both layers are updated from the old weights; every sample is seen once. Time is
+    t = steps / N; the error is ε_g = ½ E(φ - y*)² against the noiseless teacher.
+
+    Parameters
+    ----------
+    model
+        Data: ``HiddenManifold``, ``TeacherStudent``, ``GaussianEquivalent`` or a generator.
+    teacher
+        ``TwoLayer`` with w of shape (M, D) for labels="latent", (M, N) for labels="input".
+    student
+        ``TwoLayer`` with w of shape (K, N): the initial weights.
+    lr
+        η, learning rate of the first layer.
+    lr_v
+        η_v, rate of the second layer; None means `lr`. Used if `train_second_layer`.
+    train_second_layer
+        Whether v is trained.
+    labels
+        "latent": ν = w̃.c/√D. "input": ν = w̃.x/√N.
+    noise
+        Standard deviation σ of Gaussian noise on the training labels.
+    weight_decay
+        κ; applied to v too where it is trained.
+    batch
+        Samples per step; the gradient is averaged over them.
+    test_size
+        Samples of the fixed test set. Its own sampling error is about
+        std(½Δ²)/√test_size, of order 1 % of ε_g at 10,000.
+    dtype
+        "float64" or "float32".
+    seed
+        Seed of the sample stream, the test set and the label noise.
+
+    Notes
+    -----
+    HMM paper, section II. Results carry ``eg`` (test set), ``eg_analytic`` (from the order
+    parameters), ``Q, R, T, W, Sigma, v``. For generators without linear features the order
+    parameters are averages over the test set and Sigma is not defined.
+
+    Examples
+    --------
+    >>> import hmm_rs as hr
+    >>> model = hr.HiddenManifold(N=200, D=20, f="sign")
+    >>> sim = hr.OnlineSGD(model, hr.TwoLayer.random(2, 20, seed=1),
+    ...                    student=hr.TwoLayer.random(2, 200, seed=2), lr=0.2, test_size=500)
+    >>> result = sim.run(2.0, save_at=[0.0, 1.0, 2.0])
+    >>> bool(result.eg[-1] < result.eg[0])
+    True
+    """
+
+    _axis: ClassVar[tuple[str, str, str]] = ("t", "time t = steps / N", "")
+    _cite: ClassVar[tuple[str, ...]] = ("hidden-manifold",)
+
+    def __init__(
+        self,
+        model: LatentModel,
+        teacher: TwoLayer,
+        *,
+        student: TwoLayer,
+        lr: float,
+        lr_v: float | None = None,
+        train_second_layer: bool = False,
+        labels: str = "latent",
+        noise: float = 0.0,
+        weight_decay: float = 0.0,
+        batch: int = 1,
+        test_size: int = 10_000,
+        dtype: str = "float64",
+        seed: Any = 0,
+    ) -> None:
+        if not isinstance(model, LatentModel):
+            raise DtypeError(f"model = {model!r:.80}: must be a model of data; pass HiddenManifold(N, D)")
+        for name, network in (("teacher", teacher), ("student", student)):
+            if not isinstance(network, TwoLayer):
+                raise DtypeError(f"{name} = {network!r:.80}: must be a TwoLayer; pass TwoLayer(w, v)")
+        choice("labels", labels, ("latent", "input"))
+        seen, name = (model.D, "D") if labels == "latent" else (model.N, "N")
+        if teacher.w.shape[1] != seen:
+            raise ShapeError(
+                f"teacher.w has shape {teacher.w.shape}: with labels={labels!r} its rows must have length "
+                f"model.{name} = {seen}; pass TwoLayer.random(M, {seen})"
+            )
+        if student.w.shape[1] != model.N:
+            raise ShapeError(
+                f"student.w has shape {student.w.shape}: its rows must have length model.N = {model.N}; "
+                f"pass TwoLayer.random(K, {model.N})"
+            )
+        self._arguments = {
+            "model": model,
+            "teacher": teacher,
+            "student": student,
+            "lr": number("lr", lr, minimum=0.0),
+            "lr_v": None if lr_v is None else number("lr_v", lr_v, minimum=0.0),
+            "train_second_layer": bool(train_second_layer),
+            "labels": labels,
+            "noise": number("noise", noise, minimum=0.0),
+            "weight_decay": number("weight_decay", weight_decay, minimum=0.0),
+            "batch": count("batch", batch),
+            "test_size": count("test_size", test_size),
+            "dtype": dtype_name(dtype),
+            "seed": seed,
+        }
+        words = seed_words(seed)
+        for name, value in self._arguments.items():
+            if name not in ("student", "lr_v"):
+                setattr(self, name, value)
+        self.lr_v = self.lr if lr_v is None else float(lr_v)
+        source = model.source(self.dtype)
+        require(self.memory_estimate(), f"this run (N={model.N}, D={model.D})", "lower test_size or N")
+        self._stepper = _lib.OnlineSgd(
+            source,
+            moments=_field_moments(model),
+            w=student.w,
+            v=student.v,
+            unit=student.activation,
+            teacher_w=teacher.w,
+            teacher_v=teacher.v,
+            teacher_unit=teacher.activation,
+            labels=labels,
+            lr=self.lr,
+            lr_v=self.lr_v if self.train_second_layer else 0.0,
+            train_second_layer=self.train_second_layer,
+            noise=self.noise,
+            weight_decay=self.weight_decay,
+            batch=self.batch,
+            test_size=self.test_size,
+            seed=words,
+        )
+
+    model: LatentModel
+    teacher: TwoLayer
+    lr: float
+    lr_v: float
+    train_second_layer: bool
+    labels: str
+    noise: float
+    weight_decay: float
+    batch: int
+    test_size: int
+    dtype: str
+    seed: Any
+
+    @property
+    def t(self) -> float:
+        """Present time, steps / N."""
+        return float(self._stepper.step / self.model.N)
+
+    @property
+    def step(self) -> int:
+        """Steps done."""
+        return self._stepper.step
+
+    @property
+    def student(self) -> TwoLayer:
+        """The student as it is now."""
+        w, v = self._stepper.weights()
+        return TwoLayer(w, v, activation=self._arguments["student"].activation)
+
+    def memory_estimate(self, *, threads: int | None = None) -> int:
+        """Return the bytes a run needs beside the feature matrix."""
+        source = self.model.source(self.dtype)
+        return _lib.OnlineSgd.memory_estimate(source, self.test_size, threads)
+
+    def advance(self, n_steps: int, *, threads: int | None = None) -> None:
+        """Take `n_steps` steps (of `batch` samples each)."""
+        self._stepper.advance(count("n_steps", n_steps, minimum=0), threads)
+
+    def observe(self, *, threads: int | None = None) -> Observation:
+        """Return what is measured now: ``eg``, ``eg_analytic``, ``Q``, ``R``, ``T``, ``W``, ``Sigma``, ``v``."""
+        seen: Observation = self._stepper.observe(threads)
+        del seen["step"]
+        return seen
+
+    def run(
+        self,
+        t_max: float,
+        *,
+        save_at: npt.ArrayLike | None = None,
+        progress: bool = False,
+        checkpoint: str | Path | None = None,
+        checkpoint_every: float = 60.0,
+        callbacks: Sequence[Callback] = (),
+        threads: int | None = None,
+        max_seconds: float | None = None,
+    ) -> xr.Dataset:
+        """Train until time `t_max` (from where the driver is) and return what was measured.
+
+        Parameters
+        ----------
+        t_max
+            End of the run, in units of N steps.
+        save_at
+            Times to measure at, increasing; None: the present, 60 log-spaced times, the end.
+            Each is moved to the next whole step.
+        progress
+            Show a progress bar in t.
+        checkpoint
+            File to save the run in every `checkpoint_every` seconds and at its end;
+            ``hmm_rs.resume`` continues from it.
+        callbacks
+            Functions (driver, observation) called after each measurement; raising
+            ``hmm_rs.StopRun`` in one ends the run normally.
+        threads
+            Threads to use; the result does not depend on it.
+        max_seconds
+            Wall-clock budget after which the run ends normally.
+
+        Raises
+        ------
+        DivergenceError
+            If the learning rate is too large; ``.result`` holds what was measured before.
+
+        Notes
+        -----
+        Ctrl-C in an interactive session returns the partial result (``interrupted`` = 1); in a
+        script it saves the checkpoint, if one was asked for, and raises KeyboardInterrupt.
+        """
+        times = save_times(t_max, save_at, self.t, 1.0 / self.model.N)
+        return self._drive(
+            times,
+            progress=progress,
+            checkpoint=checkpoint,
+            checkpoint_every=checkpoint_every,
+            callbacks=callbacks,
+            threads=threads,
+            max_seconds=max_seconds,
+        )
+
+    def _advance_towards(self, target: float, steps: int, threads: int | None) -> bool:
+        # A tiny slack keeps t = steps/N from being rounded up to the step after.
+        left = max(int(np.ceil(target * self.model.N * (1.0 - 1e-12))) - self.step, 0)
+        self._stepper.advance(min(left, steps), threads)
+        return left <= steps
+
+    def _observe(self, threads: int | None) -> Observation:
+        return self.observe(threads=threads)
+
+    def _state(self) -> dict[str, npt.NDArray[Any]]:
+        w, v = self._stepper.weights()
+        return {"w": w, "v": v, "step": np.array(self.step, dtype=np.uint64)}
+
+    def _restore(self, state: Mapping[str, npt.NDArray[Any]]) -> None:
+        w = np.ascontiguousarray(state["w"], dtype=np.float64)
+        v = np.ascontiguousarray(state["v"], dtype=np.float64)
+        self._stepper.restore(w, v, int(state["step"]))
+
+
+def _field_moments(model: LatentModel) -> tuple[float, float] | None:
+    """Return (b, ζ) where order parameters follow from the weights alone, else None."""
+    if isinstance(model, GaussianEquivalent):
+        model = model.model
+    if not isinstance(model, (HiddenManifold, TeacherStudent)):
+        return None
+    a, b, c = model.moments
+    if isinstance(model, HiddenManifold) and not model.center and a != 0.0:
+        return None
+    return b, max(c - a * a - b * b, 0.0)

@@ -1,0 +1,110 @@
+"""Networks: weights are plain arrays in frozen descriptions."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from . import _lib
+from .arguments import array, choice, count, number, seed_words
+from .description import Description
+from .errors import ShapeError
+
+__all__ = ["UNITS", "TwoLayer", "activation_function"]
+
+#: Units of two-layer networks.
+UNITS = ("erf", "relu", "linear")
+
+
+def activation_function(activation: str, x: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Return g(x) elementwise: erf(x/√2), max(x, 0) or x."""
+    if activation == "erf":
+        from scipy.special import erf
+
+        return np.asarray(erf(x / math.sqrt(2.0)))
+    return np.maximum(x, 0.0) if activation == "relu" else x
+
+
+class TwoLayer(Description):
+    r"""Two-layer network with K hidden units.
+
+    .. math:: \phi(x) = \sum_{k=1}^{K} v_k\, g\big(w_k \cdot x / \sqrt N\big)
+
+    Parameters
+    ----------
+    w
+        First layer, shape (K, N).
+    v
+        Second layer, shape (K,).
+    activation
+        "erf" (g(x) = erf(x/√2)), "relu" or "linear".
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import hmm_rs as hr
+    >>> net = hr.TwoLayer(np.ones((1, 4)), [2.0], activation="linear")
+    >>> net.forward(np.ones((1, 4)))
+    array([4.])
+    """
+
+    w: npt.NDArray[np.float64]
+    v: npt.NDArray[np.float64]
+    activation: str
+
+    def __init__(self, w: npt.ArrayLike, v: npt.ArrayLike, *, activation: str = "erf") -> None:
+        w = array("w", w, (None, None), rule="= (K, N)")
+        v = array("v", v, (w.shape[0],), rule="= (K,), one entry per row of w")
+        self._describe(w=w, v=v, activation=choice("activation", activation, UNITS))
+
+    @classmethod
+    def random(
+        cls,
+        K: int,
+        N: int,
+        *,
+        activation: str = "erf",
+        std_w: float = 1.0,
+        v: float | npt.ArrayLike = 1.0,
+        std_v: float | None = None,
+        seed: Any = 0,
+    ) -> TwoLayer:
+        """Return a network with w_ki ~ N(0, std_w²).
+
+        Parameters
+        ----------
+        K, N
+            Hidden units and inputs (latents for a teacher on latents).
+        activation
+            "erf", "relu" or "linear".
+        std_w
+            Standard deviation of the first layer.
+        v
+            Second layer: one number for all units, or shape (K,).
+        std_v
+            If given, v_k ~ N(0, std_v²) instead.
+        seed
+            Seed of the weights.
+        """
+        K, N = count("K", K), count("N", N)
+        words = seed_words(seed)
+        w = number("std_w", std_w, minimum=0.0) * _lib.weight_normals(words, 0, K * N).reshape(K, N)
+        if std_v is not None:
+            v = number("std_v", std_v, minimum=0.0) * _lib.weight_normals(words, 1, K)
+        elif np.ndim(v) == 0:
+            v = np.full(K, number("v", v))
+        return cls(w, v, activation=activation)
+
+    def forward(self, X: npt.ArrayLike) -> npt.NDArray[np.float64]:
+        """Return the outputs φ(x), shape (P,), of inputs X, shape (P, N)."""
+        X = array("X", X, (None, None), rule="= (P, N)")
+        N = self.w.shape[1]
+        if X.shape[1] != N:
+            raise ShapeError(
+                f"X has shape {X.shape}: must have N = {N} columns as w does; pass inputs of that length"
+            )
+        fields = X @ self.w.T / math.sqrt(N)
+        return np.asarray(activation_function(self.activation, fields) @ self.v)
