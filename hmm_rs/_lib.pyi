@@ -97,3 +97,20 @@ def replica_optimal_ridge(
     atoms: _Atoms, alpha: float, options: _ReplicaOptions, lower: float, upper: float
 ) -> tuple[float, bool, dict[str, Any]]: ...
 def replica_prox(s: _Array, v: float, loss: str) -> list[_Array]: ...
+
+# full-batch learning
+def full_batch_fit(
+    problems: list[tuple[_Array, _Array]],
+    loss: str,
+    lam: float,
+    stop: tuple[float, int],
+    threads: int | None,
+) -> list[dict[str, Any]]: ...
+def full_batch_gaussian(
+    features: tuple[_Array, _Array, float],
+    sizes: list[int],
+    repeats: int,
+    task: tuple[str, float, float, float, float, int],
+    seed: _Words,
+    threads: int | None,
+) -> dict[str, _Array]: ...

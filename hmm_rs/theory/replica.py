@@ -60,7 +60,7 @@ __all__ = [
 LOSSES = ("ridge", "square", "logistic", "hinge")
 
 #: Works the numbers rest on.
-CITE = ("loureiro2021learning", "goldt2020gaussian")
+CITE = ("gaussian-covariate-model", "gaussian-equivalence")
 
 Vector = npt.NDArray[np.float64]
 OnFailure = Literal["raise", "flag"]

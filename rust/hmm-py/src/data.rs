@@ -7,7 +7,10 @@ use hmm_sim::features::{FeatureKind, Features};
 use hmm_sim::hidden_manifold::{ConjugateManifold, HiddenManifold};
 use hmm_sim::nonlinearity::{Elementwise, Nonlinearity};
 use hmm_sim::source::{CorrelatedGaussian, GaussianInputs, Source, sample};
-use numpy::{Element, IntoPyArray, PyArray1, PyArray2, PyArrayMethods, PyReadonlyArray2, PyUntypedArrayMethods};
+use numpy::{
+    Element, IntoPyArray, PyArray1, PyArray2, PyArrayMethods, PyReadonlyArray2,
+    PyUntypedArrayMethods,
+};
 use pyo3::prelude::*;
 use std::sync::Arc;
 
@@ -22,7 +25,12 @@ pub enum ByDtype<A, B> {
 /// Eight 32-bit words from Python as a seed.
 pub fn seed_from(words: &[u32]) -> hmm_core::Result<Seed> {
     words.try_into().map_err(|_| {
-        Error::shape("seed", &[words.len()], "must be eight 32-bit words", "pass seed_words(seed)")
+        Error::shape(
+            "seed",
+            &[words.len()],
+            "must be eight 32-bit words",
+            "pass seed_words(seed)",
+        )
     })
 }
 
@@ -120,7 +128,13 @@ impl<T: Element + Real> Source<T> for PythonGenerator {
         latents: &[T],
         inputs: &mut [T],
     ) -> hmm_core::Result<()> {
-        call_on_block(&self.function, "fn", latents, latents.len() / self.latents, inputs)?;
+        call_on_block(
+            &self.function,
+            "fn",
+            latents,
+            latents.len() / self.latents,
+            inputs,
+        )?;
         for row in inputs.chunks_exact_mut(self.inputs) {
             for (x, mean) in row.iter_mut().zip(&self.mean) {
                 *x -= T::from_f64(*mean);
@@ -191,14 +205,23 @@ fn manifold<T: Element + Real>(
         _ => Nonlinearity::Identity,
     };
     Handle {
-        source: Arc::new(HiddenManifold::new(Arc::clone(&features), nonlinearity, mean)),
+        source: Arc::new(HiddenManifold::new(
+            Arc::clone(&features),
+            nonlinearity,
+            mean,
+        )),
         features: Some(features),
     }
 }
 
 fn conjugate<T: Real>(features: Arc<Features<T>>, mean: f64, slope: f64, noise: f64) -> Handle<T> {
     Handle {
-        source: Arc::new(ConjugateManifold::new(Arc::clone(&features), mean, slope, noise)),
+        source: Arc::new(ConjugateManifold::new(
+            Arc::clone(&features),
+            mean,
+            slope,
+            noise,
+        )),
         features: Some(features),
     }
 }
@@ -210,7 +233,12 @@ fn correlated<T: Real>(
     from_noise: &[f64],
 ) -> hmm_core::Result<Handle<T>> {
     Ok(Handle {
-        source: Arc::new(CorrelatedGaussian::new(inputs, latents, from_latents, from_noise)?),
+        source: Arc::new(CorrelatedGaussian::new(
+            inputs,
+            latents,
+            from_latents,
+            from_noise,
+        )?),
         features: None,
     })
 }
@@ -233,14 +261,31 @@ impl PySource {
         seed: Vec<u32>,
         dtype: &str,
     ) -> PyResult<Self> {
-        let matrix = matrix.as_ref().map(|matrix| matrix.as_slice()).transpose()?;
+        let matrix = matrix
+            .as_ref()
+            .map(|matrix| matrix.as_slice())
+            .transpose()?;
         let seed = call(py, || seed_from(&seed))?;
         let single = dtype == "float32";
         let drawn = run(py, None, |_| {
             Ok(if single {
-                ByDtype::F32(features(inputs, latents, features_kind, matrix, normalise_rows, &seed)?)
+                ByDtype::F32(features(
+                    inputs,
+                    latents,
+                    features_kind,
+                    matrix,
+                    normalise_rows,
+                    &seed,
+                )?)
             } else {
-                ByDtype::F64(features(inputs, latents, features_kind, matrix, normalise_rows, &seed)?)
+                ByDtype::F64(features(
+                    inputs,
+                    latents,
+                    features_kind,
+                    matrix,
+                    normalise_rows,
+                    &seed,
+                )?)
             })
         })?;
         Ok(Self(match drawn {
@@ -260,7 +305,12 @@ impl PySource {
         noise: f64,
     ) -> PyResult<Self> {
         let missing = || {
-            Error::invalid("model", "a source without features", "must be a hidden manifold", "pass one")
+            Error::invalid(
+                "model",
+                "a source without features",
+                "must be a hidden manifold",
+                "pass one",
+            )
         };
         call(py, || {
             Ok(Self(match &manifold.0 {

@@ -2,6 +2,7 @@
 
 mod border;
 mod data;
+mod full_batch;
 mod online;
 mod replica;
 
@@ -12,6 +13,7 @@ use pyo3::prelude::*;
 fn _lib(module: &Bound<'_, PyModule>) -> PyResult<()> {
     border::register(module)?;
     data::register(module)?;
+    full_batch::register(module)?;
     online::register(module)?;
     replica::register(module)?;
     Ok(())

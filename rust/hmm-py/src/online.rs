@@ -113,7 +113,11 @@ impl PyOnlineSgd {
             v: teacher_v.as_slice()?,
             unit: unit_from(teacher_unit),
         };
-        let labels = if labels == "input" { Labels::Input } else { Labels::Latent };
+        let labels = if labels == "input" {
+            Labels::Input
+        } else {
+            Labels::Latent
+        };
         let rule = Rule {
             lr,
             lr_v,
@@ -139,17 +143,25 @@ impl PyOnlineSgd {
     /// Take `steps` steps.
     fn advance(&mut self, py: Python<'_>, steps: u64, threads: Option<usize>) -> PyResult<()> {
         let state = &mut self.run;
-        run(py, threads, |cancel| {
-            either!(state, run => run.advance(steps, cancel))
-        })
+        run(
+            py,
+            threads,
+            |cancel| either!(state, run => run.advance(steps, cancel)),
+        )
     }
 
     /// Measure now: a dictionary of arrays.
-    fn observe<'py>(&mut self, py: Python<'py>, threads: Option<usize>) -> PyResult<Bound<'py, PyDict>> {
+    fn observe<'py>(
+        &mut self,
+        py: Python<'py>,
+        threads: Option<usize>,
+    ) -> PyResult<Bound<'py, PyDict>> {
         let state = &mut self.run;
-        let seen = run(py, threads, |cancel| {
-            either!(state, run => run.observe(cancel))
-        })?;
+        let seen = run(
+            py,
+            threads,
+            |cancel| either!(state, run => run.observe(cancel)),
+        )?;
         observation(py, seen)
     }
 
@@ -173,7 +185,10 @@ impl PyOnlineSgd {
         step: u64,
     ) -> PyResult<()> {
         let (w, v) = (w.as_slice()?, v.as_slice()?);
-        call(py, || either!(&mut self.run, run => restore(run, w, v, step)))
+        call(
+            py,
+            || either!(&mut self.run, run => restore(run, w, v, step)),
+        )
     }
 
     /// Bytes a run needs beside F.
@@ -203,7 +218,12 @@ fn weights<'py, T: Element + Real>(
 ) -> PyResult<(Bound<'py, PyAny>, Bound<'py, PyAny>)> {
     let units = student.v.len();
     Ok((
-        student.w.clone().into_pyarray(py).reshape([units, inputs])?.into_any(),
+        student
+            .w
+            .clone()
+            .into_pyarray(py)
+            .reshape([units, inputs])?
+            .into_any(),
         student.v.clone().into_pyarray(py).into_any(),
     ))
 }
