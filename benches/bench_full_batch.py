@@ -70,8 +70,8 @@ def main():
             )
             fit.fit(threads=1, tol=tol)
             print(
-                f"{loss:9} {lam:<6g}{ours:8.3f}{theirs:11.3f}{theirs / ours:9.1f}   {fit.gap:8.1e}   {excess:.1e}"
-                f"{tight:18.3f}"
+                f"{loss:9} {lam:<6g}{ours:8.3f}{theirs:11.3f}{theirs / ours:9.1f}   {fit.gap:8.1e}   "
+                f"{excess:.1e}{tight:18.3f}"
             )
 
 

@@ -112,7 +112,8 @@ class FullBatch:
         """Minimise the objective and return the weights, shape (p,).
 
         Ridge and square: normal equations (in the examples if n < p). Logistic: a quasi-Newton method,
-        finished by Newton's where that is cheaper. Hinge: dual coordinate descent, finished by solving for the examples on the margin.
+        finished by Newton's where that is cheaper. Hinge: dual coordinate descent, finished by solving for
+        the examples on the margin.
 
         Parameters
         ----------

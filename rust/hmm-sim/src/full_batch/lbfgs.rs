@@ -110,11 +110,11 @@ fn predictions(rows: [&[f64]; ROWS], w: &[f64]) -> [f64; ROWS] {
     sums
 }
 
-/// Minimise from w = 0 until `done(point)` or `limit` iterations; returns the point and the iterations.
+/// Minimise from w = 0 until `done(point, iteration)` or `limit` iterations; returns the point and the iterations.
 pub(super) fn minimise(
     problem: &Problem<'_>,
     limit: usize,
-    done: impl Fn(&Point) -> bool,
+    mut done: impl FnMut(&Point, usize) -> bool,
     cancel: &Cancel,
 ) -> Result<(Point, usize)> {
     let mut point = Point::new(problem, vec![0.0; problem.features], cancel)?;
@@ -122,7 +122,7 @@ pub(super) fn minimise(
     // (step, gradient change, 1/(step.change)) of the last iterations.
     let mut history: Vec<(Vec<f64>, Vec<f64>, f64)> = Vec::with_capacity(MEMORY);
     for iteration in 0..limit {
-        if done(&point) {
+        if done(&point, iteration) {
             return Ok((point, iteration));
         }
         let direction = descent(&point.gradient, &history, &scale);
