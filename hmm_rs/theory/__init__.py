@@ -5,6 +5,7 @@ Nothing here draws a random number; solvers answer with the tables the simulatio
 
 from ..data.hidden_manifold import one_layer_covariances
 from ..data.nonlinearity import gaussian_moments
+from . import replica
 from .generators import recursive_covariances
 from .hinge import HingeMeanField, ProjectedMeanField, lazy_master, rich_front
 from .integrals import generalisation_error, i2, i3, i4
@@ -28,6 +29,7 @@ __all__ = [
     "one_layer_covariances",
     "order_parameters",
     "recursive_covariances",
+    "replica",
     "rich_front",
     "solve_many",
 ]
