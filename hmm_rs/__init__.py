@@ -21,7 +21,7 @@ from .data import (
     Stripe,
     TeacherStudent,
 )
-from .dynamics import GradientFlow, KernelFlow, OnlineSGD, logtimes, resume
+from .dynamics import FullBatch, GradientFlow, KernelFlow, OnlineSGD, logtimes, resume
 from .errors import (
     ConvergenceError,
     DivergenceError,
@@ -49,6 +49,7 @@ __all__ = [
     "Cylinder",
     "DivergenceError",
     "DtypeError",
+    "FullBatch",
     "GaussianEquivalent",
     "GradientFlow",
     "HiddenManifold",

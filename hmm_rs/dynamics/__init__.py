@@ -1,7 +1,17 @@
 """Drivers: the simulations a user runs."""
 
 from .driver import Driver, logtimes, resume
+from .full_batch import FullBatch
 from .gradient_flow import GradientFlow, KernelFlow, log_linear_steps
 from .online_sgd import OnlineSGD
 
-__all__ = ["Driver", "GradientFlow", "KernelFlow", "OnlineSGD", "log_linear_steps", "logtimes", "resume"]
+__all__ = [
+    "Driver",
+    "FullBatch",
+    "GradientFlow",
+    "KernelFlow",
+    "OnlineSGD",
+    "log_linear_steps",
+    "logtimes",
+    "resume",
+]

@@ -5,6 +5,7 @@ Nothing here draws a random number; solvers answer with the tables the simulatio
 
 from ..data.hidden_manifold import one_layer_covariances
 from ..data.nonlinearity import gaussian_moments
+from . import replica
 from .compression import (
     attractors,
     compression_all_active,
@@ -42,6 +43,7 @@ __all__ = [
     "order_parameters",
     "population_field",
     "recursive_covariances",
+    "replica",
     "rich_front",
     "solve_many",
 ]

@@ -4,6 +4,7 @@
 //! * [`spectrum`]: the Marchenko-Pastur law as a quadrature.
 //! * [`online`]: order-parameter equations of one-pass gradient descent.
 //! * [`integrate`]: the integrators they are solved with.
+//! * [`replica`]: replica theory of full-batch learning.
 //! * [`hinge`]: the mean field of hinge-loss learning.
 //! * [`compression`]: geometric compression of invariant directions.
 //! * [`kernels`]: closed-form kernels.
@@ -14,4 +15,5 @@ pub mod integrals;
 pub mod integrate;
 pub mod kernels;
 pub mod online;
+pub mod replica;
 pub mod spectrum;
