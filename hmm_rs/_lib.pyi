@@ -8,7 +8,6 @@ _Words = npt.NDArray[np.uint32]
 _Array = npt.NDArray[np.float64]
 
 __version__: str
-__all__: list[str]
 
 def set_num_threads(threads: int) -> None: ...
 def get_num_threads() -> int: ...
