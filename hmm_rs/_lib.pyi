@@ -8,7 +8,6 @@ _Words = npt.NDArray[np.uint32]
 _Array = npt.NDArray[np.float64]
 
 __version__: str
-__all__: list[str]
 
 def set_num_threads(threads: int) -> None: ...
 def get_num_threads() -> int: ...
@@ -205,6 +204,45 @@ class ProjectedHinge:
     def nodes(self) -> list[_Array]: ...
     def output(self) -> _Array: ...
 
+# replica theory of full-batch learning
+_Atoms = tuple[_Array, _Array, _Array, float]
+_ReplicaOptions = tuple[str, float, float, float, float, int]
+
+def replica_spectrum(atoms: _Atoms) -> dict[str, Any]: ...
+def replica_spectrum_from_covariance(omega: _Array, b: _Array, rho: float) -> dict[str, Any]: ...
+def replica_spectrum_random_features(
+    y: float, kappa1: float, kappa_star: float, rho: float, nodes: int
+) -> dict[str, Any]: ...
+def replica_curve(
+    atoms: _Atoms, alphas: _Array, options: _ReplicaOptions, threads: int | None
+) -> dict[str, Any]: ...
+def replica_ridgeless(atoms: _Atoms, alpha: float, noise: float) -> tuple[float, float]: ...
+def replica_max_margin(
+    atoms: _Atoms, alpha: float, flip: float, noise: float, tol: float, max_iterations: int
+) -> dict[str, Any]: ...
+def replica_threshold(atoms: _Atoms, flip: float, noise: float) -> float: ...
+def replica_optimal_ridge(
+    atoms: _Atoms, alpha: float, options: _ReplicaOptions, lower: float, upper: float
+) -> tuple[float, bool, dict[str, Any]]: ...
+def replica_prox(s: _Array, v: float, loss: str) -> list[_Array]: ...
+
+# full-batch learning
+def full_batch_fit(
+    problems: list[tuple[_Array, _Array]],
+    loss: str,
+    lam: float,
+    stop: tuple[float, int],
+    threads: int | None,
+) -> list[dict[str, Any]]: ...
+def full_batch_gaussian(
+    features: tuple[_Array, _Array, float],
+    sizes: list[int],
+    repeats: int,
+    task: tuple[str, float, float, float, float, int],
+    seed: _Words,
+    threads: int | None,
+) -> dict[str, _Array]: ...
+
 _Floats = npt.NDArray[np.floating[Any]]
 _Singles = npt.NDArray[np.float32]
 
@@ -288,42 +326,3 @@ class GradientFlow:
         clock: tuple[float, float, int, int, int, float],
         events: dict[str, tuple[int, float, _Array]],
     ) -> None: ...
-
-# replica theory of full-batch learning
-_Atoms = tuple[_Array, _Array, _Array, float]
-_ReplicaOptions = tuple[str, float, float, float, float, int]
-
-def replica_spectrum(atoms: _Atoms) -> dict[str, Any]: ...
-def replica_spectrum_from_covariance(omega: _Array, b: _Array, rho: float) -> dict[str, Any]: ...
-def replica_spectrum_random_features(
-    y: float, kappa1: float, kappa_star: float, rho: float, nodes: int
-) -> dict[str, Any]: ...
-def replica_curve(
-    atoms: _Atoms, alphas: _Array, options: _ReplicaOptions, threads: int | None
-) -> dict[str, Any]: ...
-def replica_ridgeless(atoms: _Atoms, alpha: float, noise: float) -> tuple[float, float]: ...
-def replica_max_margin(
-    atoms: _Atoms, alpha: float, flip: float, noise: float, tol: float, max_iterations: int
-) -> dict[str, Any]: ...
-def replica_threshold(atoms: _Atoms, flip: float, noise: float) -> float: ...
-def replica_optimal_ridge(
-    atoms: _Atoms, alpha: float, options: _ReplicaOptions, lower: float, upper: float
-) -> tuple[float, bool, dict[str, Any]]: ...
-def replica_prox(s: _Array, v: float, loss: str) -> list[_Array]: ...
-
-# full-batch learning
-def full_batch_fit(
-    problems: list[tuple[_Array, _Array]],
-    loss: str,
-    lam: float,
-    stop: tuple[float, int],
-    threads: int | None,
-) -> list[dict[str, Any]]: ...
-def full_batch_gaussian(
-    features: tuple[_Array, _Array, float],
-    sizes: list[int],
-    repeats: int,
-    task: tuple[str, float, float, float, float, int],
-    seed: _Words,
-    threads: int | None,
-) -> dict[str, _Array]: ...

@@ -25,10 +25,10 @@ fn _lib(module: &Bound<'_, PyModule>) -> PyResult<()> {
     data::register(module)?;
     full_batch::register(module)?;
     gradient_flow::register(module)?;
+    hinge_theory::register(module)?;
     kernels::register(module)?;
     online::register(module)?;
     online_theory::register(module)?;
-    hinge_theory::register(module)?;
     particles::register(module)?;
     replica::register(module)?;
     Ok(())

@@ -6,8 +6,7 @@
 //! * [`integrate`]: the integrators they are solved with.
 //! * [`replica`]: replica theory of full-batch learning.
 //! * [`hinge`]: the mean field of hinge-loss learning.
-//! * [`compression`]: geometric compression of invariant directions.
-//! * [`kernels`]: closed-form kernels.
+//! * [`compression`]: attractors and exponents of geometric compression; [`kernels`]: closed forms.
 
 pub mod compression;
 pub mod hinge;
