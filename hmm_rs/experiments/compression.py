@@ -130,6 +130,12 @@ def _network(data: LabelledGaussian, h: int, seed: int, dtype: str = "float32") 
     )
 
 
+def _tangent_kernel(network: MeanFieldNetwork, X: Array, Y: Array | None = None) -> Array:
+    """Return h Theta in double precision: a single-precision Gram matrix need not be positive."""
+    double = [np.asarray(part, dtype=np.float64) for part in (network.a, network.w, network.b)]
+    return kernels.network_ntk(MeanFieldNetwork(*double, activation=network.activation), X, Y)
+
+
 def _flow(data: LabelledGaussian, p: int, h: int, alpha: float, seed: int, **options: Any) -> GradientFlow:
     X, y = data.sample(p, seed=seed)
     return GradientFlow(
@@ -329,12 +335,9 @@ def learning_curves(
         network = _network(data, h, seed)
         found: dict[str, float] = {"lambda_star": np.nan, "converged": 0.0}
 
-        def network_kernel(at: MeanFieldNetwork, left: Array, right: Array | None = None) -> Array:
-            return kernels.network_ntk(at, left, right).astype(np.float64)
-
         def frozen(at: MeanFieldNetwork, X: Array, y: Array, X_test: Array) -> float:
             return _classifier_error(
-                network_kernel(at, X), y, lambda s: network_kernel(at, X_test, X[s]), y_test
+                _tangent_kernel(at, X), y, lambda s: _tangent_kernel(at, X_test, X[s]), y_test
             )
 
         if {"network", "final_ntk", "stretched_ntk"} & set(curves):
@@ -441,7 +444,7 @@ def kernel_evolution(
             elif stage:
                 flow.run(stop_margin=stop_margin, max_steps=max_steps, save_steps=[0])
             at = flow.network
-            gram = kernels.network_ntk(at, X).astype(np.float64)
+            gram = _tangent_kernel(at, X)
             initial = gram if initial is None else initial
             projections = kernels.label_projections(gram, y)
             now = flow.observe()
@@ -455,9 +458,9 @@ def kernel_evolution(
                     "kernel_change": kernels.kernel_change(gram, initial),
                     "intrinsic_dimension": kernels.intrinsic_dimension(gram)[0],
                     "frozen_error": _classifier_error(
-                        kernels.network_ntk(at, fresh).astype(np.float64),
+                        _tangent_kernel(at, fresh),
                         fresh_y,
-                        lambda s, at=at: kernels.network_ntk(at, X_test, fresh[s]).astype(np.float64),
+                        lambda s, at=at: _tangent_kernel(at, X_test, fresh[s]),
                         y_test,
                     ),
                     "network_error": now["test_error"],
@@ -511,7 +514,7 @@ def circle_kernel(
     flow = _flow(data, p, h, alpha, seed)
     found = {}
     for name in ("initial", "final"):
-        kernel = kernels.network_ntk(flow.network, circle).astype(np.float64)
+        kernel = _tangent_kernel(flow.network, circle)
         found[name] = kernel / np.diag(kernel).mean()
         if name == "initial":
             flow.run(stop_margin=stop_margin, max_steps=max_steps, save_steps=[0])
