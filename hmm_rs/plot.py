@@ -10,7 +10,14 @@ if TYPE_CHECKING:
     import xarray as xr
     from matplotlib.axes import Axes
 
-__all__ = ["learning_curve", "order_parameters"]
+__all__ = [
+    "compression",
+    "compression_curve",
+    "kernel_spectrum",
+    "learning_curve",
+    "neuron_points",
+    "order_parameters",
+]
 
 #: Colours of a sequence of curves: distinguishable in print and to the colour-blind (Okabe-Ito).
 _COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
@@ -168,4 +175,107 @@ def order_parameters(
     ax.set_ylabel("order parameters")
     ax.grid(visible=True, which="major", alpha=0.25, linewidth=0.5)
     ax.legend(frameon=False, ncols=2, fontsize="small")
+    return ax
+
+
+def compression(result: xr.Dataset, *, law: float | None = None, ax: Axes | None = None) -> Axes:
+    """Draw the compression at the first fit against the number of examples, each data set as a point.
+
+    Parameters
+    ----------
+    result
+        What :func:`hmm_rs.experiments.compression.compression_scaling` returned.
+    law
+        Prefactor of the line prefactor sqrt p, for instance ``lambda_over_sqrtp`` of the fastest attractor.
+    ax
+        Axes to draw on; None makes a figure.
+    """
+    _check(result, "lambda_star")
+    ax = _axes(ax)
+    p, seen = result["p"], result["lambda_star"]
+    ax.loglog(p, seen, ".", color=_COLOURS[5], markersize=3, alpha=0.5)
+    average = (seen**-2.0).mean("seed") ** -0.5
+    ax.loglog(p, average, color=_COLOURS[0], label=r"$[\langle\Lambda^{-2}\rangle]^{-1/2}$", **_style(result))
+    if law is not None:
+        ax.loglog(
+            p, law * p**0.5, color=_COLOURS[1], linewidth=1.4, label=rf"theory, ${law:.2f}\,\sqrt{{p}}$"
+        )
+    ax.set_xlabel("training examples $p$")
+    ax.set_ylabel(r"compression $\Lambda^*$")
+    ax.legend(frameon=False)
+    return ax
+
+
+def compression_curve(result: xr.Dataset, *, ax: Axes | None = None) -> Axes:
+    """Draw the compression of one run against time, with t* and the ends of the regimes.
+
+    Parameters
+    ----------
+    result
+        What :meth:`hmm_rs.GradientFlow.run` returned.
+    ax
+        Axes to draw on; None makes a figure.
+    """
+    _check(result, "compression", "satisfied")
+    ax = _axes(ax)
+    seen = result.isel(t=result.t.values > 0)
+    ax.loglog(seen.t, seen["compression"], color=_COLOURS[0], linewidth=1.4)
+    marks = {"t_star": r"$t^*$", "t_margin_0": "all signs right", "t_margin_half": r"margin $\frac{1}{2}$"}
+    for (key, label), colour in zip(marks.items(), _COLOURS[1:], strict=False):
+        if key in result.attrs:
+            ax.axvline(result.attrs[key], color=colour, linewidth=1.0, linestyle="--", label=label)
+    ax.set_xlabel(str(result["t"].attrs.get("long_name", "t")))
+    ax.set_ylabel(r"compression $\Lambda$")
+    ax.legend(frameon=False)
+    return ax
+
+
+def kernel_spectrum(result: xr.Dataset, *, ax: Axes | None = None) -> Axes:
+    """Draw how much of the labels each leading kernel eigenvector holds, before and after training.
+
+    Parameters
+    ----------
+    result
+        What :func:`hmm_rs.experiments.compression.kernel_evolution` returned.
+    ax
+        Axes to draw on; None makes a figure.
+    """
+    _check(result, "omega2")
+    ax = _axes(ax)
+    shares = result["omega2"].mean("seed")
+    ranks = range(1, shares.sizes["r"] + 1)
+    for stage, label, colour in ((0, "start", _COLOURS[0]), (-1, "end of training", _COLOURS[1])):
+        ax.plot(ranks, shares[stage].cumsum("r"), "o-", color=colour, markersize=4.0, label=label)
+    ax.set_xlabel("number of leading eigenvectors")
+    ax.set_ylabel("share of the labels they hold")
+    ax.set_ylim(0.0, 1.0)
+    ax.legend(frameon=False)
+    return ax
+
+
+def neuron_points(result: xr.Dataset, *, time: int = -1, ax: Axes | None = None) -> Axes:
+    """Draw where the neurons' hyperplanes are, coloured by the sign of their output weight.
+
+    Parameters
+    ----------
+    result
+        What :func:`hmm_rs.experiments.compression.neuron_trajectories` returned.
+    time
+        Which of its times.
+    ax
+        Axes to draw on; None makes a figure.
+    """
+    _check(result, "z", "a")
+    ax = _axes(ax)
+    z, a = result["z"].isel(t=time).values, result["a"].isel(t=time).values
+    size = 2.0 + 40.0 * abs(a) / abs(a).max()
+    for sign, colour in ((1, _COLOURS[0]), (-1, _COLOURS[1])):
+        chosen = sign * a > 0
+        label = rf"$\beta {'>' if sign > 0 else '<'} 0$"
+        ax.scatter(z[chosen, 0], z[chosen, 1], s=size[chosen], color=colour, alpha=0.6, label=label)
+    ax.set_xlabel(r"$z_\parallel$")
+    ax.set_ylabel(r"$z_\perp$ (one component)")
+    ax.set_xlim(-3.0, 3.0)
+    ax.set_ylim(-3.0, 3.0)
+    ax.legend(frameon=False)
     return ax
