@@ -200,6 +200,8 @@ def compression(result: xr.Dataset, *, law: float | None = None, ax: Axes | None
         ax.loglog(
             p, law * p**0.5, color=_COLOURS[1], linewidth=1.4, label=rf"theory, ${law:.2f}\,\sqrt{{p}}$"
         )
+    ax.set_xticks(p.values, [f"{int(size)}" for size in p.values])
+    ax.minorticks_off()
     ax.set_xlabel("training examples $p$")
     ax.set_ylabel(r"compression $\Lambda^*$")
     ax.legend(frameon=False)
