@@ -79,7 +79,9 @@ impl<T: Real> Features<T> {
         }
         let form = match kind {
             FeatureKind::Gaussian => Form::Dense(from_f64(&gaussian(inputs, latents, disorder))),
-            FeatureKind::Orthogonal => Form::Dense(from_f64(&orthogonal(inputs, latents, disorder))),
+            FeatureKind::Orthogonal => {
+                Form::Dense(from_f64(&orthogonal(inputs, latents, disorder)))
+            }
             FeatureKind::Hadamard => {
                 if !inputs.is_power_of_two() {
                     return Err(Error::invalid(
@@ -89,11 +91,21 @@ impl<T: Real> Features<T> {
                         format!("take N={} or F=\"dct\"", inputs.next_power_of_two()),
                     ));
                 }
-                Form::Structured(Structured::draw(Transform::Hadamard, inputs, latents, disorder))
+                Form::Structured(Structured::draw(
+                    Transform::Hadamard,
+                    inputs,
+                    latents,
+                    disorder,
+                ))
             }
             FeatureKind::Dct => {
                 let plan = DctPlanner::new().plan_dct3(inputs);
-                Form::Structured(Structured::draw(Transform::Dct(plan), inputs, latents, disorder))
+                Form::Structured(Structured::draw(
+                    Transform::Dct(plan),
+                    inputs,
+                    latents,
+                    disorder,
+                ))
             }
         };
         let mut features = Self {
@@ -108,7 +120,12 @@ impl<T: Real> Features<T> {
     }
 
     /// From a row-major N x D matrix of the caller.
-    pub fn from_matrix(matrix: &[f64], inputs: usize, latents: usize, normalise_rows: bool) -> Result<Self> {
+    pub fn from_matrix(
+        matrix: &[f64],
+        inputs: usize,
+        latents: usize,
+        normalise_rows: bool,
+    ) -> Result<Self> {
         if inputs == 0 || latents == 0 || matrix.len() != inputs * latents {
             return Err(Error::shape(
                 "F",
@@ -167,7 +184,10 @@ impl<T: Real> Features<T> {
         match &self.form {
             Form::Dense(matrix) => {
                 // Chunks of F are widened on the way, so a second copy of it never exists.
-                for (chunk, w_start) in matrix.chunks(DISORDER_ROWS * d).zip((0..).step_by(DISORDER_ROWS)) {
+                for (chunk, w_start) in matrix
+                    .chunks(DISORDER_ROWS * d)
+                    .zip((0..).step_by(DISORDER_ROWS))
+                {
                     let wide: Vec<f64> = chunk.iter().map(|x| x.to_f64()).collect();
                     let count = chunk.len() / d;
                     hmm_core::linalg::matmul_add(

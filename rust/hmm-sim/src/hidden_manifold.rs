@@ -3,8 +3,8 @@
 use crate::features::Features;
 use crate::nonlinearity::Nonlinearity;
 use crate::source::{INPUT_NOISE_UNIT, Source};
-use hmm_core::{Real, Result};
 use hmm_core::random::{Stream, fill_normal};
+use hmm_core::{Real, Result};
 use std::sync::Arc;
 
 /// Inputs on a hidden manifold (HMM paper, section II).
@@ -34,9 +34,16 @@ impl<T: Real> Source<T> for HiddenManifold<T> {
         self.features.latents()
     }
 
-    fn inputs_from_latents(&self, _: &Stream, _: u64, latents: &[T], inputs: &mut [T]) -> Result<()> {
+    fn inputs_from_latents(
+        &self,
+        _: &Stream,
+        _: u64,
+        latents: &[T],
+        inputs: &mut [T],
+    ) -> Result<()> {
         self.features.fields(latents, inputs);
-        self.nonlinearity.apply(inputs, self.features.inputs(), self.mean)
+        self.nonlinearity
+            .apply(inputs, self.features.inputs(), self.mean)
     }
 
     fn project(&self, weights: &[f64], units: usize) -> Option<Vec<f64>> {

@@ -6,6 +6,7 @@
 pub mod features;
 pub mod fields;
 pub mod hidden_manifold;
+pub mod labelled;
 pub mod nonlinearity;
 pub mod online;
 pub mod particles;

@@ -174,7 +174,11 @@ impl<T: Real> OnlineSgd<T> {
             return Err(Error::shape(
                 "student",
                 &[v.len(), w.len() / v.len().max(1)],
-                format!("the run has K = {}, N = {}", self.student.v.len(), self.source.inputs()),
+                format!(
+                    "the run has K = {}, N = {}",
+                    self.student.v.len(),
+                    self.source.inputs()
+                ),
                 "restore the state of the same run",
             ));
         }
@@ -275,7 +279,8 @@ impl<T: Real> OnlineSgd<T> {
     /// One step on a mini-batch: its gradient is summed block by block in sample order.
     fn batch_step(&mut self, cancel: &Cancel) -> Result<()> {
         let (n, size) = (self.source.inputs(), self.source.block_rows() as u64);
-        let mut sums = step::BatchGradient::start(&self.student, std::mem::take(&mut self.gradient));
+        let mut sums =
+            step::BatchGradient::start(&self.student, std::mem::take(&mut self.gradient));
         let mut sample = self.step * self.rule.batch as u64;
         let end = sample + self.rule.batch as u64;
         while sample < end {
@@ -397,14 +402,16 @@ impl<T: Real> OnlineSgd<T> {
                         n,
                         &cache.inputs[block * size * n..(block * size + count) * n],
                         &cache.labels[block * size..block * size + count],
-                        &cache.teacher_fields[block * size * teachers..(block * size + count) * teachers],
+                        &cache.teacher_fields
+                            [block * size * teachers..(block * size + count) * teachers],
                     ));
                 }
                 let mut x = vec![T::ZERO; size * n];
                 let mut c = vec![T::ZERO; size * d];
                 let mut nu = vec![0.0; size * teachers];
                 let mut y = vec![0.0; size];
-                this.source.fill(&this.tests, block as u64, &mut c, &mut x)?;
+                this.source
+                    .fill(&this.tests, block as u64, &mut c, &mut x)?;
                 this.teacher.fields(&x, &c, &mut nu);
                 this.teacher.labels(&nu, &mut y);
                 Ok(TestAverages::of_block(

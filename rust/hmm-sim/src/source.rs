@@ -112,7 +112,13 @@ impl<T: Real> Source<T> for GaussianInputs {
         self.inputs
     }
 
-    fn inputs_from_latents(&self, _: &Stream, _: u64, latents: &[T], inputs: &mut [T]) -> Result<()> {
+    fn inputs_from_latents(
+        &self,
+        _: &Stream,
+        _: u64,
+        latents: &[T],
+        inputs: &mut [T],
+    ) -> Result<()> {
         inputs.copy_from_slice(latents);
         Ok(())
     }

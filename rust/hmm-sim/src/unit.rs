@@ -49,7 +49,10 @@ impl Unit {
         use std::f64::consts::{FRAC_2_PI, FRAC_PI_2, TAU};
         match (self, other) {
             (Self::Erf, Self::Erf) => {
-                FRAC_2_PI * (cxy / ((1.0 + cxx) * (1.0 + cyy)).sqrt()).clamp(-1.0, 1.0).asin()
+                FRAC_2_PI
+                    * (cxy / ((1.0 + cxx) * (1.0 + cyy)).sqrt())
+                        .clamp(-1.0, 1.0)
+                        .asin()
             }
             (Self::Relu, Self::Relu) => {
                 let scale = (cxx * cyy).sqrt();

@@ -142,7 +142,10 @@ fn update_then_fields<T: Real>(
     while first < units {
         let pass = (units - first).min(UNITS_PER_PASS);
         let (head, tail) = w.split_at_mut(pass * n);
-        let (change, lambda) = (&change[first..first + pass], &mut lambda[first..first + pass]);
+        let (change, lambda) = (
+            &change[first..first + pass],
+            &mut lambda[first..first + pass],
+        );
         match pass {
             4 => pass_over::<T, 4>(head, n, before, change, keep, x, lambda),
             3 => pass_over::<T, 3>(head, n, before, change, keep, x, lambda),
