@@ -3,22 +3,62 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-export CARGO_TERM_COLOR ?= auto
-SOURCES := $(shell find rust hmm_rs -name '*.rs' -o -name '*.py' -o -name '*.pyi' -o -name Cargo.toml) Cargo.toml Cargo.lock pyproject.toml
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+SOURCES := $(shell find rust hmm_rs \( -name '*.rs' -o -name '*.py' -o -name '*.pyi' -o -name '*.toml' \
+	-o -name '*.npz' -o -name '*.safetensors' -o -name '*.json' \)) Cargo.toml Cargo.lock pyproject.toml
 
-.PHONY: help demo test test-all test-rust test-python bench lint docs clean
+.PHONY: help install demo test test-all test-rust test-python bench lint docs clean
 
 help: ## list the targets
-	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
 
-$(VENV)/made: requirements-dev.txt
+$(VENV)/made: requirements/run.txt
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
+	$(PIP) -r requirements/run.txt
 	touch $@
 
 # The wheel is what is installed and tested, never the source tree.
 $(VENV)/installed: $(VENV)/made $(SOURCES)
 	rm -rf target/wheels
-	$(BIN)/maturin build --release --locked --out target/wheels
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --force-reinstall target/wheels/*.whl
+	$(BIN)/maturin build --release --locked --quiet --out target/wheels
+	$(PIP) --no-deps --force-reinstall target/wheels/*.whl
 	touch $@
+
+$(VENV)/made-%: requirements/%.txt $(VENV)/made
+	$(PIP) -r $<
+	touch $@
+
+install: $(VENV)/installed ## build the wheel and install it into .venv
+
+demo: $(VENV)/installed ## hidden-manifold learning curve, simulation against theory, into out/
+	$(BIN)/python examples/hidden_manifold.py out
+
+test: test-rust test-python ## everything quick: Rust, then Python on the installed wheel
+
+# The release profile, so that the wheel's build is not done twice.
+test-rust: $(VENV)/installed
+	cargo test --release --locked --quiet
+
+test-python: $(VENV)/installed $(VENV)/made-test
+	$(BIN)/python -P -m pytest -q
+
+test-all: test-rust $(VENV)/made-test ## the slow physics too
+	$(BIN)/python -P -m pytest -q -m "slow or not slow"
+
+bench: $(VENV)/installed $(VENV)/made-bench ## speed against rivals, side by side
+	set -e; for bench in benches/bench_*.py; do echo "== $$bench"; $(BIN)/python $$bench; done
+
+lint: $(VENV)/installed $(VENV)/made-test $(VENV)/made-lint ## rustfmt, clippy, ruff, mypy, stubtest
+	cargo fmt --all --check
+	cargo clippy --release --locked --workspace --all-targets -- -D warnings
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	cd $(VENV) && bin/python -m mypy.stubtest hmm_rs._lib --ignore-missing-stub
+
+docs: $(VENV)/installed $(VENV)/made-docs ## the manual, into site/
+	$(BIN)/mkdocs build --strict --quiet
+	@echo wrote site/index.html
+
+clean: ## remove everything built
+	rm -rf $(VENV) target out site

@@ -140,3 +140,66 @@ class ProjectedHinge:
     def state(self) -> tuple[float, float, float]: ...
     def nodes(self) -> list[_Array]: ...
     def output(self) -> _Array: ...
+def i2(c: _Array, names: list[str]) -> _Array: ...
+def i3(c: _Array, names: list[str]) -> _Array: ...
+def i4(c: _Array, names: list[str]) -> _Array: ...
+def marchenko_pastur(delta: float, n: int) -> tuple[_Array, _Array]: ...
+def generalisation_error(q: _Array, r: _Array, t: _Array, v: _Array, setting: OnlineSetting) -> _Array: ...
+
+@final
+class OnlineSetting:
+    def __new__(
+        cls,
+        v0: list[float],
+        v_teacher: list[float],
+        student: str,
+        teacher: str,
+        *,
+        lr: float,
+        lr_v: float,
+        noise: float,
+        weight_decay: float,
+        batch: int,
+    ) -> Self: ...
+
+@final
+class OnlineEquations:
+    @staticmethod
+    def saad_solla(setting: OnlineSetting, q0: _Array, r0: _Array, t: _Array) -> OnlineEquations: ...
+    @staticmethod
+    def hidden_manifold(
+        setting: OnlineSetting,
+        rho: _Array,
+        weights: _Array,
+        sigma0: _Array,
+        r0: _Array,
+        t_modes: _Array,
+        w0: _Array,
+        *,
+        delta: float,
+        moments: tuple[float, float, float],
+        center: bool,
+        teacher_modes: str,
+    ) -> OnlineEquations: ...
+    @staticmethod
+    def covariance(
+        setting: OnlineSetting,
+        t: _Array,
+        rho: _Array,
+        weights: _Array,
+        q0: _Array,
+        r0: _Array,
+        t_modes: _Array,
+    ) -> OnlineEquations: ...
+    def dimension(self) -> int: ...
+    def velocity(self, repeats: int) -> _Array: ...
+
+def solve_online(
+    systems: list[OnlineEquations],
+    t_eval: list[float],
+    *,
+    rtol: float,
+    atol: float,
+    method: str,
+    threads: int | None,
+) -> list[dict[str, Any]]: ...

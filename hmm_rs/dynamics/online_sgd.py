@@ -191,6 +191,12 @@ class OnlineSGD(Driver):
         w, v = self._stepper.weights()
         return TwoLayer(w, v, activation=self._arguments["student"].activation)
 
+    @property
+    def initial_student(self) -> TwoLayer:
+        """The student at t = 0."""
+        student: TwoLayer = self._arguments["student"]
+        return student
+
     def memory_estimate(self, *, threads: int | None = None) -> int:
         """Return the bytes a run needs beside the feature matrix."""
         source = self.model.source(self.dtype)

@@ -7,14 +7,17 @@
 //! number is a function of `(seed, purpose, unit, block)`, partial results are combined in chunk
 //! order, and matrix products run serially inside a chunk.
 
+pub mod aligned;
 pub mod cancel;
 pub mod error;
+pub mod fused;
 pub mod linalg;
 pub mod parallel;
 pub mod random;
 pub mod real;
 pub mod special;
 
+pub use aligned::Aligned;
 pub use cancel::Cancel;
 pub use error::{Error, Result};
 pub use real::Real;

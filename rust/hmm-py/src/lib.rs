@@ -1,9 +1,13 @@
 //! The border to Python: converts, checks shapes, releases the GIL, maps errors. No arithmetic.
 
+// Extracted arguments are owned: that is how the binding hands them over.
+#![allow(clippy::needless_pass_by_value)]
+
 mod border;
 mod data;
 mod hinge_theory;
 mod online;
+mod online_theory;
 mod particles;
 
 use pyo3::prelude::*;
@@ -16,5 +20,6 @@ fn _lib(module: &Bound<'_, PyModule>) -> PyResult<()> {
     online::register(module)?;
     hinge_theory::register(module)?;
     particles::register(module)?;
+    online_theory::register(module)?;
     Ok(())
 }

@@ -1,3 +1,13 @@
-//! The deterministic half: no random number is drawn in this crate.
+//! Theory of learning from structured data: deterministic, no random numbers anywhere.
+//!
+//! * [`integrals`]: Gaussian averages I2, I3, I4 of erf, rectified and linear units.
+//! * [`spectrum`]: the Marchenko-Pastur law as a quadrature.
+//! * [`online`]: order-parameter equations of one-pass gradient descent.
+//! * [`hinge`]: mean-field dynamics of hinge-loss learning.
+//! * [`integrate`]: the integrators they are solved with.
 
 pub mod hinge;
+pub mod integrals;
+pub mod integrate;
+pub mod online;
+pub mod spectrum;

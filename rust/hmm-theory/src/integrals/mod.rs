@@ -1,0 +1,179 @@
+//! Averages over jointly Gaussian fields of a unit's activation g and its derivatives.
+//!
+//! I2(a,b) = E\[g(a) g(b)\], I3(a,b,c) = E\[g'(a) b g(c)\], I4(a,b,c,d) = E\[g'(a) g'(b) g(c) g(d)\],
+//! A(a,b) = E\[g''(a) g(b)\], B(a,b) = E\[g'(a) g'(b)\]. Covariances are unnormalised. The two fields
+//! of a pair may belong to different units (a teacher of another kind than the student); the
+//! averages of unlike pairs follow from Stein's lemma because one of the two is odd or linear:
+//! E\[max(a,0) h(b)\] = E\[a h(b)\]/2 for odd h.
+//!
+//! One file per unit; [`orthant`] holds what gates of a rectifier need.
+
+pub mod arcsine;
+pub mod erf;
+pub mod linear;
+pub mod orthant;
+pub mod relu;
+
+use hmm_core::{Error, Result};
+use orthant::{FIELDS, Gates, GaussianFields};
+use std::f64::consts::{FRAC_2_PI, TAU};
+
+/// Activation of a unit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unit {
+    /// erf(x/sqrt 2).
+    Erf,
+    /// max(x, 0).
+    Relu,
+    /// x.
+    Linear,
+}
+
+impl Unit {
+    /// The unit called `name`: "erf", "relu" or "linear".
+    pub fn from_name(argument: &'static str, name: &str) -> Result<Self> {
+        match name {
+            "erf" => Ok(Self::Erf),
+            "relu" => Ok(Self::Relu),
+            "linear" => Ok(Self::Linear),
+            _ => Err(Error::invalid(
+                argument,
+                format!("'{name}'"),
+                "no closed form for this unit",
+                "pass 'erf', 'relu' or 'linear'",
+            )),
+        }
+    }
+}
+
+/// E\[erf(a/sqrt 2) b\] = C_ab sqrt(2/pi) / sqrt(1 + C_aa): the slope of it in C_ab.
+#[inline(always)]
+fn mean_erf_slope(c_aa: f64) -> f64 {
+    (FRAC_2_PI / (1.0 + c_aa)).sqrt()
+}
+
+/// I2 = E\[g(a) h(b)\] for the units g of a and h of b.
+#[inline]
+pub fn i2(g: Unit, h: Unit, c_aa: f64, c_ab: f64, c_bb: f64) -> f64 {
+    match (g, h) {
+        (Unit::Erf, Unit::Erf) => erf::i2(c_aa, c_ab, c_bb),
+        (Unit::Relu, Unit::Relu) => relu::i2(c_aa, c_ab, c_bb),
+        (Unit::Linear, Unit::Linear) => linear::i2(c_aa, c_ab, c_bb),
+        (Unit::Erf, Unit::Linear) => mean_erf_slope(c_aa) * c_ab,
+        (Unit::Linear, Unit::Erf) => mean_erf_slope(c_bb) * c_ab,
+        (Unit::Erf, Unit::Relu) => 0.5 * mean_erf_slope(c_aa) * c_ab,
+        (Unit::Relu, Unit::Erf) => 0.5 * mean_erf_slope(c_bb) * c_ab,
+        (Unit::Relu, Unit::Linear) | (Unit::Linear, Unit::Relu) => 0.5 * c_ab,
+    }
+}
+
+/// A = E\[g''(a) h(b)\] = 2 dI2/dC_aa for the units g of a and h of b.
+#[inline]
+pub fn a(g: Unit, h: Unit, c_aa: f64, c_ab: f64, c_bb: f64) -> f64 {
+    match (g, h) {
+        (Unit::Erf, Unit::Erf) => erf::a(c_aa, c_ab, c_bb),
+        (Unit::Relu, Unit::Relu) => relu::a(c_aa, c_ab, c_bb),
+        (Unit::Erf, Unit::Linear) => -mean_erf_slope(c_aa) * c_ab / (1.0 + c_aa),
+        (Unit::Erf, Unit::Relu) => -0.5 * mean_erf_slope(c_aa) * c_ab / (1.0 + c_aa),
+        (Unit::Linear, _) | (Unit::Relu, Unit::Erf | Unit::Linear) => 0.0,
+    }
+}
+
+/// B = E\[g'(a) h'(b)\] = dI2/dC_ab for the units g of a and h of b.
+#[inline]
+pub fn b(g: Unit, h: Unit, c_aa: f64, c_ab: f64, c_bb: f64) -> f64 {
+    match (g, h) {
+        (Unit::Erf, Unit::Erf) => erf::b(c_aa, c_ab, c_bb),
+        (Unit::Relu, Unit::Relu) => relu::b(c_aa, c_ab, c_bb),
+        (Unit::Linear, Unit::Linear) => 1.0,
+        (Unit::Erf, Unit::Linear) => mean_erf_slope(c_aa),
+        (Unit::Linear, Unit::Erf) => mean_erf_slope(c_bb),
+        (Unit::Erf, Unit::Relu) => 0.5 * mean_erf_slope(c_aa),
+        (Unit::Relu, Unit::Erf) => 0.5 * mean_erf_slope(c_bb),
+        (Unit::Relu, Unit::Linear) | (Unit::Linear, Unit::Relu) => 0.5,
+    }
+}
+
+/// I3 = E\[g'(a) b h(c)\] = C_ab A(a,c) + C_bc B(a,c), by Stein's lemma.
+#[inline]
+pub fn i3(g: Unit, h: Unit, c: &[[f64; 3]; 3]) -> f64 {
+    let (c_aa, c_ac, c_cc) = (c[0][0], c[0][2], c[2][2]);
+    c[0][1] * a(g, h, c_aa, c_ac, c_cc) + c[1][2] * b(g, h, c_aa, c_ac, c_cc)
+}
+
+/// I4 = E\[g'(a) g'(b) h_c(c) h_d(d)\]: two gates of unit g, fields of units h_c and h_d.
+pub fn i4(g: Unit, [h_c, h_d]: [Unit; 2], c: &[[f64; FIELDS]; FIELDS]) -> f64 {
+    match g {
+        Unit::Linear => i2(h_c, h_d, c[2][2], c[2][3], c[3][3]),
+        Unit::Erf => {
+            let tilt = erf::Tilt::new(c[0][0], c[0][1], c[1][1]);
+            let with_gates = |i: usize| [c[i][0], c[i][1]];
+            let tilted =
+                |i: usize, j: usize| tilt.covariance(c[i][j], with_gates(i), with_gates(j));
+            tilt.mass
+                * i2(
+                    h_c,
+                    h_d,
+                    tilted(2, 2).max(0.0),
+                    tilted(2, 3),
+                    tilted(3, 3).max(0.0),
+                )
+        }
+        Unit::Relu => i4_relu_gates([h_c, h_d], c),
+    }
+}
+
+/// E\[1(a > 0) 1(b > 0) h_c(c) h_d(d)\].
+///
+/// A rectified field is a factor and a gate. An erf is a gate with a fresh standard normal added to
+/// its field, erf(c/sqrt 2) = 2 P(c + xi > 0) - 1: two terms.
+fn i4_relu_gates(units: [Unit; 2], c: &[[f64; FIELDS]; FIELDS]) -> f64 {
+    let mut covariance = *c;
+    let mut factors = [0; 2];
+    let mut factor_count = 0;
+    // Terms: coefficient and gates. Two erf fields make four.
+    let mut terms = [(0.0, 0 as Gates); 4];
+    terms[0] = (1.0, 0b0011);
+    let mut term_count = 1;
+    for (field, unit) in [(2, units[0]), (3, units[1])] {
+        if matches!(unit, Unit::Relu | Unit::Linear) {
+            if c[field][field] <= 0.0 {
+                return 0.0;
+            }
+            factors[factor_count] = field;
+            factor_count += 1;
+        }
+        match unit {
+            Unit::Relu => terms[..term_count]
+                .iter_mut()
+                .for_each(|term| term.1 |= 1 << field),
+            Unit::Linear => {}
+            Unit::Erf => {
+                covariance[field][field] += 1.0;
+                for i in 0..term_count {
+                    let (coefficient, gates) = terms[i];
+                    terms[i] = (2.0 * coefficient, gates | 1 << field);
+                    terms[term_count + i] = (-coefficient, gates);
+                }
+                term_count *= 2;
+            }
+        }
+    }
+    let fields = GaussianFields::new(covariance);
+    terms[..term_count]
+        .iter()
+        .map(|&(coefficient, gates)| {
+            coefficient
+                * match factor_count {
+                    0 => fields.probability(gates),
+                    1 => fields.first_moment(gates, factors[0]),
+                    _ => fields.second_moment(gates, factors[0], factors[1]),
+                }
+        })
+        .sum()
+}
+
+/// Mean of max(x, 0) for a field of variance `variance`.
+pub fn mean_relu(variance: f64) -> f64 {
+    (variance / TAU).sqrt()
+}

@@ -1,0 +1,238 @@
+//! Dormand-Prince 8(5,3) with its seventh-order interpolant.
+//!
+//! Source: Hairer, Norsett, Wanner, Solving Ordinary Differential Equations I, sections II.5, II.6;
+//! stiffness detection as in their program DOP853.
+
+use super::dop853_coefficients::{A, D, E3, E5, EXTENDED, STAGES};
+use super::{Interpolant, OdeSystem, Outcome, Progress, Tolerance, combine, record_within};
+use hmm_core::special::vectorised;
+use hmm_core::{Cancel, Error, Result};
+
+/// h |lambda| beyond which stability limits the step.
+const STABILITY_LIMIT: f64 = 6.1;
+/// Steps at that limit that make a problem stiff.
+const STIFF_STEPS: usize = 15;
+/// Fewer explicit steps than this to the end cost less than changing the integrator.
+const STEPS_WORTH_CHANGING: f64 = 40.0;
+
+struct Dense<'a> {
+    y_old: &'a [f64],
+    /// The seven vectors of the nested polynomial.
+    nested: [Vec<f64>; 7],
+}
+
+impl Interpolant for Dense<'_> {
+    fn at(&self, x: f64, out: &mut [f64]) {
+        out.fill(0.0);
+        for (i, f) in self.nested.iter().rev().enumerate() {
+            let factor = if i % 2 == 0 { x } else { 1.0 - x };
+            for (o, f) in out.iter_mut().zip(f) {
+                *o = (*o + f) * factor;
+            }
+        }
+        for (o, y) in out.iter_mut().zip(self.y_old) {
+            *o += y;
+        }
+    }
+}
+
+/// Step until the last time; `None` if `change_over` is set and the problem has turned stiff.
+pub(crate) fn advance<S: OdeSystem>(
+    system: &S,
+    progress: &mut Progress,
+    velocity: Vec<f64>,
+    times: &[f64],
+    tolerance: Tolerance,
+    change_over: bool,
+    cancel: &Cancel,
+    work: &mut S::Workspace,
+    record: &mut impl FnMut(usize, &[f64]) -> Result<()>,
+) -> Result<Option<Outcome>> {
+    let n = progress.y.len();
+    let end = times.last().copied().unwrap_or(0.0);
+    let mut k = vec![vec![0.0; n]; EXTENDED];
+    k[0] = velocity;
+    let (mut stage, mut y_new, mut buffer) = (vec![0.0; n], vec![0.0; n], vec![0.0; n]);
+    let (mut error_5, mut error_3) = (vec![0.0; n], vec![0.0; n]);
+    let (mut stiff_steps, mut easy_steps) = (0, 0);
+    let mut just_rejected = false;
+    while progress.reached < times.len() {
+        cancel.check()?;
+        if let Some(outcome) = progress.stalled() {
+            return Ok(Some(outcome));
+        }
+        let h = progress.h.min(end - progress.t);
+        match stages(system, &progress.y, h, &mut k, &mut stage, &mut y_new, work) {
+            Ok(()) => {}
+            Err(Error::Divergence(_)) => {
+                // Not finite within the step: a tenth of it may be.
+                progress.statistics.rejections += 1;
+                progress.h = 0.1 * h;
+                continue;
+            }
+            Err(other) => return Err(other),
+        }
+        progress.statistics.evaluations += STAGES;
+        let error = h * embedded_error(
+            &k,
+            &progress.y,
+            &y_new,
+            tolerance,
+            &mut error_5,
+            &mut error_3,
+        );
+        if error > 1.0 || error.is_nan() {
+            progress.statistics.rejections += 1;
+            progress.h = h * if error.is_finite() {
+                (0.9 * error.powf(-0.125)).max(0.2)
+            } else {
+                0.1
+            };
+            just_rejected = true;
+            continue;
+        }
+        if times[progress.reached] <= progress.t + h || progress.t + h >= end {
+            let dense = interpolant(system, progress, h, &mut k, &y_new, &mut stage, work)?;
+            let y_old = std::mem::take(&mut progress.y);
+            let dense = Dense {
+                y_old: &y_old,
+                nested: dense,
+            };
+            let span = (progress.t, h);
+            // Rounding must not leave the last time out.
+            let reach = if progress.t + h >= end {
+                (progress.t, h.max(end - progress.t))
+            } else {
+                span
+            };
+            record_within(progress, &dense, reach, times, &mut buffer, record)?;
+            progress.y = y_old;
+        }
+        if change_over {
+            let stiff = stiffness(&k, &stage_before_last(&progress.y, h, &k), &y_new) * h;
+            if stiff > STABILITY_LIMIT {
+                easy_steps = 0;
+                stiff_steps += 1;
+            } else {
+                easy_steps += 1;
+                if easy_steps == 6 {
+                    stiff_steps = 0;
+                }
+            }
+        }
+        progress.t += h;
+        std::mem::swap(&mut progress.y, &mut y_new);
+        k.swap(0, STAGES);
+        progress.statistics.steps += 1;
+        let growth = (0.9 * error.max(1e-10).powf(-0.125)).clamp(0.333, 6.0);
+        progress.h = h * if just_rejected {
+            growth.min(1.0)
+        } else {
+            growth
+        };
+        just_rejected = false;
+        let remaining = (end - progress.t) / progress.h;
+        if stiff_steps >= STIFF_STEPS && remaining > STEPS_WORTH_CHANGING {
+            return Ok(None);
+        }
+    }
+    Ok(Some(Outcome::Complete))
+}
+
+/// All stages of a step, the new state and the derivative there (stage 12).
+fn stages<S: OdeSystem>(
+    system: &S,
+    y: &[f64],
+    h: f64,
+    k: &mut [Vec<f64>],
+    stage: &mut [f64],
+    y_new: &mut [f64],
+    work: &mut S::Workspace,
+) -> Result<()> {
+    for i in 1..STAGES {
+        let (done, next) = k.split_at_mut(i);
+        combine(stage, Some(y), h, &A[i][..i], done);
+        system.velocity(stage, &mut next[0], work)?;
+    }
+    let (done, next) = k.split_at_mut(STAGES);
+    combine(y_new, Some(y), h, &A[STAGES][..STAGES], done);
+    system.velocity(y_new, &mut next[0], work)
+}
+
+/// Error per unit step of the combined third- and fifth-order estimates.
+fn embedded_error(
+    k: &[Vec<f64>],
+    y: &[f64],
+    y_new: &[f64],
+    tolerance: Tolerance,
+    error_5: &mut [f64],
+    error_3: &mut [f64],
+) -> f64 {
+    combine(error_5, None, 1.0, &E5, k);
+    combine(error_3, None, 1.0, &E3, k);
+    let (fifth, third) = vectorised(
+        #[inline(always)]
+        || {
+            (
+                tolerance.norm(error_5, y, y_new),
+                tolerance.norm(error_3, y, y_new),
+            )
+        },
+    );
+    let denominator = (fifth * fifth + 0.01 * third * third).sqrt();
+    if denominator == 0.0 {
+        0.0
+    } else {
+        fifth * fifth / denominator
+    }
+}
+
+/// y of the twelfth stage, needed for the stiffness estimate only.
+fn stage_before_last(y: &[f64], h: f64, k: &[Vec<f64>]) -> Vec<f64> {
+    let mut stage = vec![0.0; y.len()];
+    combine(&mut stage, Some(y), h, &A[STAGES - 1][..STAGES - 1], k);
+    stage
+}
+
+/// |lambda| seen between the last stage and the new point, both at t + h.
+fn stiffness(k: &[Vec<f64>], stage: &[f64], y_new: &[f64]) -> f64 {
+    let square =
+        |a: &[f64], b: &[f64]| -> f64 { a.iter().zip(b).map(|(a, b)| (a - b) * (a - b)).sum() };
+    let moved = square(y_new, stage);
+    if moved > 0.0 {
+        (square(&k[STAGES], &k[STAGES - 1]) / moved).sqrt()
+    } else {
+        0.0
+    }
+}
+
+/// The nested polynomial of the step; three more stages.
+fn interpolant<S: OdeSystem>(
+    system: &S,
+    progress: &mut Progress,
+    h: f64,
+    k: &mut [Vec<f64>],
+    y_new: &[f64],
+    stage: &mut [f64],
+    work: &mut S::Workspace,
+) -> Result<[Vec<f64>; 7]> {
+    let y = &progress.y;
+    for i in STAGES + 1..EXTENDED {
+        let (done, next) = k.split_at_mut(i);
+        combine(stage, Some(y), h, &A[i][..i], done);
+        system.velocity(stage, &mut next[0], work)?;
+    }
+    progress.statistics.evaluations += EXTENDED - STAGES - 1;
+    let n = y.len();
+    let mut nested: [Vec<f64>; 7] = std::array::from_fn(|_| vec![0.0; n]);
+    for i in 0..n {
+        let (delta, first, last) = (y_new[i] - y[i], h * k[0][i], h * k[STAGES][i]);
+        nested[0][i] = delta;
+        nested[1][i] = first - delta;
+        nested[2][i] = 2.0 * delta - (last + first);
+    }
+    for (row, coefficients) in nested[3..].iter_mut().zip(&D) {
+        combine(row, None, h, coefficients, k);
+    }
+    Ok(nested)
+}

@@ -1,0 +1,293 @@
+//! Integrators with error control and output at any time.
+//!
+//! [`explicit`]: Dormand-Prince 8(5,3), for what is not stiff. [`stiff`]: the Rosenbrock method
+//! Rodas5P, whose linear systems the caller solves by the structure of its own Jacobian. The
+//! automatic choice starts explicitly and changes over where stability, not accuracy, limits the
+//! step. They are written here, not taken from a library, because the two share one loop: the
+//! change-over, cancellation, a right-hand side that may fail, a partial result, and a stiff solve
+//! that never forms a matrix of the system's size.
+
+mod dop853_coefficients;
+pub mod explicit;
+pub mod stiff;
+
+use hmm_core::special::vectorised;
+use hmm_core::{Cancel, Error, Result};
+
+/// Autonomous system dy/dt = f(y).
+pub trait OdeSystem: Sync {
+    /// Buffers of one evaluation.
+    type Workspace: Default;
+    /// Length of y.
+    fn dimension(&self) -> usize;
+    /// f(y); [`Error::Divergence`] where it is not finite.
+    fn velocity(&self, y: &[f64], out: &mut [f64], work: &mut Self::Workspace) -> Result<()>;
+}
+
+/// A system that can solve linear equations with its Jacobian J.
+pub trait StiffSystem: OdeSystem {
+    /// J at one point and the factors of shift - J.
+    type Jacobian: Default;
+    /// Take J at `y`.
+    fn linearise(&self, y: &[f64], jacobian: &mut Self::Jacobian) -> Result<()>;
+    /// Prepare solutions with shift - J.
+    fn factorise(&self, jacobian: &mut Self::Jacobian, shift: f64) -> Result<()>;
+    /// b <- (shift - J)^-1 b.
+    fn solve(&self, jacobian: &mut Self::Jacobian, b: &mut [f64]);
+}
+
+/// Which integrator runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Method {
+    /// Explicit, stiff from where that pays.
+    Auto,
+    /// Explicit throughout.
+    Explicit,
+    /// Stiff throughout.
+    Stiff,
+}
+
+impl Method {
+    /// The choice called `name`.
+    pub fn from_name(name: &str) -> Result<Self> {
+        match name {
+            "auto" => Ok(Self::Auto),
+            "explicit" => Ok(Self::Explicit),
+            "stiff" => Ok(Self::Stiff),
+            _ => Err(Error::invalid(
+                "method",
+                format!("'{name}'"),
+                "unknown choice",
+                "pass 'auto', 'explicit' or 'stiff'",
+            )),
+        }
+    }
+}
+
+/// Error allowed per step: atol + rtol |y|, root mean square over the components.
+#[derive(Clone, Copy, Debug)]
+pub struct Tolerance {
+    /// Relative part.
+    pub rtol: f64,
+    /// Absolute part.
+    pub atol: f64,
+}
+
+impl Tolerance {
+    /// Tolerances checked: 1e-13 <= rtol < 1, atol > 0.
+    pub fn new(rtol: f64, atol: f64) -> Result<Self> {
+        if !(rtol.is_finite() && (1e-13..1.0).contains(&rtol)) {
+            return Err(Error::invalid(
+                "rtol",
+                rtol,
+                "must lie in [1e-13, 1)",
+                "pass rtol=1e-8",
+            ));
+        }
+        if !(atol.is_finite() && atol > 0.0) {
+            return Err(Error::invalid(
+                "atol",
+                atol,
+                "must be finite and > 0",
+                "pass atol=1e-10",
+            ));
+        }
+        Ok(Self { rtol, atol })
+    }
+
+    /// Root mean square of error / (atol + rtol max(|before|, |after|)).
+    #[inline(always)]
+    fn norm(self, error: &[f64], before: &[f64], after: &[f64]) -> f64 {
+        let mut sum = 0.0;
+        for ((e, a), b) in error.iter().zip(before).zip(after) {
+            let scaled = e / (self.atol + self.rtol * a.abs().max(b.abs()));
+            sum += scaled * scaled;
+        }
+        (sum / error.len() as f64).sqrt()
+    }
+}
+
+/// What an integration took.
+#[derive(Clone, Debug, Default)]
+pub struct Statistics {
+    /// Accepted steps, explicit and stiff.
+    pub steps: usize,
+    /// Steps repeated because their error was too large.
+    pub rejections: usize,
+    /// Evaluations of the right-hand side.
+    pub evaluations: usize,
+    /// Jacobians taken, one per accepted stiff step.
+    pub jacobians: usize,
+    /// Time from which the stiff integrator ran.
+    pub stiff_from: Option<f64>,
+}
+
+/// How an integration ended.
+#[derive(Clone, Debug)]
+pub enum Outcome {
+    /// All times reached.
+    Complete,
+    /// The tolerance cannot be met from this time on.
+    Stalled(f64),
+    /// The solution left the range of finite numbers at this time.
+    Diverged(f64),
+}
+
+/// Steps after which an integration is given up.
+const MOST_STEPS: usize = 2_000_000;
+
+/// |y| beyond which a solution counts as diverged: no overlap of a working student comes near.
+const DIVERGED: f64 = 1e12;
+
+/// State the two integrators hand to each other.
+pub(crate) struct Progress {
+    pub t: f64,
+    pub y: Vec<f64>,
+    /// Next step to try.
+    pub h: f64,
+    pub statistics: Statistics,
+    /// Output times reached.
+    pub reached: usize,
+}
+
+impl Progress {
+    /// Outcome if the step size has become meaningless at this time.
+    fn stalled(&self) -> Option<Outcome> {
+        let finite = self.y.iter().all(|x| x.abs() < DIVERGED);
+        if !finite {
+            return Some(Outcome::Diverged(self.t));
+        }
+        let too_small = self.h < 16.0 * f64::EPSILON * self.t.max(1e-12);
+        (too_small || self.statistics.steps + self.statistics.rejections > MOST_STEPS)
+            .then_some(Outcome::Stalled(self.t))
+    }
+}
+
+/// One step that has been accepted and can be read at any time within it.
+pub(crate) trait Interpolant {
+    /// State at `t_old + fraction h`.
+    fn at(&self, fraction: f64, out: &mut [f64]);
+}
+
+/// Integrate from t = 0 and call `record(i, y)` with the state at every `times[i]`, in order.
+///
+/// `times` must be sorted. Returns how it ended and what it took; errors are interruptions and
+/// errors of `record`.
+pub fn integrate<S: StiffSystem>(
+    system: &S,
+    initial: &[f64],
+    times: &[f64],
+    method: Method,
+    tolerance: Tolerance,
+    cancel: &Cancel,
+    mut record: impl FnMut(usize, &[f64]) -> Result<()>,
+) -> Result<(Outcome, Statistics)> {
+    let Some(&end) = times.last() else {
+        return Ok((Outcome::Complete, Statistics::default()));
+    };
+    let mut progress = Progress {
+        t: 0.0,
+        y: initial.to_vec(),
+        h: 0.0,
+        statistics: Statistics::default(),
+        reached: 0,
+    };
+    while progress.reached < times.len() && times[progress.reached] <= 0.0 {
+        record(progress.reached, initial)?;
+        progress.reached += 1;
+    }
+    if progress.reached == times.len() {
+        return Ok((Outcome::Complete, progress.statistics));
+    }
+    let mut work = S::Workspace::default();
+    let mut velocity = vec![0.0; initial.len()];
+    system.velocity(initial, &mut velocity, &mut work)?;
+    progress.statistics.evaluations += 1;
+    progress.h = first_step(initial, &velocity, tolerance, end);
+    let mut outcome = None;
+    if method != Method::Stiff {
+        outcome = explicit::advance(
+            system,
+            &mut progress,
+            velocity,
+            times,
+            tolerance,
+            method == Method::Auto,
+            cancel,
+            &mut work,
+            &mut record,
+        )?;
+    }
+    let outcome = if let Some(outcome) = outcome {
+        outcome
+    } else {
+        progress.statistics.stiff_from = Some(progress.t);
+        stiff::advance(
+            system,
+            &mut progress,
+            times,
+            tolerance,
+            cancel,
+            &mut work,
+            &mut record,
+        )?
+    };
+    Ok((outcome, progress.statistics))
+}
+
+/// A first step that moves y by about a hundredth of its scale.
+fn first_step(y: &[f64], velocity: &[f64], tolerance: Tolerance, end: f64) -> f64 {
+    let size = tolerance.norm(y, y, y);
+    let speed = tolerance.norm(velocity, y, y);
+    let h = if size < 1e-5 || speed < 1e-5 {
+        1e-6
+    } else {
+        0.01 * size / speed
+    };
+    h.min(end)
+}
+
+/// Record all output times within the step from `t_old` to `t_old + h`.
+pub(crate) fn record_within(
+    progress: &mut Progress,
+    interpolant: &impl Interpolant,
+    (t_old, h): (f64, f64),
+    times: &[f64],
+    buffer: &mut [f64],
+    record: &mut impl FnMut(usize, &[f64]) -> Result<()>,
+) -> Result<()> {
+    while progress.reached < times.len() && times[progress.reached] <= t_old + h {
+        interpolant.at((times[progress.reached] - t_old) / h, buffer);
+        record(progress.reached, buffer)?;
+        progress.reached += 1;
+    }
+    Ok(())
+}
+
+/// out <- base + factor sum_j coefficients_j terms_j
+#[inline]
+pub(crate) fn combine(
+    out: &mut [f64],
+    base: Option<&[f64]>,
+    factor: f64,
+    coefficients: &[f64],
+    terms: &[Vec<f64>],
+) {
+    vectorised(
+        #[inline(always)]
+        || {
+            match base {
+                Some(base) => out.copy_from_slice(base),
+                None => out.fill(0.0),
+            }
+            for (c, term) in coefficients.iter().zip(terms) {
+                if *c != 0.0 {
+                    let c = factor * c;
+                    for (o, x) in out.iter_mut().zip(term) {
+                        *o += c * x;
+                    }
+                }
+            }
+        },
+    );
+}

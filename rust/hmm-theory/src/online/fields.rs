@@ -1,0 +1,264 @@
+//! The local fields of student and teacher, and the averages over them that drive every equation.
+//!
+//! Fields x_alpha: student lambda^1..lambda^K, then teacher nu^1..nu^M, with signed output weights
+//! s = (v_1..v_K, -v~_1..-v~_M), so that the output error is Delta = sum_alpha s_alpha g(x_alpha).
+
+use crate::integrals::arcsine::arcsine;
+use crate::integrals::{self, Unit, erf};
+use hmm_core::special::vectorised;
+use std::f64::consts::FRAC_2_PI;
+
+/// What the student learns from: units, teacher and noise.
+#[derive(Clone, Debug)]
+pub struct Committee {
+    /// Student units K.
+    pub k: usize,
+    /// Teacher units M.
+    pub m: usize,
+    /// Activation of the student.
+    pub student: Unit,
+    /// Activation of the teacher.
+    pub teacher: Unit,
+    /// T^{mn} = E\[nu^m nu^n\], row-major (M, M).
+    pub t: Vec<f64>,
+    /// Output weights v~ of the teacher, (M,).
+    pub v_teacher: Vec<f64>,
+    /// Variance sigma^2 of the output noise.
+    pub noise_variance: f64,
+}
+
+/// The averages L, G, N and the mean gradient of the second layer at one point.
+#[derive(Clone, Debug, Default)]
+pub struct Drive {
+    /// L_kj: pull of the student's own fields, symmetric, row-major (K, K).
+    pub l: Vec<f64>,
+    /// G_km: pull of the teacher's fields, row-major (K, M).
+    pub g: Vec<f64>,
+    /// N_kl = E\[Delta^2 v_k g'(lambda^k) v_l g'(lambda^l)\], noise included; row-major (K, K).
+    pub n: Vec<f64>,
+    /// E\[Delta g(lambda^k)\], (K,).
+    pub second_layer: Vec<f64>,
+    signs: Vec<f64>,
+    covariance: Vec<f64>,
+    tilted_variance: Vec<f64>,
+    correlations: Vec<f64>,
+    masses: Vec<f64>,
+}
+
+impl Committee {
+    /// Fields K + M.
+    pub fn fields(&self) -> usize {
+        self.k + self.m
+    }
+
+    fn unit(&self, field: usize) -> Unit {
+        if field < self.k {
+            self.student
+        } else {
+            self.teacher
+        }
+    }
+
+    /// s = (v, -v~).
+    fn signed_weights(&self, v: &[f64], out: &mut Vec<f64>) {
+        out.clear();
+        out.extend_from_slice(v);
+        out.extend(self.v_teacher.iter().map(|x| -x));
+    }
+
+    /// C = ((Q, R), (R^T, T)), row-major (K+M, K+M), from `q` (K, K) and `r` (K, M).
+    pub fn field_covariance(&self, q: &[f64], r: &[f64], out: &mut Vec<f64>) {
+        let (k, m, n) = (self.k, self.m, self.fields());
+        out.clear();
+        out.resize(n * n, 0.0);
+        for i in 0..k {
+            out[i * n..i * n + k].copy_from_slice(&q[i * k..(i + 1) * k]);
+            for a in 0..m {
+                out[i * n + k + a] = r[i * m + a];
+                out[(k + a) * n + i] = r[i * m + a];
+            }
+        }
+        for a in 0..m {
+            for b in 0..m {
+                out[(k + a) * n + k + b] = self.t[a * m + b];
+            }
+        }
+    }
+
+    /// Generalisation error eps = (1/2) E\[Delta^2\] = (1/2) sum_ab s_a s_b I2(a, b).
+    pub fn generalisation_error(&self, q: &[f64], r: &[f64], v: &[f64]) -> f64 {
+        let (mut s, mut c) = (Vec::new(), Vec::new());
+        self.signed_weights(v, &mut s);
+        self.field_covariance(q, r, &mut c);
+        let n = self.fields();
+        let mut sum = 0.0;
+        for i in 0..n {
+            for j in 0..n {
+                let (a, b) = (self.unit(i), self.unit(j));
+                sum += s[i] * s[j] * integrals::i2(a, b, c[i * n + i], c[i * n + j], c[j * n + j]);
+            }
+        }
+        0.5 * sum
+    }
+
+    /// All averages of the equations at overlaps `q` (K, K), `r` (K, M) and output weights `v`.
+    ///
+    /// From Stein's lemma E\[Delta v_k g'(lambda^k) z\] = sum_j L_kj cov(lambda^j, z)
+    /// minus sum_m G_km cov(nu^m, z) for every z jointly Gaussian with the fields. This compact form
+    /// has no division by Q_jj Q_kk - Q_kj^2, unlike the published one, and equals it.
+    pub fn drive(&self, q: &[f64], r: &[f64], v: &[f64], second_layer: bool, out: &mut Drive) {
+        let mut signs = std::mem::take(&mut out.signs);
+        let mut c = std::mem::take(&mut out.covariance);
+        self.signed_weights(v, &mut signs);
+        self.field_covariance(q, r, &mut c);
+        self.pulls(&signs, &c, second_layer, out);
+        if self.student == Unit::Erf && self.teacher == Unit::Erf {
+            self.squared_gradient_erf(&signs, &c, out);
+        } else {
+            self.squared_gradient(&signs, &c, out);
+        }
+        out.signs = signs;
+        out.covariance = c;
+    }
+
+    /// L, G and the second layer's gradient, from two-field averages.
+    fn pulls(&self, s: &[f64], c: &[f64], second_layer: bool, out: &mut Drive) {
+        let (k, m, n) = (self.k, self.m, self.fields());
+        out.l.clear();
+        out.l.resize(k * k, 0.0);
+        out.g.clear();
+        out.g.resize(k * m, 0.0);
+        out.n.resize(k * k, 0.0);
+        out.second_layer.clear();
+        out.second_layer.resize(k, 0.0);
+        for i in 0..k {
+            // a_k = sum_alpha s_alpha A_k,alpha
+            let mut curvature = 0.0;
+            for j in 0..n {
+                let (g, h) = (self.student, self.unit(j));
+                let (c_ii, c_ij, c_jj) = (c[i * n + i], c[i * n + j], c[j * n + j]);
+                curvature += s[j] * integrals::a(g, h, c_ii, c_ij, c_jj);
+                let gates = integrals::b(g, h, c_ii, c_ij, c_jj);
+                if j < k {
+                    out.l[i * k + j] += s[i] * gates * s[j];
+                    // B of two student gates, kept for the noise term of N.
+                    out.n[i * k + j] = gates;
+                } else {
+                    out.g[i * m + j - k] = -s[i] * gates * s[j];
+                }
+                if second_layer {
+                    out.second_layer[i] += s[j] * integrals::i2(g, h, c_ii, c_ij, c_jj);
+                }
+            }
+            out.l[i * k + i] += s[i] * curvature;
+        }
+    }
+
+    /// N with the four-field averages one by one.
+    fn squared_gradient(&self, s: &[f64], c: &[f64], out: &mut Drive) {
+        let (k, n) = (self.k, self.fields());
+        for i in 0..k {
+            for j in i..k {
+                let mut sum = self.noise_variance * out.n[i * k + j];
+                for a in 0..n {
+                    for b in a..n {
+                        let index = [i, j, a, b];
+                        let block = std::array::from_fn(|x| {
+                            std::array::from_fn(|y| c[index[x] * n + index[y]])
+                        });
+                        let count = if a == b { 1.0 } else { 2.0 };
+                        let units = [self.unit(a), self.unit(b)];
+                        let weight = count * s[a] * s[b];
+                        if weight != 0.0 {
+                            sum += weight * integrals::i4(self.student, units, &block);
+                        }
+                    }
+                }
+                out.n[i * k + j] = s[i] * s[j] * sum;
+                out.n[j * k + i] = out.n[i * k + j];
+            }
+        }
+    }
+
+    /// N for erf units: per pair of gates one tilted covariance, all arc sines in one sweep.
+    fn squared_gradient_erf(&self, s: &[f64], c: &[f64], out: &mut Drive) {
+        let (k, n) = (self.k, self.fields());
+        let pairs = n * (n + 1) / 2;
+        let gates = k * (k + 1) / 2;
+        out.correlations.resize(gates * pairs, 0.0);
+        out.tilted_variance.resize(n, 0.0);
+        out.masses.resize(gates, 0.0);
+        let mut at = 0;
+        for i in 0..k {
+            for j in i..k {
+                let tilt = erf::Tilt::new(c[i * n + i], c[i * n + j], c[j * n + j]);
+                out.masses[at] = tilt.mass;
+                tilted_correlations(
+                    &tilt,
+                    c,
+                    [i, j],
+                    &mut out.tilted_variance,
+                    &mut out.correlations[at * pairs..(at + 1) * pairs],
+                );
+                at += 1;
+            }
+        }
+        vectorised(
+            #[inline(always)]
+            || {
+                for x in &mut out.correlations {
+                    *x = arcsine(*x);
+                }
+            },
+        );
+        at = 0;
+        for i in 0..k {
+            for j in i..k {
+                let mut angles = out.correlations[at * pairs..(at + 1) * pairs].iter();
+                let mut sum = 0.0;
+                for (a, &s_a) in s.iter().enumerate() {
+                    let mut row = 0.0;
+                    for (b, (&s_b, angle)) in s[a..].iter().zip(&mut angles).enumerate() {
+                        row += if b == 0 { 0.5 * s_b } else { s_b } * angle;
+                    }
+                    sum += s_a * row;
+                }
+                let noise = self.noise_variance * out.n[i * k + j];
+                let average = out.masses[at] * FRAC_2_PI * 2.0 * sum;
+                out.n[i * k + j] = s[i] * s[j] * (average + noise);
+                out.n[j * k + i] = out.n[i * k + j];
+                at += 1;
+            }
+        }
+    }
+}
+
+/// C'_ab / sqrt((1 + C'_aa)(1 + C'_bb)) for all pairs a <= b, with C' tilted by gates `i`, `j`.
+fn tilted_correlations(
+    tilt: &erf::Tilt,
+    c: &[f64],
+    [i, j]: [usize; 2],
+    workspace: &mut [f64],
+    out: &mut [f64],
+) {
+    let n = workspace.len();
+    let (row_i, row_j) = (&c[i * n..(i + 1) * n], &c[j * n..(j + 1) * n]);
+    let [m_ii, m_ij, m_jj] = tilt.inverse;
+    let scale = workspace;
+    for a in 0..n {
+        let (x, y) = (row_i[a], row_j[a]);
+        let variance = c[a * n + a] - x * (m_ii * x + m_ij * y) - y * (m_ij * x + m_jj * y);
+        scale[a] = 1.0 / (1.0 + variance).sqrt();
+    }
+    let mut at = 0;
+    for a in 0..n {
+        let (x, y) = (row_i[a], row_j[a]);
+        let (u, w) = (m_ii * x + m_ij * y, m_ij * x + m_jj * y);
+        let row = &c[a * n + a..(a + 1) * n];
+        for (b, &c_ab) in row.iter().enumerate() {
+            let covariance = c_ab - u * row_i[a + b] - w * row_j[a + b];
+            out[at] = covariance * scale[a] * scale[a + b];
+            at += 1;
+        }
+    }
+}

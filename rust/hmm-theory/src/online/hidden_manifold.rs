@@ -1,0 +1,261 @@
+//! The hidden manifold: one mode per eigenvalue rho of F^T F / N, and one for the rest of W.
+//!
+//! With d = zeta + b^2 rho/delta, p = b rho/delta, gamma = zeta rho + b^2 rho^2/delta:
+//!
+//! ```text
+//! dr/dt     = -eta d L r + eta p G t
+//! dsigma/dt = -eta d (L sigma + sigma L^T) + eta p (G r^T + r G^T) + eta^2 gamma N
+//! dW/dt     = -eta (L Q + Q L^T) + eta (G R^T + R G^T) + eta^2 c N
+//! Q = zeta W + b^2 <sigma>,  R = b <r>
+//! ```
+//!
+//! W is not a mode, but W' = W - delta <sigma/rho> (modes with rho > 0) is: the teacher cancels,
+//! dW'/dt = -eta zeta (L W' + W' L^T) + eta^2 (c - <delta zeta + b^2 rho>) N. It is the part of the
+//! weights that F does not see (N - D directions with input variance zeta).
+//! Source: Goldt, Mezard, Krzakala, Zdeborova, Phys. Rev. X 10, 041044 (2020), section IV.
+
+use super::initial::{ModeArrays, Setting, check_covariance, finite};
+use super::modes::{Coefficients, Observable, OnlineSystem};
+use hmm_core::{Error, Result};
+
+/// Eigenvalues below this fraction of the largest are zero: F does not see that latent direction.
+const ZERO_EIGENVALUE: f64 = 1e-12;
+
+/// How the teacher enters the modes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TeacherModes {
+    /// t_s as given: the finite-N theory.
+    Exact,
+    /// Every t_s replaced by T = <t>.
+    Averaged,
+    /// Every t_s replaced by <rho t>, as in the code published with the paper (its eq. B29). Equal
+    /// for N to infinity only; the covariance of the fields may lose positivity. For comparison.
+    Published,
+}
+
+impl TeacherModes {
+    /// The choice called `name`.
+    pub fn from_name(name: &str) -> Result<Self> {
+        match name {
+            "exact" => Ok(Self::Exact),
+            "averaged" => Ok(Self::Averaged),
+            "published" => Ok(Self::Published),
+            _ => Err(Error::invalid(
+                "teacher_modes",
+                format!("'{name}'"),
+                "unknown choice",
+                "pass 'exact', 'averaged' or 'published'",
+            )),
+        }
+    }
+}
+
+/// Data model and spectrum.
+#[derive(Clone, Debug)]
+pub struct Manifold<'a> {
+    /// delta = D/N.
+    pub delta: f64,
+    /// Moments (a, b, c) of f: E f(u), E u f(u), E f(u)^2.
+    pub moments: [f64; 3],
+    /// Whether the mean a is subtracted from the inputs.
+    pub center: bool,
+    /// Eigenvalues of F^T F / N.
+    pub rho: &'a [f64],
+    /// Their weights, summing to 1.
+    pub weights: &'a [f64],
+    /// W(0) (K, K).
+    pub w0: &'a [f64],
+    /// How the teacher enters.
+    pub teacher_modes: TeacherModes,
+}
+
+impl Manifold<'_> {
+    /// (b, c', zeta): slope, variance of the centred input, and what is left as noise.
+    fn centred_moments(&self) -> Result<[f64; 3]> {
+        finite("f", &self.moments)?;
+        let [a, b, c] = self.moments;
+        if !self.center && a.abs() > 1e-12 {
+            return Err(Error::invalid(
+                "f",
+                format!("E f(u) = {a}"),
+                "the equations hold for centred inputs only",
+                "use center=True, which subtracts E f(u) from the inputs",
+            ));
+        }
+        let variance = c - a * a;
+        let zeta = variance - b * b;
+        if zeta < -1e-9 * c.abs() {
+            return Err(Error::invalid(
+                "f",
+                format!("c - a^2 - b^2 = {zeta}"),
+                "Bessel's inequality gives c >= a^2 + b^2 for every f",
+                "pass (a, b, c) = (E f(u), E u f(u), E f(u)^2)",
+            ));
+        }
+        Ok([b, variance, zeta.max(0.0)])
+    }
+}
+
+/// weighted average of `size` numbers per mode, with the weight of mode s times `factor(rho_s)`.
+fn average(
+    manifold: &Manifold<'_>,
+    values: &[f64],
+    size: usize,
+    factor: impl Fn(f64) -> f64,
+) -> Vec<f64> {
+    let mut sum = vec![0.0; size];
+    let modes = manifold.rho.iter().zip(manifold.weights);
+    for ((rho, weight), value) in modes.zip(values.chunks_exact(size)) {
+        for (s, x) in sum.iter_mut().zip(value) {
+            *s += weight * factor(*rho) * x;
+        }
+    }
+    sum
+}
+
+/// The system of a hidden manifold whose modes are sigma (S, K, K), r (S, K, M), t (S, M, M).
+pub fn hidden_manifold(
+    setting: &Setting,
+    manifold: &Manifold<'_>,
+    modes: ModeArrays<'_>,
+) -> Result<OnlineSystem> {
+    let (k, m) = (setting.v0.len(), setting.v_teacher.len());
+    let manifold = Manifold {
+        // Round-off of zero; the modes keep their weight.
+        rho: &cleaned_eigenvalues(manifold.rho)?,
+        ..manifold.clone()
+    };
+    check_shapes(&manifold, modes, k, m)?;
+    let [b, variance, zeta] = manifold.centred_moments()?;
+    let delta = manifold.delta;
+    let t = average(&manifold, modes.teacher, m * m, |_| 1.0);
+    let pulling = pulling_teacher(&manifold, modes.teacher, &t, m);
+
+    // delta <./rho>: what the seen directions contribute to W.
+    let seen = |rho: f64| if rho > 0.0 { delta / rho } else { 0.0 };
+    let w_seen = average(&manifold, modes.covariance, k * k, seen);
+    let unseen: Vec<f64> = manifold
+        .w0
+        .iter()
+        .zip(&w_seen)
+        .map(|(w, s)| w - s)
+        .collect();
+
+    let mut coefficients = Coefficients::default();
+    let mut in_w = Vec::new();
+    let mut in_sigma = Vec::new();
+    let mut seen_variance = 0.0;
+    for (&rho, &weight) in manifold.rho.iter().zip(manifold.weights) {
+        coefficients.decay.push(zeta + b * b * rho / delta);
+        coefficients.pull.push(b * rho / delta);
+        coefficients
+            .diffusion
+            .push(zeta * rho + b * b * rho * rho / delta);
+        coefficients.in_q.push(weight * (zeta * seen(rho) + b * b));
+        coefficients.in_r.push(weight * b);
+        in_w.push(weight * seen(rho));
+        in_sigma.push(weight);
+        if rho > 0.0 {
+            seen_variance += weight * (delta * zeta + b * b * rho);
+        }
+    }
+    // The unseen rest of W.
+    coefficients.decay.push(zeta);
+    coefficients.pull.push(0.0);
+    coefficients.diffusion.push(variance - seen_variance);
+    coefficients.in_q.push(zeta);
+    coefficients.in_r.push(0.0);
+    in_w.push(1.0);
+    in_sigma.push(0.0);
+
+    setting.system(
+        &t,
+        coefficients,
+        ModeArrays {
+            covariance: &[modes.covariance, &unseen].concat(),
+            overlap: &[modes.overlap, &vec![0.0; k * m]].concat(),
+            teacher: &[&pulling[..], &vec![0.0; m * m]].concat(),
+        },
+        vec![
+            Observable {
+                name: "W",
+                weights: in_w,
+            },
+            Observable {
+                name: "Sigma",
+                weights: in_sigma,
+            },
+        ],
+    )
+}
+
+/// Eigenvalues with round-off set to zero; an error if one is truly negative.
+fn cleaned_eigenvalues(rho: &[f64]) -> Result<Vec<f64>> {
+    finite("rho", rho)?;
+    let largest = rho.iter().fold(0.0_f64, |a, &b| a.max(b.abs()));
+    rho.iter()
+        .map(|&x| {
+            if x < -1e-8 * largest {
+                Err(Error::invalid(
+                    "rho",
+                    x,
+                    "eigenvalues of F^T F / N are not negative",
+                    "pass the eigenvalues of F^T F / N",
+                ))
+            } else if x < ZERO_EIGENVALUE * largest {
+                Ok(0.0)
+            } else {
+                Ok(x)
+            }
+        })
+        .collect()
+}
+
+fn check_shapes(manifold: &Manifold<'_>, modes: ModeArrays<'_>, k: usize, m: usize) -> Result<()> {
+    let s = manifold.rho.len();
+    if !(manifold.delta.is_finite() && manifold.delta > 0.0) {
+        return Err(Error::invalid(
+            "delta",
+            manifold.delta,
+            "the ratio D/N must be finite and > 0",
+            "pass delta=D/N",
+        ));
+    }
+    for (argument, length, expected) in [
+        ("weights", manifold.weights.len(), vec![s]),
+        ("sigma0", modes.covariance.len(), vec![s, k, k]),
+        ("r0", modes.overlap.len(), vec![s, k, m]),
+        ("t_modes", modes.teacher.len(), vec![s, m, m]),
+    ] {
+        if s == 0 || length != expected.iter().product::<usize>() {
+            return Err(Error::shape(
+                argument,
+                &[length],
+                format!("must hold {expected:?} numbers"),
+                "pass one entry per eigenvalue in rho",
+            ));
+        }
+    }
+    finite("weights", manifold.weights)?;
+    let total: f64 = manifold.weights.iter().sum();
+    if (total - 1.0).abs() > 1e-9 {
+        return Err(Error::invalid(
+            "weights",
+            format!("sum {total}"),
+            "weights are a probability and sum to 1 (tolerance 1e-9)",
+            "add the missing atom at rho = 0 or normalise them",
+        ));
+    }
+    check_covariance("W0", manifold.w0, k)
+}
+
+/// What replaces t_s in the pull of the teacher.
+fn pulling_teacher(manifold: &Manifold<'_>, modes: &[f64], t: &[f64], m: usize) -> Vec<f64> {
+    match manifold.teacher_modes {
+        TeacherModes::Exact => modes.to_vec(),
+        TeacherModes::Averaged => t.repeat(manifold.rho.len()),
+        TeacherModes::Published => {
+            average(manifold, modes, m * m, |rho| rho).repeat(manifold.rho.len())
+        }
+    }
+}

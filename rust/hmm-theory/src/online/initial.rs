@@ -1,0 +1,236 @@
+//! Checks and layout of what a user gives for t = 0, shared by the three systems.
+
+use super::fields::Committee;
+use super::modes::{Coefficients, Observable, OnlineSystem, Rates, triangle};
+use crate::integrals::Unit;
+use hmm_core::{Error, Result};
+
+/// Asymmetry and negative eigenvalues up to this fraction of the largest entry are round-off.
+const COVARIANCE_TOLERANCE: f64 = 1e-8;
+
+/// Everything but the modes: student, teacher, descent.
+#[derive(Clone, Debug)]
+pub struct Setting {
+    /// Activation of the student.
+    pub student: Unit,
+    /// Activation of the teacher.
+    pub teacher: Unit,
+    /// Output weights of the student at t = 0, (K,).
+    pub v0: Vec<f64>,
+    /// Output weights of the teacher, (M,).
+    pub v_teacher: Vec<f64>,
+    /// First-layer rate eta.
+    pub lr: f64,
+    /// Second-layer rate eta_v.
+    pub lr_v: f64,
+    /// Standard deviation sigma of the output noise.
+    pub noise: f64,
+    /// Weight decay kappa.
+    pub weight_decay: f64,
+    /// Samples per step B.
+    pub batch: usize,
+}
+
+/// Modes at t = 0, mode first: covariances (S, K, K), overlaps (S, K, M), teacher (S, M, M).
+#[derive(Clone, Copy, Debug)]
+pub struct ModeArrays<'a> {
+    /// sigma_s or q_s, (S, K, K).
+    pub covariance: &'a [f64],
+    /// r_s, (S, K, M).
+    pub overlap: &'a [f64],
+    /// t_s, (S, M, M).
+    pub teacher: &'a [f64],
+}
+
+/// `value` if it is finite and not negative.
+fn rate(argument: &'static str, value: f64) -> Result<f64> {
+    if value.is_finite() && value >= 0.0 {
+        Ok(value)
+    } else {
+        Err(Error::invalid(
+            argument,
+            value,
+            "must be finite and >= 0",
+            format!("pass {argument} >= 0"),
+        ))
+    }
+}
+
+/// An error if any of `values` is not finite.
+pub fn finite(argument: &'static str, values: &[f64]) -> Result<()> {
+    match values.iter().find(|x| !x.is_finite()) {
+        None => Ok(()),
+        Some(bad) => Err(Error::invalid(
+            argument,
+            bad,
+            "all entries must be finite",
+            format!("remove NaN and infinity before you pass {argument}"),
+        )),
+    }
+}
+
+/// An error unless `values` has `expected` entries.
+fn length(argument: &'static str, values: &[f64], expected: &[usize]) -> Result<()> {
+    if values.len() == expected.iter().product() {
+        return finite(argument, values);
+    }
+    Err(Error::shape(
+        argument,
+        &[values.len()],
+        format!("must hold {expected:?} numbers"),
+        "pass arrays that agree in S, K and M",
+    ))
+}
+
+/// An error unless the row-major n x n `matrix` is a covariance: symmetric and positive
+/// semi-definite within 1e-8 of its largest entry.
+pub fn check_covariance(argument: &'static str, matrix: &[f64], n: usize) -> Result<()> {
+    length(argument, matrix, &[n, n])?;
+    let scale = matrix.iter().fold(0.0_f64, |m, x| m.max(x.abs()));
+    let slack = COVARIANCE_TOLERANCE * scale;
+    for i in 0..n {
+        for j in 0..i {
+            if (matrix[i * n + j] - matrix[j * n + i]).abs() > slack {
+                return Err(Error::invalid(
+                    argument,
+                    format!("[{i}, {j}] != [{j}, {i}]"),
+                    "a covariance is symmetric",
+                    "symmetrise it",
+                ));
+            }
+        }
+    }
+    // Cholesky of the matrix lifted by the slack (twice for its own round-off) fails exactly
+    // where an eigenvalue lies below -slack.
+    let mut factor = matrix.to_vec();
+    for i in 0..n {
+        factor[i * n + i] += 2.0 * slack;
+    }
+    for j in 0..n {
+        let mut pivot = factor[j * n + j];
+        for l in 0..j {
+            pivot -= factor[j * n + l] * factor[j * n + l];
+        }
+        if pivot < 0.0 {
+            return Err(Error::invalid(
+                argument,
+                format!("pivot {pivot:e} in row {j}"),
+                "a covariance has no negative eigenvalue (tolerance 1e-8)",
+                "check that the overlaps belong to one set of weights",
+            ));
+        }
+        let root = pivot.sqrt();
+        for i in j + 1..n {
+            let mut entry = factor[i * n + j];
+            for l in 0..j {
+                entry -= factor[i * n + l] * factor[j * n + l];
+            }
+            factor[i * n + j] = if root > 0.0 { entry / root } else { 0.0 };
+        }
+    }
+    Ok(())
+}
+
+impl Setting {
+    /// Committee with teacher overlaps `t` (M, M), all rates checked.
+    pub fn committee(&self, t: &[f64]) -> Result<(Committee, Rates)> {
+        let (k, m) = (self.v0.len(), self.v_teacher.len());
+        if k == 0 || m == 0 {
+            return Err(Error::shape(
+                if k == 0 { "v0" } else { "v_teacher" },
+                &[0],
+                "student and teacher have at least one unit",
+                "pass K >= 1 and M >= 1 output weights",
+            ));
+        }
+        if self.batch == 0 {
+            return Err(Error::invalid(
+                "batch",
+                0,
+                "at least one sample per step",
+                "pass batch=1 or more",
+            ));
+        }
+        finite("v0", &self.v0)?;
+        finite("v_teacher", &self.v_teacher)?;
+        check_covariance("T", t, m)?;
+        let committee = Committee {
+            k,
+            m,
+            student: self.student,
+            teacher: self.teacher,
+            t: t.to_vec(),
+            v_teacher: self.v_teacher.clone(),
+            noise_variance: rate("noise", self.noise)?.powi(2),
+        };
+        let rates = Rates {
+            lr: rate("lr", self.lr)?,
+            lr_v: rate("lr_v", self.lr_v)?,
+            weight_decay: rate("weight_decay", self.weight_decay)?,
+            batch: self.batch,
+        };
+        Ok((committee, rates))
+    }
+
+    /// The system of these modes; `pull` t_s is what the teacher does to mode s.
+    pub fn system(
+        &self,
+        t: &[f64],
+        coefficients: Coefficients,
+        modes: ModeArrays<'_>,
+        observables: Vec<Observable>,
+    ) -> Result<OnlineSystem> {
+        let (committee, rates) = self.committee(t)?;
+        let (k, m, s) = (committee.k, committee.m, coefficients.decay.len());
+        length("sigma0", modes.covariance, &[s, k, k])?;
+        length("r0", modes.overlap, &[s, k, m])?;
+        length("t_modes", modes.teacher, &[s, m, m])?;
+        let rows = k * m + k * (k + 1) / 2;
+        let mut initial = vec![0.0; rows * s + k];
+        let mut pulled_teacher = vec![0.0; m * m * s];
+        for mode in 0..s {
+            for entry in 0..k * m {
+                initial[entry * s + mode] = modes.overlap[mode * k * m + entry];
+            }
+            for i in 0..k {
+                for j in i..k {
+                    let at = mode * k * k;
+                    let entries = [
+                        modes.covariance[at + i * k + j],
+                        modes.covariance[at + j * k + i],
+                    ];
+                    let [upper, lower] = entries;
+                    let slack = COVARIANCE_TOLERANCE * (1.0 + upper.abs());
+                    if (upper - lower).abs() > slack {
+                        return Err(Error::invalid(
+                            "sigma0",
+                            format!("[{mode}, {i}, {j}] != [{mode}, {j}, {i}]"),
+                            "a covariance is symmetric",
+                            "symmetrise it",
+                        ));
+                    }
+                    initial[(k * m + triangle(k, i, j)) * s + mode] = 0.5 * (upper + lower);
+                }
+            }
+            for entry in 0..m * m {
+                pulled_teacher[entry * s + mode] =
+                    coefficients.pull[mode] * modes.teacher[mode * m * m + entry];
+            }
+        }
+        initial[rows * s..].copy_from_slice(&self.v0);
+        let system = OnlineSystem {
+            committee,
+            rates,
+            coefficients,
+            pulled_teacher,
+            observables,
+            initial,
+        };
+        let (mut q, mut r, mut c) = (Vec::new(), Vec::new(), Vec::new());
+        system.q(&system.initial, &mut q);
+        system.r(&system.initial, &mut r);
+        system.committee.field_covariance(&q, &r, &mut c);
+        check_covariance("covariance ((Q, R), (R^T, T)) at t = 0", &c, k + m)?;
+        Ok(system)
+    }
+}

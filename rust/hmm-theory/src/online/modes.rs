@@ -1,0 +1,280 @@
+//! The one set of equations all three systems are: independent modes driven by common averages.
+//!
+//! With L, G, N of [`super::fields`] every mode s obeys, for its overlap r_s (K x M) and its
+//! covariance sigma_s (K x K),
+//!
+//! ```text
+//! dr_s/dt     = -eta d_s L r_s + eta p_s G t_s - kappa r_s
+//! dsigma_s/dt = -eta d_s (L sigma_s + sigma_s L^T) + eta p_s (G r_s^T + r_s G^T)
+//!               + eta^2 gamma_s N / B - 2 kappa sigma_s
+//! dv/dt       = -eta_v E[Delta g(lambda)] - kappa v        (0 if the second layer is fixed)
+//! ```
+//!
+//! and the averages depend on the modes only through Q = sum_s a_s sigma_s and R = sum_s b_s r_s.
+//! For frozen L, G, N every mode is linear, and the derivative of the averages has rank at most
+//! K(K+1)/2 + K M + K: the stiff integrator lives on that.
+
+use super::fields::{Committee, Drive};
+use crate::integrate::OdeSystem;
+use hmm_core::special::vectorised;
+use hmm_core::{Error, Result};
+
+/// Rates of the descent.
+#[derive(Clone, Copy, Debug)]
+pub struct Rates {
+    /// First-layer rate eta.
+    pub lr: f64,
+    /// Second-layer rate eta_v; 0 fixes the second layer (then it does not decay either).
+    pub lr_v: f64,
+    /// Weight decay kappa.
+    pub weight_decay: f64,
+    /// Samples B averaged per step.
+    pub batch: usize,
+}
+
+/// Scalar coefficients of the modes, one entry per mode.
+#[derive(Clone, Debug, Default)]
+pub struct Coefficients {
+    /// d_s: how fast the mode forgets.
+    pub decay: Vec<f64>,
+    /// p_s: how strongly the teacher pulls.
+    pub pull: Vec<f64>,
+    /// gamma_s: how much gradient noise enters.
+    pub diffusion: Vec<f64>,
+    /// a_s: weight in Q.
+    pub in_q: Vec<f64>,
+    /// b_s: weight in R.
+    pub in_r: Vec<f64>,
+}
+
+/// A symmetric matrix read off the modes, sum_s weight_s sigma_s, besides Q.
+#[derive(Clone, Debug)]
+pub struct Observable {
+    /// Name in the result.
+    pub name: &'static str,
+    /// Weight of every mode.
+    pub weights: Vec<f64>,
+}
+
+/// A complete initial value problem of online learning.
+///
+/// The state vector holds r (K M rows), the upper triangle of sigma (K(K+1)/2 rows), each row the
+/// values of all modes, and then v.
+#[derive(Clone, Debug)]
+pub struct OnlineSystem {
+    /// Units, teacher, noise.
+    pub committee: Committee,
+    /// Rates.
+    pub rates: Rates,
+    /// Coefficients of the modes.
+    pub coefficients: Coefficients,
+    /// p_s t_s in rows like r: (M M rows, row-major in m, n) of one value per mode.
+    pub pulled_teacher: Vec<f64>,
+    /// Further matrices to report.
+    pub observables: Vec<Observable>,
+    /// State at t = 0.
+    pub initial: Vec<f64>,
+}
+
+/// Index of (i, j), i <= j, in the rows of an upper triangle of size k.
+#[inline(always)]
+pub fn triangle(k: usize, i: usize, j: usize) -> usize {
+    let (i, j) = if i <= j { (i, j) } else { (j, i) };
+    i * (2 * k - i + 1) / 2 + (j - i)
+}
+
+/// out += factor * x
+#[inline(always)]
+pub(super) fn add_scaled(out: &mut [f64], factor: f64, x: &[f64]) {
+    for (o, x) in out.iter_mut().zip(x) {
+        *o += factor * x;
+    }
+}
+
+/// sum_s x_s y_s in four interleaved partial sums: a fixed order that vectorises.
+#[inline(always)]
+pub(super) fn weighted_sum(x: &[f64], y: &[f64]) -> f64 {
+    let mut partial = [0.0; 8];
+    let (x_chunks, y_chunks) = (x.chunks_exact(8), y.chunks_exact(8));
+    let rest: f64 = x_chunks
+        .remainder()
+        .iter()
+        .zip(y_chunks.remainder())
+        .map(|(a, b)| a * b)
+        .sum();
+    for (a, b) in x_chunks.zip(y_chunks) {
+        for i in 0..8 {
+            partial[i] += a[i] * b[i];
+        }
+    }
+    partial.iter().sum::<f64>() + rest
+}
+
+impl OnlineSystem {
+    /// Number of modes S.
+    pub fn modes(&self) -> usize {
+        self.coefficients.decay.len()
+    }
+
+    /// Rows of the state: K M of r and K(K+1)/2 of sigma.
+    pub fn row_count(&self) -> usize {
+        let (k, m) = (self.committee.k, self.committee.m);
+        k * m + k * (k + 1) / 2
+    }
+
+    /// The part of the state with output weights.
+    pub fn output_weights<'a>(&self, y: &'a [f64]) -> &'a [f64] {
+        &y[self.row_count() * self.modes()..]
+    }
+
+    /// Q (K, K) of a state.
+    pub fn q(&self, y: &[f64], out: &mut Vec<f64>) {
+        self.symmetric_sum(y, &self.coefficients.in_q, out);
+    }
+
+    /// sum_s weight_s sigma_s as a full (K, K) matrix.
+    pub fn symmetric_sum(&self, y: &[f64], weights: &[f64], out: &mut Vec<f64>) {
+        let (k, m, s) = (self.committee.k, self.committee.m, self.modes());
+        out.resize(k * k, 0.0);
+        for i in 0..k {
+            for j in i..k {
+                let row = k * m + triangle(k, i, j);
+                let value = weighted_sum(weights, &y[row * s..(row + 1) * s]);
+                out[i * k + j] = value;
+                out[j * k + i] = value;
+            }
+        }
+    }
+
+    /// R (K, M) of a state.
+    pub fn r(&self, y: &[f64], out: &mut Vec<f64>) {
+        let (rows, s) = (self.committee.k * self.committee.m, self.modes());
+        out.clear();
+        out.extend(
+            (0..rows).map(|row| weighted_sum(&self.coefficients.in_r, &y[row * s..(row + 1) * s])),
+        );
+    }
+
+    /// Whether the second layer learns.
+    pub fn second_layer_learns(&self) -> bool {
+        self.rates.lr_v != 0.0
+    }
+
+    /// L, G, N / B and the second layer's gradient at given overlaps.
+    pub fn drive(&self, q: &[f64], r: &[f64], v: &[f64], out: &mut Drive) {
+        self.committee
+            .drive(q, r, v, self.second_layer_learns(), out);
+        if self.rates.batch > 1 {
+            for n in &mut out.n {
+                *n /= self.rates.batch as f64;
+            }
+        }
+    }
+
+    /// dv/dt at given gradient.
+    pub fn output_weight_velocity(&self, drive: &Drive, v: &[f64], out: &mut [f64]) {
+        for ((o, gradient), v) in out.iter_mut().zip(&drive.second_layer).zip(v) {
+            *o = if self.second_layer_learns() {
+                -self.rates.lr_v * gradient - self.rates.weight_decay * v
+            } else {
+                0.0
+            };
+        }
+    }
+
+    /// Velocities of all modes at frozen averages.
+    #[inline(always)]
+    fn mode_velocities(&self, drive: &Drive, y: &[f64], out: &mut [f64]) {
+        let (k, m, s) = (self.committee.k, self.committee.m, self.modes());
+        let Rates {
+            lr, weight_decay, ..
+        } = self.rates;
+        let c = &self.coefficients;
+        let row = |index: usize| &y[index * s..(index + 1) * s];
+        let sigma = |i: usize, j: usize| row(k * m + triangle(k, i, j));
+        for i in 0..k {
+            for a in 0..m {
+                let here = i * m + a;
+                let target = &mut out[here * s..(here + 1) * s];
+                target.fill(0.0);
+                for j in 0..k {
+                    add_scaled(target, -lr * drive.l[i * k + j], row(j * m + a));
+                }
+                for ((o, d), r) in target.iter_mut().zip(&c.decay).zip(row(here)) {
+                    *o = *o * d - weight_decay * r;
+                }
+                for b in 0..m {
+                    let pulled = &self.pulled_teacher[(b * m + a) * s..(b * m + a + 1) * s];
+                    add_scaled(target, lr * drive.g[i * m + b], pulled);
+                }
+            }
+        }
+        for i in 0..k {
+            for j in i..k {
+                let here = k * m + triangle(k, i, j);
+                let target = &mut out[here * s..(here + 1) * s];
+                target.fill(0.0);
+                for b in 0..m {
+                    add_scaled(target, lr * drive.g[i * m + b], row(j * m + b));
+                    add_scaled(target, lr * drive.g[j * m + b], row(i * m + b));
+                }
+                for (o, p) in target.iter_mut().zip(&c.pull) {
+                    *o *= p;
+                }
+                for l in 0..k {
+                    let (left, right) = (lr * drive.l[i * k + l], lr * drive.l[j * k + l]);
+                    for (((o, d), x), z) in target
+                        .iter_mut()
+                        .zip(&c.decay)
+                        .zip(sigma(l, j))
+                        .zip(sigma(i, l))
+                    {
+                        *o -= d * (left * x + right * z);
+                    }
+                }
+                let source = lr * lr * drive.n[i * k + j];
+                for ((o, gamma), x) in target.iter_mut().zip(&c.diffusion).zip(sigma(i, j)) {
+                    *o += source * gamma - 2.0 * weight_decay * x;
+                }
+            }
+        }
+    }
+}
+
+/// Buffers of one right-hand side.
+#[derive(Clone, Debug, Default)]
+pub struct Workspace {
+    pub(super) q: Vec<f64>,
+    pub(super) r: Vec<f64>,
+    pub(super) drive: Drive,
+}
+
+impl OdeSystem for OnlineSystem {
+    type Workspace = Workspace;
+
+    fn dimension(&self) -> usize {
+        self.initial.len()
+    }
+
+    fn velocity(&self, y: &[f64], out: &mut [f64], work: &mut Workspace) -> Result<()> {
+        let inner = self.row_count() * self.modes();
+        vectorised(
+            #[inline(always)]
+            || {
+                self.q(y, &mut work.q);
+                self.r(y, &mut work.r);
+            },
+        );
+        let v = self.output_weights(y);
+        if !work.q.iter().chain(&work.r).chain(v).all(|x| x.is_finite()) {
+            return Err(Error::Divergence("overlaps are not finite".to_owned()));
+        }
+        self.drive(&work.q, &work.r, v, &mut work.drive);
+        vectorised(
+            #[inline(always)]
+            || self.mode_velocities(&work.drive, y, out),
+        );
+        self.output_weight_velocity(&work.drive, v, &mut out[inner..]);
+        Ok(())
+    }
+}
