@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from . import _lib, errors
 from .arguments import count as _count
 from .data import GaussianEquivalent, HiddenManifold, TeacherStudent
-from .dynamics import OnlineSGD, logtimes, resume
+from .dynamics import FullBatch, OnlineSGD, logtimes, resume
 from .errors import (
     ConvergenceError,
     DivergenceError,
@@ -38,6 +38,7 @@ __all__ = [
     "ConvergenceError",
     "DivergenceError",
     "DtypeError",
+    "FullBatch",
     "GaussianEquivalent",
     "HiddenManifold",
     "HmmError",

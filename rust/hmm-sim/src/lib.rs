@@ -5,6 +5,7 @@
 
 pub mod features;
 pub mod fields;
+pub mod full_batch;
 pub mod hidden_manifold;
 pub mod labelled;
 pub mod nonlinearity;
