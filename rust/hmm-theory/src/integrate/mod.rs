@@ -28,6 +28,8 @@ pub trait OdeSystem: Sync {
 pub trait StiffSystem: OdeSystem {
     /// J at one point and the factors of shift - J.
     type Jacobian: Default;
+    /// Cost of one stiff step in evaluations of the right-hand side.
+    fn stiff_cost(&self) -> f64;
     /// Take J at `y`.
     fn linearise(&self, y: &[f64], jacobian: &mut Self::Jacobian) -> Result<()>;
     /// Prepare solutions with shift - J.
@@ -212,7 +214,7 @@ pub fn integrate<S: StiffSystem>(
             velocity,
             times,
             tolerance,
-            method == Method::Auto,
+            (method == Method::Auto).then(|| explicit_steps_of(system.stiff_cost())),
             cancel,
             &mut work,
             &mut record,
@@ -233,6 +235,14 @@ pub fn integrate<S: StiffSystem>(
         )?
     };
     Ok((outcome, progress.statistics))
+}
+
+/// Steps a stiff solution takes from where explicit stability ends, as a rule.
+const STIFF_STEPS_EXPECTED: f64 = 120.0;
+
+/// Explicit steps that cost as much as the rest of a stiff solution.
+fn explicit_steps_of(stiff_cost: f64) -> f64 {
+    STIFF_STEPS_EXPECTED * stiff_cost / explicit::EVALUATIONS
 }
 
 /// A first step that moves y by about a hundredth of its scale.
