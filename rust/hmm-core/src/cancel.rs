@@ -23,12 +23,34 @@ impl Cancel {
         self.0.load(Ordering::Relaxed)
     }
 
+    /// Nothing while the flag is down.
+    ///
+    /// # Errors
     /// [`Error::Interrupted`] once the flag is raised.
     pub fn check(&self) -> Result<()> {
         if self.is_raised() {
             Err(Error::Interrupted)
         } else {
             Ok(())
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_flag_stays_raised_and_is_seen_by_other_threads() {
+        let cancel = Cancel::new();
+        assert!(!cancel.is_raised() && cancel.check().is_ok());
+        assert!(!Cancel::default().is_raised());
+        std::thread::scope(|scope| {
+            scope.spawn(|| cancel.raise());
+        });
+        assert!(cancel.is_raised());
+        for _ in 0..2 {
+            assert!(matches!(cancel.check(), Err(Error::Interrupted)));
         }
     }
 }

@@ -9,6 +9,7 @@
 
 pub mod cancel;
 pub mod error;
+pub mod fused;
 pub mod linalg;
 pub mod parallel;
 pub mod random;

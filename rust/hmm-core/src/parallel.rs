@@ -34,9 +34,14 @@ pub fn num_threads() -> usize {
     }
 }
 
-/// The pool with `threads` threads (the default number if `None`).
+/// The pool with `threads` threads (the default number if `None` or 0), made on first use and kept.
+///
+/// # Errors
+/// [`Error::Resource`] if the system refuses the threads.
 pub fn pool(threads: Option<usize>) -> Result<Arc<ThreadPool>> {
-    let threads = threads.unwrap_or_else(num_threads).max(1);
+    let threads = threads
+        .filter(|&threads| threads > 0)
+        .unwrap_or_else(num_threads);
     let mut table = POOLS.lock().unwrap_or_else(PoisonError::into_inner);
     let process = std::process::id();
     if table.process != process {
@@ -57,19 +62,172 @@ pub fn pool(threads: Option<usize>) -> Result<Arc<ThreadPool>> {
     Ok(pool)
 }
 
-/// Map the chunk numbers `0..chunks` in parallel and add up the results in chunk order.
+/// Chunks per thread that [`sum_chunks`] holds results of: enough for the last ones of a wave to
+/// cost little waiting.
+const WAVE: usize = 8;
+
+/// Map the chunk numbers `0..chunks` in parallel, on the pool this is called in, and add up the
+/// results in chunk order.
 ///
-/// The sum is the same on any number of threads because its order is.
+/// The sum is the same on any number of threads because its order is. At most eight results per
+/// thread are held at a time, however many chunks there are.
+///
+/// # Errors
+/// The error of the first chunk, in chunk order, that fails; chunks far behind it are not begun.
 pub fn sum_chunks<A: Send>(
     chunks: usize,
     zero: A,
     map: impl Fn(usize) -> Result<A> + Sync + Send,
     mut add: impl FnMut(&mut A, A),
 ) -> Result<A> {
-    let parts: Result<Vec<A>> = (0..chunks).into_par_iter().map(map).collect();
+    let wave = WAVE * rayon::current_num_threads();
     let mut total = zero;
-    for part in parts? {
-        add(&mut total, part);
+    for start in (0..chunks).step_by(wave) {
+        let numbers = start..chunks.min(start.saturating_add(wave));
+        let parts: Vec<Result<A>> = numbers.into_par_iter().with_max_len(1).map(&map).collect();
+        for part in parts {
+            add(&mut total, part?);
+        }
     }
     Ok(total)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Cancel;
+
+    const THREADS: [usize; 4] = [1, 2, 3, 7];
+
+    fn on<R: Send>(threads: usize, work: impl FnOnce() -> R + Send) -> R {
+        pool(Some(threads)).unwrap().install(work)
+    }
+
+    /// Terms of very different size, whose sum depends on the order of the additions.
+    fn term(chunk: usize) -> f64 {
+        (0.7 * chunk as f64).sin() * 10_f64.powi((chunk * 7 % 23) as i32 - 11)
+    }
+
+    #[test]
+    fn a_pool_is_made_once_and_has_its_threads() {
+        for threads in THREADS {
+            let first = pool(Some(threads)).unwrap();
+            assert_eq!(first.current_num_threads(), threads);
+            assert!(Arc::ptr_eq(&first, &pool(Some(threads)).unwrap()));
+        }
+    }
+
+    #[test]
+    fn threads_asking_at_once_share_one_pool() {
+        let pools: Vec<_> = std::thread::scope(|scope| {
+            let asking: Vec<_> = (0..8)
+                .map(|_| scope.spawn(|| pool(Some(5)).unwrap()))
+                .collect();
+            asking.into_iter().map(|one| one.join().unwrap()).collect()
+        });
+        assert!(pools.iter().all(|one| Arc::ptr_eq(one, &pools[0])));
+    }
+
+    #[test]
+    fn the_default_number_of_threads_can_be_set() {
+        // The only test that changes the process-wide default.
+        set_num_threads(3);
+        assert_eq!(num_threads(), 3);
+        assert_eq!(pool(None).unwrap().current_num_threads(), 3);
+        assert_eq!(pool(Some(0)).unwrap().current_num_threads(), 3);
+        set_num_threads(0);
+        assert!(num_threads() >= 1);
+    }
+
+    #[test]
+    fn sums_have_the_same_bits_on_any_number_of_threads() {
+        for chunks in [0, 1, 7, 8, 9, 56, 57, 1000] {
+            let serial = (0..chunks).fold(0.0, |sum, chunk| sum + term(chunk));
+            for threads in THREADS {
+                let sum = on(threads, || {
+                    sum_chunks(
+                        chunks,
+                        0.0,
+                        |chunk| Ok(term(chunk)),
+                        |sum, part| *sum += part,
+                    )
+                });
+                assert_eq!(
+                    sum.unwrap().to_bits(),
+                    f64::to_bits(serial),
+                    "{chunks} {threads}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn parts_arrive_in_chunk_order_and_never_pile_up() {
+        let held = AtomicUsize::new(0);
+        let most = AtomicUsize::new(0);
+        let order = on(3, || {
+            sum_chunks(
+                500,
+                Vec::new(),
+                |chunk| {
+                    let now = held.fetch_add(1, Ordering::SeqCst) + 1;
+                    most.fetch_max(now, Ordering::SeqCst);
+                    Ok(vec![chunk])
+                },
+                |order: &mut Vec<usize>, part| {
+                    held.fetch_sub(1, Ordering::SeqCst);
+                    order.extend(part);
+                },
+            )
+        });
+        assert_eq!(order.unwrap(), (0..500).collect::<Vec<_>>());
+        assert!(most.into_inner() <= 3 * WAVE);
+    }
+
+    #[test]
+    fn the_first_failing_chunk_is_the_one_reported() {
+        for threads in THREADS {
+            for first in [0, 5, 100] {
+                let begun = AtomicUsize::new(0);
+                let outcome = on(threads, || {
+                    sum_chunks(
+                        100_000,
+                        0.0,
+                        |chunk| {
+                            begun.fetch_add(1, Ordering::Relaxed);
+                            if chunk >= first {
+                                return Err(Error::Divergence(format!("chunk {chunk}")));
+                            }
+                            Ok(1.0)
+                        },
+                        |sum, part| *sum += part,
+                    )
+                });
+                assert_eq!(outcome.unwrap_err().to_string(), format!("chunk {first}"));
+                assert!(begun.into_inner() <= first + 1 + WAVE * threads);
+            }
+        }
+    }
+
+    #[test]
+    fn a_raised_flag_stops_the_sum() {
+        for threads in THREADS {
+            let cancel = Cancel::new();
+            let outcome = on(threads, || {
+                sum_chunks(
+                    100_000,
+                    0,
+                    |chunk| {
+                        cancel.check()?;
+                        if chunk == 17 {
+                            cancel.raise();
+                        }
+                        Ok(1)
+                    },
+                    |sum, part| *sum += part,
+                )
+            });
+            assert!(matches!(outcome, Err(Error::Interrupted)));
+        }
+    }
 }

@@ -49,6 +49,12 @@ pub trait Real:
     fn hyperbolic_tangent(self) -> Self;
     /// Exponential.
     fn exponential(self) -> Self;
+    /// a . b, vectorised (see [`crate::fused`]).
+    fn dot(a: &[Self], b: &[Self]) -> Self;
+    /// w <- keep w + change x, vectorised.
+    fn update(w: &mut [Self], keep: Self, change: Self, x: &[Self]);
+    /// w <- keep w + change before, then w . x, in one pass.
+    fn update_dot(w: &mut [Self], keep: Self, change: Self, before: &[Self], x: &[Self]) -> Self;
 }
 
 macro_rules! impl_real {
@@ -94,6 +100,24 @@ macro_rules! impl_real {
             #[inline(always)]
             fn exponential(self) -> Self {
                 crate::special::$type::exp(self)
+            }
+            #[inline]
+            fn dot(a: &[Self], b: &[Self]) -> Self {
+                crate::fused::$type::dot(a, b)
+            }
+            #[inline]
+            fn update(w: &mut [Self], keep: Self, change: Self, x: &[Self]) {
+                crate::fused::$type::update(w, keep, change, x);
+            }
+            #[inline]
+            fn update_dot(
+                w: &mut [Self],
+                keep: Self,
+                change: Self,
+                before: &[Self],
+                x: &[Self],
+            ) -> Self {
+                crate::fused::$type::update_dot(w, keep, change, before, x)
             }
         }
     };

@@ -4,10 +4,9 @@
 //! unit variance; orthogonal kinds have FᵀF = N 1.
 
 use hmm_core::linalg::{matmul, rows, rows_mut};
-use hmm_core::random::{Stream, fill_normal};
+use hmm_core::random::{Rng, Stream, fill_normal};
 use hmm_core::special::vectorised;
 use hmm_core::{Error, Real, Result};
-use rand_chacha::rand_core::Rng;
 use rayon::prelude::*;
 use rustdct::{DctPlanner, TransformType2And3};
 use std::sync::Arc;

@@ -35,7 +35,7 @@ impl<T: Real> Nonlinearity<T> {
             Self::Sign => map_in_place(
                 block,
                 #[inline(always)]
-                |u| {
+                move |u| {
                     let up = if u > T::ZERO { T::ONE } else { T::ZERO };
                     let down = if u < T::ZERO { T::ONE } else { T::ZERO };
                     up - down - mean
@@ -44,24 +44,24 @@ impl<T: Real> Nonlinearity<T> {
             Self::Erf => map_in_place(
                 block,
                 #[inline(always)]
-                |u| u.erf_sqrt2() - mean,
+                move |u| u.erf_sqrt2() - mean,
             ),
             Self::Relu => map_in_place(
                 block,
                 #[inline(always)]
-                |u| u.larger(T::ZERO) - mean,
+                move |u| u.larger(T::ZERO) - mean,
             ),
             Self::Tanh => map_in_place(
                 block,
                 #[inline(always)]
-                |u| u.hyperbolic_tangent() - mean,
+                move |u| u.hyperbolic_tangent() - mean,
             ),
             Self::Identity => {
                 if mean != T::ZERO {
                     map_in_place(
                         block,
                         #[inline(always)]
-                        |u| u - mean,
+                        move |u| u - mean,
                     );
                 }
             }
@@ -71,7 +71,7 @@ impl<T: Real> Nonlinearity<T> {
                     map_in_place(
                         block,
                         #[inline(always)]
-                        |u| u - mean,
+                        move |u| u - mean,
                     );
                 }
             }

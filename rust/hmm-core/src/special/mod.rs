@@ -43,8 +43,10 @@ pub fn instruction_set() -> String {
 #[inline]
 pub fn map_in_place<T: Real>(values: &mut [T], function: impl Fn(T) -> T) {
     vectorised(
+        // By value: what a closure holds by reference is read again at every entry, and the loop
+        // stays scalar.
         #[inline(always)]
-        || {
+        move || {
             for value in values {
                 *value = function(*value);
             }

@@ -332,3 +332,39 @@ fn the_instruction_set_has_a_name() {
     let name = super::instruction_set();
     assert!(!name.is_empty() && !name.contains('('), "{name}");
 }
+
+/// The bits of all six functions, for compiling with different instruction sets.
+#[inline(always)]
+fn everything(xs: &[f64]) -> Vec<[u64; 6]> {
+    let mut bits = vec![[0; 6]; xs.len()];
+    for (bits, &x) in bits.iter_mut().zip(xs) {
+        bits[0] = double::erf(x).to_bits();
+        bits[1] = double::tanh(x).to_bits();
+        bits[2] = double::exp(x).to_bits();
+        bits[3] = u64::from(single::erf(x as f32).to_bits());
+        bits[4] = u64::from(single::tanh(x as f32).to_bits());
+        bits[5] = u64::from(single::exp(x as f32).to_bits());
+    }
+    bits
+}
+
+#[test]
+#[cfg(target_arch = "x86_64")]
+fn every_instruction_set_gives_the_same_bits() {
+    let xs: Vec<f64> = points(4001).map(|u| 200.0 * (u - 0.5).powi(3)).collect();
+    let portable = everything(&xs);
+    if let Some(avx2) = pulp::x86::V3::try_new() {
+        let bits = avx2.vectorize(
+            #[inline(always)]
+            || everything(&xs),
+        );
+        assert_eq!(bits, portable);
+    }
+    if let Some(avx512) = pulp::x86::V4::try_new() {
+        let bits = avx512.vectorize(
+            #[inline(always)]
+            || everything(&xs),
+        );
+        assert_eq!(bits, portable);
+    }
+}

@@ -4,9 +4,16 @@
 //! and block make its 64-bit stream number. No two of them share a stream, and no thread or slice
 //! of work can change what a stream gives.
 
+mod chacha;
+mod normal;
+
 use crate::Real;
-use rand_chacha::ChaCha8Rng;
-use rand_chacha::rand_core::{Rng, SeedableRng};
+use crate::special::vectorised;
+use chacha::{BLOCKS, Position};
+use rand::SeedableRng;
+
+pub use rand::Rng;
+pub use rand::rngs::ChaCha8Rng;
 
 /// 256 bits of seed: eight words of numpy's `SeedSequence.generate_state`.
 pub type Seed = [u32; 8];
@@ -63,23 +70,67 @@ impl Stream {
     }
 }
 
-/// Fill `out` with independent standard normals.
+/// Normals made at once, from the 64-bit words of [`BLOCKS`] blocks.
+const GROUP: usize = 8 * BLOCKS;
+
+/// Fill `out` with independent standard normals (Box-Muller, tails to 8.57).
+///
+/// The numbers start at the generator's next whole block of 64 bytes and are made in groups of 128;
+/// of the last group what is not needed is dropped. So a longer slice begins with the numbers of a
+/// shorter one, and the slice may be filled in pieces whose lengths are multiples of 128.
 ///
 /// Single precision gets the double-precision numbers rounded, so that a run in either precision
 /// sees the same samples.
 pub fn fill_normal<T: Real>(generator: &mut ChaCha8Rng, out: &mut [T]) {
-    // Box-Muller: both numbers of a pair, radius from a uniform on (0, 1].
-    for pair in out.chunks_mut(2) {
-        let radius = (-2.0 * unit_open_left(generator.next_u64()).ln()).sqrt();
-        let angle = std::f64::consts::TAU * unit_open_left(generator.next_u64());
-        pair[0] = T::from_f64(radius * angle.cos());
-        if let Some(second) = pair.get_mut(1) {
-            *second = T::from_f64(radius * angle.sin());
-        }
+    let mut position = next_block(generator);
+    vectorised(
+        #[inline(always)]
+        || {
+            for part in out.chunks_mut(GROUP) {
+                let group = next_normals(&mut position);
+                for (value, normal) in part.iter_mut().zip(group.as_flattened()) {
+                    *value = T::from_f64(*normal);
+                }
+            }
+        },
+    );
+    generator.set_word_pos(u128::from(position.block) * 16);
+}
+
+/// The first block that the generator has not touched.
+fn next_block(generator: &ChaCha8Rng) -> Position {
+    let mut key = [0; 8];
+    for (word, bytes) in key.iter_mut().zip(generator.get_seed().as_chunks().0) {
+        *word = u32::from_le_bytes(*bytes);
+    }
+    Position {
+        key,
+        stream: generator.get_stream(),
+        block: generator.get_word_pos().div_ceil(16) as u64,
     }
 }
 
-/// Uniform on (0, 1] from the upper 53 bits.
-fn unit_open_left(bits: u64) -> f64 {
-    ((bits >> 11) + 1) as f64 * (1.0 / (1_u64 << 53) as f64)
+/// The next [`GROUP`] normals. Rows `4 p .. 4 p + 4` of the blocks' words make the radius and the angle
+/// of the pairs whose members are rows `2 p` and `2 p + 1`.
+#[inline(always)]
+fn next_normals(position: &mut Position) -> [[f64; BLOCKS]; 8] {
+    let mut words = [[0; BLOCKS]; 16];
+    position.next_blocks(&mut words);
+    let mut normals = [[0.0; BLOCKS]; 8];
+    for (rows, pair) in words
+        .as_chunks::<4>()
+        .0
+        .iter()
+        .zip(normals.as_chunks_mut::<2>().0)
+    {
+        for lane in 0..BLOCKS {
+            let word =
+                |low: usize| u64::from(rows[low + 1][lane]) << 32 | u64::from(rows[low][lane]);
+            (pair[0][lane], pair[1][lane]) = normal::normal_pair(word(0), word(2));
+        }
+    }
+    normals
 }
+
+#[cfg(test)]
+mod tests;
