@@ -142,7 +142,10 @@ fn pair_averages_match_sampling() {
                 / count as f64;
             // Products of order one: standard error 1/√400000 = 0.0016; 5 sigma.
             let exact = first.pair_average(second, cxx, cxy, cyy);
-            assert!((mean - exact).abs() < 0.008, "{first:?} {second:?}: {mean} {exact}");
+            assert!(
+                (mean - exact).abs() < 0.008,
+                "{first:?} {second:?}: {mean} {exact}"
+            );
         }
     }
 }
