@@ -46,7 +46,9 @@ def generation_rate(f: str, dtype: str, N: int = 4096, D: int = 1024, P: int = 4
     return 2e-9 * P * N * D / best(once, 5)
 
 
-def our_step(N: int, D: int, K: int, M: int, *, lr: float, steps: int, dtype: str, threads: int | None) -> float:
+def our_step(
+    N: int, D: int, K: int, M: int, *, lr: float, steps: int, dtype: str, threads: int | None
+) -> float:
     """Return seconds per step of hmm_rs."""
     student = hr.TwoLayer.random(K, N, seed=1)
     sim = hr.OnlineSGD(hr.HiddenManifold(N, D), hr.TwoLayer.random(M, D), student=student, lr=lr, dtype=dtype)
@@ -67,17 +69,21 @@ def main() -> None:
         peak = gemm_rate(dtype)
         for f in ("sign", "erf"):
             rate = generation_rate(f, dtype)
-            print(f"  {dtype} f={f:<5} {rate:7.1f} GFLOP/s   GEMM {peak:7.1f} GFLOP/s   share {rate / peak:.2f}")
+            print(
+                f"  {dtype} f={f:<5} {rate:7.1f} GFLOP/s   GEMM {peak:7.1f} GFLOP/s   share {rate / peak:.2f}"
+            )
 
     print("One-pass SGD, N=1000, D=100, K=4, M=2, sign/erf (microseconds a step)")
     size = {"N": 1000, "D": 100, "K": 4, "M": 2, "lr": 0.2}
     for dtype in ("float64", "float32"):
-        ours = {n: np.inf for n in (1, None)}
+        ours = dict.fromkeys((1, None), np.inf)
         rivals = dict.fromkeys(RIVALS, np.inf)
         missing = {}
         for _ in range(repeats):
             for threads in ours:
-                ours[threads] = min(ours[threads], our_step(**size, steps=40_000, dtype=dtype, threads=threads))
+                ours[threads] = min(
+                    ours[threads], our_step(**size, steps=40_000, dtype=dtype, threads=threads)
+                )
             for name, rival in RIVALS.items():
                 try:
                     rivals[name] = min(rivals[name], rival(**size, blocks=8, size=1024, dtype=dtype))

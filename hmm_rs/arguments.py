@@ -71,7 +71,7 @@ def choice(name: str, value: Any, choices: Iterable[str]) -> str:
 def dtype_name(value: Any, name: str = "dtype") -> str:
     """Return "float32" or "float64"."""
     try:
-        result = np.dtype(value).name
+        result = str(np.dtype(value).name)
     except TypeError:
         result = str(value)
     if result not in ("float32", "float64"):
@@ -112,7 +112,9 @@ def array(
 def seed_words(seed: Any, name: str = "seed") -> npt.NDArray[np.uint32]:
     """Return the eight 32-bit words that numpy's SeedSequence makes of `seed`."""
     if isinstance(seed, np.random.SeedSequence):
-        return seed.generate_state(8, np.uint32)
-    if isinstance(seed, (list, tuple)):
-        return np.random.SeedSequence([count(name, s, minimum=0) for s in seed]).generate_state(8, np.uint32)
-    return np.random.SeedSequence(count(name, seed, minimum=0)).generate_state(8, np.uint32)
+        sequence = seed
+    elif isinstance(seed, (list, tuple)):
+        sequence = np.random.SeedSequence([count(name, s, minimum=0) for s in seed])
+    else:
+        sequence = np.random.SeedSequence(count(name, seed, minimum=0))
+    return sequence.generate_state(8, np.uint32).astype(np.uint32, copy=False)

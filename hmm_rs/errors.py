@@ -36,7 +36,7 @@ class DtypeError(HmmError, TypeError):
     """An argument has the wrong type or an array the wrong dtype."""
 
 
-class _WithResult(HmmError):
+class _ResultError(HmmError):
     """An error that carries what was computed before it."""
 
     result: Any
@@ -46,11 +46,11 @@ class _WithResult(HmmError):
         self.result = result
 
 
-class ConvergenceError(_WithResult, RuntimeError):
+class ConvergenceError(_ResultError, RuntimeError):
     """An iteration did not reach its tolerance; ``.result`` holds the best iterate."""
 
 
-class DivergenceError(_WithResult, FloatingPointError):
+class DivergenceError(_ResultError, FloatingPointError):
     """A run left the range of finite numbers; ``.result`` holds what was computed before."""
 
 

@@ -31,11 +31,15 @@ def _check(result: Any, *variables: str) -> None:
     import xarray as xr
 
     if not isinstance(result, xr.Dataset):
-        raise DtypeError(f"result = {result!r:.60}: must be an xarray.Dataset that a run or a solver returned")
+        raise DtypeError(
+            f"result = {result!r:.60}: must be an xarray.Dataset that a run or a solver returned"
+        )
     for name in variables:
         if name not in result:
             listed = ", ".join(map(repr, result.data_vars))
-            raise InvalidParameterError(f"result has no variable {name!r}: it holds {listed}; pass another one")
+            raise InvalidParameterError(
+                f"result has no variable {name!r}: it holds {listed}; pass another one"
+            )
 
 
 def _style(result: xr.Dataset) -> dict[str, Any]:
@@ -119,7 +123,9 @@ def learning_curve(
     return ax
 
 
-def order_parameters(*results: xr.Dataset, variables: tuple[str, ...] = ("Q", "R"), ax: Axes | None = None) -> Axes:
+def order_parameters(
+    *results: xr.Dataset, variables: tuple[str, ...] = ("Q", "R"), ax: Axes | None = None
+) -> Axes:
     """Draw order parameters against time: simulations as circles, theory as lines.
 
     Each entry has its colour; symmetric matrices are drawn once per pair.

@@ -43,7 +43,9 @@ def cite(*datasets: Any) -> str:
     >>> "hidden manifold" in hr.cite()
     True
     """
-    keys = [key for d in datasets for key in str(d.attrs.get("cite", "")).split()] if datasets else list(WORKS)
+    keys = (
+        [key for d in datasets for key in str(d.attrs.get("cite", "")).split()] if datasets else list(WORKS)
+    )
     return "\n".join(WORKS[key] for key in dict.fromkeys(keys) if key in WORKS)
 
 

@@ -111,7 +111,9 @@ def test_resume_of_a_finished_run_returns_its_result(tmp_path, uninterrupted):
 @pytest.mark.parametrize("threads", [1, 3])
 def test_killed_and_resumed_equals_never_stopped(tmp_path, uninterrupted, threads):
     path = tmp_path / "run.npz"
-    script = SETUP + f"make().run(150.0, save_at=TIMES, checkpoint={str(path)!r}, checkpoint_every=0.0, threads=2)"
+    script = (
+        SETUP + f"make().run(150.0, save_at=TIMES, checkpoint={str(path)!r}, checkpoint_every=0.0, threads=2)"
+    )
     process = subprocess.Popen([sys.executable, "-P", "-c", script], env=os.environ)
     # Kill in the middle: as soon as a checkpoint with some progress is there.
     while process.poll() is None:
@@ -167,7 +169,12 @@ def test_signals_are_seen_inside_a_long_call():
             sim.advance(1)
             sys.exit(77 if sim.step == before + 1 else 1)
     """)
-    assert subprocess.run([sys.executable, "-P", "-c", script], env=os.environ, timeout=60, check=False).returncode == 77
+    assert (
+        subprocess.run(
+            [sys.executable, "-P", "-c", script], env=os.environ, timeout=60, check=False
+        ).returncode
+        == 77
+    )
 
 
 @pytest.mark.parametrize("damage", ["truncate", "flip", "foreign", "text", "missing", "format"])
@@ -211,9 +218,14 @@ def test_checkpoints_hold_arrays_functions_and_nested_models(tmp_path):
         hr.HiddenManifold(30, 6, f=np.sin, seed=(1, 2)),
         hr.TeacherStudent(30),
     ]:
+
         def fresh(model=model):
             return hr.OnlineSGD(
-                model, hr.TwoLayer.random(1, model.D), student=hr.TwoLayer.random(1, 30, seed=1), lr=0.1, test_size=50
+                model,
+                hr.TwoLayer.random(1, model.D),
+                student=hr.TwoLayer.random(1, 30, seed=1),
+                lr=0.1,
+                test_size=50,
             )
 
         whole = fresh().run(4.0, save_at=[0, 2, 4])
@@ -254,7 +266,9 @@ def test_forked_children_can_work():
         status = os.waitpid(child, 0)[1]
         sys.exit(0 if same and status == 0 else 1)
     """)
-    done = subprocess.run([sys.executable, "-W", "ignore", "-P", "-c", script], env=os.environ, timeout=60, check=False)
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-P", "-c", script], env=os.environ, timeout=60, check=False
+    )
     assert done.returncode == 0
 
 

@@ -109,7 +109,9 @@ def test_labels_on_inputs_have_the_students_form_of_overlaps():
     np.testing.assert_allclose(seen["T"], sim.teacher.w @ omega @ sim.teacher.w.T / N, rtol=1e-11)
 
 
-@pytest.mark.parametrize("units", [("erf", "erf"), ("relu", "relu"), ("erf", "relu"), ("linear", "erf"), ("relu", "linear")])
+@pytest.mark.parametrize(
+    "units", [("erf", "erf"), ("relu", "relu"), ("erf", "relu"), ("linear", "erf"), ("relu", "linear")]
+)
 def test_analytic_error_is_the_gaussian_average(units):
     # On Gaussian inputs the fields are Gaussian exactly, so the two errors differ by sampling only:
     # std(½Δ²)/√200000, below 1 % here; 5 sigma.
@@ -140,7 +142,9 @@ def run_fingerprint(sim, result):
 def test_same_bits_on_any_number_of_threads(dtype, batch):
     prints = []
     for threads in (1, 2, 3, 7):
-        sim = make(dtype=dtype, batch=batch, noise=0.3, train_second_layer=True, model=hr.HiddenManifold(200, 60))
+        sim = make(
+            dtype=dtype, batch=batch, noise=0.3, train_second_layer=True, model=hr.HiddenManifold(200, 60)
+        )
         prints.append(run_fingerprint(sim, sim.run(8.0, save_at=[0, 0.5, 3, 8], threads=threads)))
     assert all(p == prints[0] for p in prints)
 
@@ -157,7 +161,10 @@ def test_same_bits_for_any_slicing(cuts, batch):
 def test_streamed_test_set_equals_the_cached_one():
     # 96 MiB is the limit of the cache: the larger set is generated anew at every measurement.
     model = hr.HiddenManifold(4096, 8)
-    assert make(model=model, test_size=2900).memory_estimate() > make(model=model, test_size=3200).memory_estimate()
+    assert (
+        make(model=model, test_size=2900).memory_estimate()
+        > make(model=model, test_size=3200).memory_estimate()
+    )
     small, large = make(model=model, test_size=2944), make(model=model, test_size=3200)
     a = small.observe()["eg"] * 2944
     b = large.observe()["eg"] * 3200
@@ -204,7 +211,10 @@ def test_too_large_a_learning_rate_is_a_divergence_with_the_partial_result():
         (hr.InvalidParameterError, {"weight_decay": -1}),
         (hr.DtypeError, {"dtype": "float16"}),
         (hr.InvalidParameterError, {"seed": -3}),
-        (hr.ResourceError, {"test_size": 10**4, "model": hr.HiddenManifold(4096, 8), "batch": 1, "memory": 0}),
+        (
+            hr.ResourceError,
+            {"test_size": 10**4, "model": hr.HiddenManifold(4096, 8), "batch": 1, "memory": 0},
+        ),
     ],
     ids=repr,
 )

@@ -44,7 +44,9 @@ def numpy_loop(N: int, D: int, K: int, M: int, *, lr: float, blocks: int, size: 
         for x, label in zip(X, y, strict=True):
             lam = w @ x / root
             delta = v @ erf(lam / np.sqrt(2)) - label
-            w -= np.multiply.outer((lr / root) * delta * v * scale * np.exp(-lam * lam / 2), x).astype(dtype, copy=False)
+            w -= np.multiply.outer((lr / root) * delta * v * scale * np.exp(-lam * lam / 2), x).astype(
+                dtype, copy=False
+            )
     return (time.perf_counter() - started) / (blocks * size)
 
 
@@ -106,7 +108,7 @@ def jax_scan(N: int, D: int, K: int, M: int, *, lr: float, blocks: int, size: in
             lam = w @ x / root
             delta = v @ jax.scipy.special.erf(lam / np.sqrt(2)) - label
             slope = np.sqrt(2 / np.pi) * jnp.exp(-lam * lam / 2)
-            return w - (lr / root) * jnp.outer(delta * v * slope, x).astype(dtype), None
+            return (w - (lr / root) * jnp.outer(delta * v * slope, x)).astype(dtype), None
 
         return jax.lax.scan(step, w, (X, y))[0]
 

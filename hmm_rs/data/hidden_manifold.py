@@ -151,9 +151,7 @@ class HiddenManifold(LatentModel):
             dtype=dtype,
         )
 
-    def covariances(
-        self, *, method: str = "auto"
-    ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    def covariances(self, *, method: str = "auto") -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
         """Return Ω = E x xᵀ, shape (N, N), and Φ = E x cᵀ, shape (N, D), of the centred inputs.
 
         Parameters
@@ -227,7 +225,9 @@ def one_layer_covariances(
     rho = np.clip(G / np.outer(scale, scale), -1.0, 1.0)
     np.fill_diagonal(rho, 1.0)
     if f == "sign":
-        return (2.0 / math.pi) * np.arcsin(rho), math.sqrt(2.0 / math.pi) * F / (math.sqrt(D) * scale[:, None])
+        return (2.0 / math.pi) * np.arcsin(rho), math.sqrt(2.0 / math.pi) * F / (
+            math.sqrt(D) * scale[:, None]
+        )
     # relu: E[relu relu] minus the product of the two means √(G_ii/2π).
     second = np.sqrt(1.0 - rho * rho) + rho * (0.5 * math.pi + np.arcsin(rho))
     omega = np.outer(scale, scale) * (second - 1.0) / (2.0 * math.pi)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable, Sequence
 from functools import lru_cache
@@ -89,9 +90,7 @@ def gaussian_moments(f: Nonlinearity, *, kinks: Sequence[float] = ()) -> tuple[f
 
 
 @lru_cache(maxsize=64)
-def _moments_by_quadrature(
-    f: Callable[[Any], Any], points: tuple[float, ...]
-) -> tuple[float, float, float]:
+def _moments_by_quadrature(f: Callable[[Any], Any], points: tuple[float, ...]) -> tuple[float, float, float]:
     from scipy.integrate import quad
 
     edges = [-12.0, *(p for p in points if abs(p) < 12.0), 12.0]
@@ -99,7 +98,7 @@ def _moments_by_quadrature(
 
     def average(weight: Callable[[float, float], float]) -> float:
         total, error = 0.0, 0.0
-        for low, high in zip(edges[:-1], edges[1:], strict=True):
+        for low, high in itertools.pairwise(edges):
             value, estimate = quad(
                 lambda u: norm * math.exp(-0.5 * u * u) * weight(u, float(f(np.asarray(u)))),
                 low,

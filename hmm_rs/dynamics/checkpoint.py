@@ -84,7 +84,9 @@ def decode(
         return _function(data["__function__"], functions)
     module, _, name = data["__object__"].partition(":")
     if module.split(".")[0] != "hmm_rs":
-        raise InvalidParameterError(f"checkpoint: names the foreign class {data['__object__']}; do not use it")
+        raise InvalidParameterError(
+            f"checkpoint: names the foreign class {data['__object__']}; do not use it"
+        )
     cls = getattr(importlib.import_module(module), name)
     return cls(**{key: decode(item, arrays, functions) for key, item in data["arguments"].items()})
 
@@ -113,7 +115,7 @@ def write(path: Path, header: Mapping[str, Any], arrays: Mapping[str, npt.NDArra
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         with temporary.open("wb") as file:
-            np.savez(file, header=text, **arrays)
+            np.savez(file, allow_pickle=False, header=text, **arrays)
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(path)

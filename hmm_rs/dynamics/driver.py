@@ -135,7 +135,9 @@ class Driver(ABC):
                 f"checkpoint = {str(path)!r}: its folder does not exist; make {path.absolute().parent} first"
             )
         if not isinstance(callbacks, Iterable) or not all(callable(c) for c in callbacks):
-            raise DtypeError("callbacks: must be a sequence of functions (driver, observation); pass [function]")
+            raise DtypeError(
+                "callbacks: must be a sequence of functions (driver, observation); pass [function]"
+            )
         records = [] if records is None else records
         started = saved = time.monotonic()
         steps = 1
@@ -146,7 +148,7 @@ class Driver(ABC):
             if path is not None:
                 self._write(path, targets, records, checkpoint_every, finished=finished)
 
-        bar = self._bar(progress, targets, records)
+        bar = self._bar(progress, targets)
         try:
             for target in targets[len(records) :]:
                 reached = False
@@ -196,7 +198,7 @@ class Driver(ABC):
             raise error
         return result
 
-    def _bar(self, progress: bool, targets: npt.NDArray[np.float64], records: list[Observation]) -> _Bar:
+    def _bar(self, progress: bool, targets: npt.NDArray[np.float64]) -> _Bar:
         end = float(targets[-1]) if len(targets) else 0.0
         return _Bar(progress, end, self.t, type(self).__name__, self._axis[0])
 
@@ -246,7 +248,7 @@ class Driver(ABC):
         header = {
             "driver": type(self).__name__,
             "arguments": {key: checkpoints.encode(v, arrays) for key, v in self._arguments.items()},
-            "records": [name for name in records[0]] if records else [],
+            "records": list(records[0]) if records else [],
             "checkpoint_every": every,
             "finished": finished,
         }
@@ -269,7 +271,9 @@ class Driver(ABC):
         return twin
 
 
-def save_times(t_max: float, save_at: npt.ArrayLike | None, now: float, first: float) -> npt.NDArray[np.float64]:
+def save_times(
+    t_max: float, save_at: npt.ArrayLike | None, now: float, first: float
+) -> npt.NDArray[np.float64]:
     """Return the save times of a run from `now` to `t_max`: checked, or evenly spaced in log t.
 
     `first` is the earliest time worth a measurement after the start.

@@ -7,6 +7,7 @@
 //! number is a function of `(seed, purpose, unit, block)`, partial results are combined in chunk
 //! order, and matrix products run serially inside a chunk.
 
+pub mod aligned;
 pub mod cancel;
 pub mod error;
 pub mod fused;
@@ -16,6 +17,7 @@ pub mod random;
 pub mod real;
 pub mod special;
 
+pub use aligned::Aligned;
 pub use cancel::Cancel;
 pub use error::{Error, Result};
 pub use real::Real;

@@ -444,12 +444,12 @@ fn sample_arrays<'py, T: Element + Real>(
 
 /// `count` standard normals for initial weights, from unit `unit` of the weight stream of `seed`.
 #[pyfunction]
-fn weight_normals<'py>(
-    py: Python<'py>,
+fn weight_normals(
+    py: Python<'_>,
     seed: Vec<u32>,
     unit: u32,
     count: usize,
-) -> PyResult<Bound<'py, PyArray1<f64>>> {
+) -> PyResult<Bound<'_, PyArray1<f64>>> {
     let values = call(py, || {
         let mut values = vec![0.0; count];
         let stream = Stream::new(&seed_from(&seed)?, Purpose::Weights);

@@ -1,5 +1,8 @@
 //! The border to Python: converts, checks shapes, releases the GIL, maps errors. No arithmetic.
 
+// Extracted arguments are owned: that is how the binding hands them over.
+#![allow(clippy::needless_pass_by_value)]
+
 mod border;
 mod data;
 mod online;

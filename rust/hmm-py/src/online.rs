@@ -3,7 +3,7 @@
 use crate::border::{call, run};
 use crate::data::{ByDtype, Handle, PySource, seed_from};
 use hmm_core::random::Seed;
-use hmm_core::{Error, Real};
+use hmm_core::{Aligned, Error, Real};
 use hmm_sim::fields::{FieldMoments, Labels, Teacher};
 use hmm_sim::online::{Observation, OnlineSgd, Rule, Student};
 use hmm_sim::unit::Unit;
@@ -66,7 +66,7 @@ fn build<T: Real>(
             labels,
         },
         Student {
-            w: narrow(student.w),
+            w: Aligned::copied_from(&narrow(student.w)),
             v: narrow(student.v),
             unit: student.unit,
         },
@@ -220,7 +220,7 @@ fn weights<'py, T: Element + Real>(
     Ok((
         student
             .w
-            .clone()
+            .to_vec()
             .into_pyarray(py)
             .reshape([units, inputs])?
             .into_any(),

@@ -122,11 +122,11 @@ fn i4<'py>(
 /// Nodes and weights of the Marchenko-Pastur law.
 #[pyfunction]
 #[allow(clippy::type_complexity)]
-fn marchenko_pastur<'py>(
-    py: Python<'py>,
+fn marchenko_pastur(
+    py: Python<'_>,
     delta: f64,
     n: usize,
-) -> PyResult<(Bound<'py, PyArray1<f64>>, Bound<'py, PyArray1<f64>>)> {
+) -> PyResult<(Bound<'_, PyArray1<f64>>, Bound<'_, PyArray1<f64>>)> {
     let law = border::call(py, || spectrum::marchenko_pastur(delta, n))?;
     Ok((law.rho.into_pyarray(py), law.weights.into_pyarray(py)))
 }

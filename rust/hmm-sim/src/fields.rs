@@ -74,13 +74,7 @@ impl<T: Real> Teacher<T> {
 
     /// Noiseless labels of given fields.
     pub fn labels(&self, fields: &[f64], labels: &mut [f64]) {
-        for (label, nu) in labels.iter_mut().zip(fields.chunks_exact(self.v.len())) {
-            *label = nu
-                .iter()
-                .zip(&self.v)
-                .map(|(&nu, v)| v * self.unit.value(nu))
-                .sum();
-        }
+        weighted_values(self.unit, &self.v, fields, labels);
     }
 
     /// R (K x M) and T (M x M) for a hidden manifold, from the student's weights w and their
@@ -115,6 +109,22 @@ impl<T: Real> Teacher<T> {
             }
         }
     }
+}
+
+/// Outputs Σ_k v_k g(field_k) of a network, for rows of fields.
+pub fn weighted_values(unit: Unit, v: &[f64], fields: &[f64], outputs: &mut [f64]) {
+    hmm_core::special::vectorised(
+        #[inline(always)]
+        || {
+            for (output, fields) in outputs.iter_mut().zip(fields.chunks_exact(v.len())) {
+                let mut sum = 0.0;
+                for (&field, v) in fields.iter().zip(v) {
+                    sum += v * unit.value(field);
+                }
+                *output = sum;
+            }
+        },
+    );
 }
 
 /// `scale` a bᵀ for row-major a and b with rows of length `n`.

@@ -12,11 +12,11 @@
 
 mod step;
 
-use crate::fields::{FieldMoments, Teacher, gram, squared_error};
+use crate::fields::{FieldMoments, Teacher, gram, squared_error, weighted_values};
 use crate::source::{LABEL_NOISE_UNIT, Source};
 use crate::unit::Unit;
 use hmm_core::random::{Purpose, Seed, Stream, fill_normal};
-use hmm_core::{Cancel, Error, Real, Result};
+use hmm_core::{Aligned, Cancel, Error, Real, Result};
 use rayon::prelude::*;
 use std::sync::Arc;
 
@@ -45,9 +45,9 @@ pub struct Rule {
 
 /// A two-layer student φ(x) = Σ_k v_k g(w_k.x/√N).
 #[derive(Debug, Clone)]
-pub struct Student<T> {
+pub struct Student<T: Real> {
     /// w, row-major K x N.
-    pub w: Vec<T>,
+    pub w: Aligned<T>,
     /// v, K entries.
     pub v: Vec<T>,
     /// g
@@ -81,17 +81,17 @@ pub struct Observation {
 struct Group<T> {
     first_block: u64,
     blocks: usize,
-    inputs: Vec<T>,
+    inputs: Aligned<T>,
     latents: Vec<T>,
     labels: Vec<T>,
 }
 
-impl<T> Group<T> {
+impl<T: Real> Group<T> {
     const fn empty() -> Self {
         Self {
             first_block: 0,
             blocks: 0,
-            inputs: Vec::new(),
+            inputs: Aligned::empty(),
             latents: Vec::new(),
             labels: Vec::new(),
         }
@@ -110,7 +110,7 @@ struct TestCache<T> {
 }
 
 /// State of a run of one-pass SGD.
-pub struct OnlineSgd<T> {
+pub struct OnlineSgd<T: Real> {
     source: Arc<dyn Source<T>>,
     /// b and ζ of the inputs, for order parameters from weights.
     moments: Option<FieldMoments>,
@@ -182,7 +182,7 @@ impl<T: Real> OnlineSgd<T> {
                 "restore the state of the same run",
             ));
         }
-        self.student.w = w;
+        self.student.w = Aligned::copied_from(&w);
         self.student.v = v;
         self.step = step;
         Ok(())
@@ -446,7 +446,7 @@ impl<T: Real> Maker<'_, T> {
             self.source.block_rows(),
         );
         let blocks = group_blocks(self.source, rayon::current_num_threads());
-        group.inputs.resize(blocks * size * n, T::ZERO);
+        group.inputs.reset_len(blocks * size * n);
         group.latents.resize(blocks * size * d, T::ZERO);
         group.labels.resize(blocks * size, T::ZERO);
         group.first_block = first_block;
@@ -513,22 +513,23 @@ impl TestAverages {
     fn of_block<T: Real>(student: &Student<T>, n: usize, x: &[T], y: &[f64], nu: &[f64]) -> Self {
         let students = student.v.len();
         let teachers = nu.len() / y.len();
-        let lambda = step::local_fields(student, n, x);
+        let lambda: Vec<f64> = step::local_fields(student, n, x)
+            .into_iter()
+            .map(Real::to_f64)
+            .collect();
+        let v: Vec<f64> = student.v.iter().map(|v| v.to_f64()).collect();
+        let mut outputs = vec![0.0; y.len()];
+        weighted_values(student.unit, &v, &lambda, &mut outputs);
         let mut sums = Self::zero(students, teachers);
-        for ((lambda, nu), y) in lambda
+        for (((lambda, nu), output), y) in lambda
             .chunks_exact(students)
             .zip(nu.chunks_exact(teachers))
+            .zip(&outputs)
             .zip(y)
         {
-            let lambda: Vec<f64> = lambda.iter().map(|x| x.to_f64()).collect();
-            let output: f64 = lambda
-                .iter()
-                .zip(&student.v)
-                .map(|(&x, v)| v.to_f64() * student.unit.value(x))
-                .sum();
             sums.error += 0.5 * (output - y).powi(2);
-            outer_add(&mut sums.q, &lambda, &lambda);
-            outer_add(&mut sums.r, &lambda, nu);
+            outer_add(&mut sums.q, lambda, lambda);
+            outer_add(&mut sums.r, lambda, nu);
             outer_add(&mut sums.t, nu, nu);
         }
         sums

@@ -152,7 +152,7 @@ impl<T: Real> CorrelatedGaussian<T> {
         if inputs == 0
             || latents == 0
             || from_latents.len() != inputs * latents
-            || from_noise.len() % inputs.max(1) != 0
+            || !from_noise.len().is_multiple_of(inputs)
         {
             return Err(Error::shape(
                 "from_latents",

@@ -51,6 +51,25 @@ fn bulk_words_are_the_words_of_the_generator() {
 }
 
 #[test]
+fn vectorised_normals_are_the_scalar_transform_of_the_words() {
+    let stream = Stream::new(&SEED, Purpose::Sample);
+    let mut generator = stream.generator(9, 9);
+    // Word w of block b of a group, for the whole group.
+    let words: Vec<[u32; 16]> = (0..BLOCKS)
+        .map(|_| std::array::from_fn(|_| generator.next_u32()))
+        .collect();
+    let values = normals(stream, 9, 9, GROUP);
+    for (lane, block) in words.iter().enumerate() {
+        for (pair, w) in block.chunks_exact(4).enumerate() {
+            let word = |i: usize| u64::from(w[i]) | u64::from(w[i + 1]) << 32;
+            let (x, y) = normal::normal_pair(word(0), word(2));
+            let place = 2 * pair * BLOCKS + lane;
+            assert_eq!((values[place], values[place + BLOCKS]), (x, y));
+        }
+    }
+}
+
+#[test]
 fn streams_have_the_published_keystream() {
     // ChaCha8, 256-bit zero key, zero nonce: first words of draft-strombergson-chacha-test-vectors-01, TC1.
     let mut generator = Stream::new(&[0; 8], Purpose::Disorder).generator(0, 0);

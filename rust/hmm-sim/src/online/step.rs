@@ -3,10 +3,16 @@
 use super::{Rule, Student};
 use hmm_core::Real;
 use hmm_core::linalg::{matmul, matmul_add, rows, rows_mut};
-use hmm_core::special::vectorised;
+use hmm_core::special::{map_in_place, vectorised};
 
 /// |Δ| beyond which the run counts as diverged: sensible errors are of order one.
 const DIVERGED: f64 = 1e8;
+
+/// Whether an error is beyond all sense, or not a number at all.
+#[inline(always)]
+fn diverged<T: Real>(delta: T) -> bool {
+    !delta.finite() || delta.to_f64().abs() > DIVERGED
+}
 
 /// Learn from consecutive samples, one step each. Returns the steps done and, if the run
 /// diverged in the step after them, the offending Δ.
@@ -54,7 +60,7 @@ pub(super) fn learn<T: Real>(
         );
         let output: T = values.iter().zip(&student.v).map(|(&g, &v)| v * g).sum();
         let delta = output - y;
-        if !(delta.to_f64().abs() < DIVERGED) {
+        if diverged(delta) {
             // The update of the step before is already in the weights.
             return (done, Err(delta.to_f64()));
         }
@@ -118,28 +124,37 @@ impl<T: Real> BatchGradient<T> {
     ) -> Result<(), f64> {
         let units = student.v.len();
         let lambda = local_fields(student, n, inputs);
-        let mut coefficients = vec![T::ZERO; lambda.len()];
-        for ((lambda, coefficients), &y) in lambda
+        let (mut values, mut slopes) = (lambda.clone(), lambda);
+        let unit = student.unit;
+        map_in_place(
+            &mut values,
+            #[inline(always)]
+            move |x| unit.value(x),
+        );
+        map_in_place(
+            &mut slopes,
+            #[inline(always)]
+            move |x| unit.slope(x),
+        );
+        for ((values, slopes), &y) in values
             .chunks_exact(units)
-            .zip(coefficients.chunks_exact_mut(units))
+            .zip(slopes.chunks_exact_mut(units))
             .zip(labels)
         {
-            let mut output = T::ZERO;
-            for (&field, &v) in lambda.iter().zip(&student.v) {
-                output += v * student.unit.value(field);
-            }
+            let output: T = values.iter().zip(&student.v).map(|(&g, &v)| v * g).sum();
             let delta = output - y;
-            if !(delta.to_f64().abs() < DIVERGED) {
+            if diverged(delta) {
                 return Err(delta.to_f64());
             }
-            for (k, (&field, coefficient)) in lambda.iter().zip(coefficients).enumerate() {
-                *coefficient = delta * student.v[k] * student.unit.slope(field);
-                self.v[k] += delta * student.unit.value(field);
+            for k in 0..units {
+                // The slope's place becomes the coefficient Δ v_k g'(λ_k) of the sample.
+                slopes[k] *= delta * student.v[k];
+                self.v[k] += delta * values[k];
             }
         }
         matmul_add(
             rows_mut(&mut self.w, units, n),
-            rows(&coefficients, labels.len(), units).transpose(),
+            rows(&slopes, labels.len(), units).transpose(),
             rows(inputs, labels.len(), n),
             T::ONE,
         );
