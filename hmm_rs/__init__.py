@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from . import _lib, errors
 from .arguments import count as _count
 from .data import GaussianEquivalent, HiddenManifold, TeacherStudent
-from .dynamics import OnlineSGD, logtimes, resume
+from .dynamics import FullBatch, OnlineSGD, logtimes, resume
 from .errors import (
     ConvergenceError,
     DivergenceError,
@@ -24,6 +24,7 @@ from .errors import (
     ShapeError,
     StopRun,
 )
+from .mean_field_network import MeanFieldNetwork
 from .networks import TwoLayer
 from .versions import cite, show_versions
 
@@ -37,10 +38,12 @@ __all__ = [
     "ConvergenceError",
     "DivergenceError",
     "DtypeError",
+    "FullBatch",
     "GaussianEquivalent",
     "HiddenManifold",
     "HmmError",
     "InvalidParameterError",
+    "MeanFieldNetwork",
     "OnlineSGD",
     "ResourceError",
     "ShapeError",

@@ -20,6 +20,11 @@ WORKS: dict[str, str] = {
         "S. Goldt, B. Loureiro, G. Reeves, F. Krzakala, M. Mézard, L. Zdeborová, The Gaussian equivalence of "
         "generative models for learning with shallow neural networks, arXiv:2006.14709"
     ),
+    "gaussian-covariate-model": (
+        "B. Loureiro, C. Gerbelot, H. Cui, S. Goldt, F. Krzakala, M. Mézard, L. Zdeborová, Learning curves of "
+        "generic features maps for realistic datasets with a teacher-student model, NeurIPS 2021, "
+        "arXiv:2102.08127"
+    ),
     "hinge-mean-field": (
         "F. Pellegrini, G. Biroli, An analytic theory of shallow networks dynamics for hinge loss "
         "classification, NeurIPS 2020, arXiv:2006.11209"

@@ -1,8 +1,13 @@
-"""Deterministic theory: Gaussian averages, spectra, order-parameter equations."""
+"""Deterministic theory: Gaussian averages, spectra, equations of learning dynamics.
+
+Nothing here draws a random number; solvers answer with the tables the simulations return.
+"""
 
 from ..data.hidden_manifold import one_layer_covariances
 from ..data.nonlinearity import gaussian_moments
+from . import replica
 from .generators import recursive_covariances
+from .hinge import HingeMeanField, ProjectedMeanField, lazy_master, rich_front
 from .integrals import generalisation_error, i2, i3, i4
 from .online import CovarianceODE, HiddenManifoldODE, SaadSolla, solve_many
 from .order_parameters import order_parameters
@@ -11,15 +16,20 @@ from .spectrum import marchenko_pastur
 __all__ = [
     "CovarianceODE",
     "HiddenManifoldODE",
+    "HingeMeanField",
+    "ProjectedMeanField",
     "SaadSolla",
     "gaussian_moments",
     "generalisation_error",
     "i2",
     "i3",
     "i4",
+    "lazy_master",
     "marchenko_pastur",
     "one_layer_covariances",
     "order_parameters",
     "recursive_covariances",
+    "replica",
+    "rich_front",
     "solve_many",
 ]

@@ -5,8 +5,12 @@
 
 mod border;
 mod data;
+mod full_batch;
+mod hinge_theory;
 mod online;
 mod online_theory;
+mod particles;
+mod replica;
 
 use pyo3::prelude::*;
 
@@ -15,7 +19,11 @@ use pyo3::prelude::*;
 fn _lib(module: &Bound<'_, PyModule>) -> PyResult<()> {
     border::register(module)?;
     data::register(module)?;
+    full_batch::register(module)?;
     online::register(module)?;
     online_theory::register(module)?;
+    hinge_theory::register(module)?;
+    particles::register(module)?;
+    replica::register(module)?;
     Ok(())
 }

@@ -5,8 +5,10 @@
 
 pub mod features;
 pub mod fields;
+pub mod full_batch;
 pub mod hidden_manifold;
 pub mod nonlinearity;
 pub mod online;
+pub mod particles;
 pub mod source;
 pub mod unit;

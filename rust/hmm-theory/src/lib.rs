@@ -4,8 +4,12 @@
 //! * [`spectrum`]: the Marchenko-Pastur law as a quadrature.
 //! * [`online`]: order-parameter equations of one-pass gradient descent.
 //! * [`integrate`]: the integrators they are solved with.
+//! * [`replica`]: replica theory of full-batch learning.
+//! * [`hinge`]: the mean field of hinge-loss learning.
 
+pub mod hinge;
 pub mod integrals;
 pub mod integrate;
 pub mod online;
+pub mod replica;
 pub mod spectrum;

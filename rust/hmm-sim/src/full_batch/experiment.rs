@@ -1,0 +1,290 @@
+//! The experiment that matches the replica theory: Gaussian features, many draws, many sample sizes.
+
+use super::{Fit, Loss, Problem, Stop, dot, fit};
+use hmm_core::random::{Purpose, Stream, fill_normal};
+use hmm_core::{Cancel, Error, Result};
+use rand_chacha::rand_core::Rng;
+use rayon::prelude::*;
+
+/// Units of the sample stream: features, teacher's own part and noise, flips.
+const FEATURES: u32 = 0;
+const TEACHER: u32 = 1;
+const FLIPS: u32 = 2;
+
+/// Jointly Gaussian teacher field and features, in the eigenbasis of the features.
+///
+/// `v_i = sqrt(omega_i) z_i` and `nu = sum_i b_i/omega_i v_i + sqrt(rho - rho_lin) xi`.
+#[derive(Debug, Clone)]
+pub struct GaussianFeatures {
+    /// Variances of the features (p), >= 0.
+    pub omega: Vec<f64>,
+    /// `E[nu v]` (p).
+    pub b: Vec<f64>,
+    /// Variance of the teacher field.
+    pub rho: f64,
+}
+
+/// What is learnt from them.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Task {
+    /// The loss.
+    pub loss: Loss,
+    /// Penalty.
+    pub lam: f64,
+    /// Probability that a label is flipped.
+    pub flip: f64,
+    /// Variance of the noise on the teacher field.
+    pub noise: f64,
+    /// When a fit stops.
+    pub stop: Stop,
+}
+
+/// Observables of one fit.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Observation {
+    /// `w.Omega w/p`.
+    pub q: f64,
+    /// `b.w/sqrt p`.
+    pub m: f64,
+    /// `|w|^2/p`.
+    pub norm2: f64,
+    /// Mean training loss, without the penalty.
+    pub train_loss: f64,
+    /// Fraction of training labels that are missed (not-a-number for ridge).
+    pub train_error: f64,
+    /// Mean squared training error (not-a-number for logistic and hinge).
+    pub train_mse: f64,
+    /// Exact 0/1 error on labels made like the training ones (not-a-number for ridge).
+    pub test_error: f64,
+    /// Exact mean squared test error (not-a-number for logistic and hinge).
+    pub test_mse: f64,
+    /// `(sum l + lam/2 |w|^2)/p`.
+    pub objective: f64,
+    /// Duality gap over the objective.
+    pub gap: f64,
+    /// Geometric margin `min_mu y w.v/|w|` of the training set (negative if it is not separated).
+    pub margin: f64,
+    /// Whether the fit reached its tolerance.
+    pub converged: bool,
+}
+
+impl GaussianFeatures {
+    fn check(&self) -> Result<f64> {
+        let p = self.omega.len();
+        if p == 0 || self.b.len() != p {
+            return Err(Error::shape(
+                "b",
+                &[self.b.len()],
+                format!("must have one entry per feature, {p}"),
+                "pass omega (p,) and b (p,)",
+            ));
+        }
+        let mut seen = 0.0;
+        for (omega, b) in self.omega.iter().zip(&self.b) {
+            if !(omega.is_finite() && *omega >= 0.0 && b.is_finite()) {
+                return Err(Error::invalid(
+                    "omega",
+                    omega,
+                    "variances must be finite and >= 0, b finite",
+                    "pass the eigenvalues of a covariance",
+                ));
+            }
+            if *omega > 0.0 {
+                seen += b * b / omega;
+            }
+        }
+        if !self.rho.is_finite() || seen > self.rho * (1.0 + 1e-8) {
+            return Err(Error::invalid(
+                "rho",
+                self.rho,
+                format!("must be finite and at least b.Omega^-1 b = {seen}"),
+                "check that omega, b and rho belong to one joint covariance",
+            ));
+        }
+        Ok((self.rho - seen).max(0.0))
+    }
+
+    /// `n` features `v/sqrt p` (n x p, row-major) and targets of draw `block`.
+    fn draw(
+        &self,
+        n: usize,
+        unexplained: f64,
+        task: &Task,
+        stream: &Stream,
+        block: u64,
+    ) -> (Vec<f64>, Vec<f64>) {
+        let p = self.omega.len();
+        let mut x = vec![0.0; n * p];
+        fill_normal(&mut stream.generator(FEATURES, block), &mut x);
+        let mut own = vec![0.0; n];
+        fill_normal(&mut stream.generator(TEACHER, block), &mut own);
+        let scale: Vec<f64> = self
+            .omega
+            .iter()
+            .map(|omega| (omega / p as f64).sqrt())
+            .collect();
+        // nu = sum_i b_i/sqrt(omega_i) z_i + ...
+        let seen: Vec<f64> = self
+            .omega
+            .iter()
+            .zip(&self.b)
+            .map(|(omega, b)| if *omega > 0.0 { b / omega.sqrt() } else { 0.0 })
+            .collect();
+        let own_scale = (unexplained + task.noise).sqrt();
+        let mut flips = stream.generator(FLIPS, block);
+        let y = x
+            .chunks_exact_mut(p)
+            .zip(own)
+            .map(|(row, own)| {
+                let nu = dot(row, &seen) + own_scale * own;
+                for (x, scale) in row.iter_mut().zip(&scale) {
+                    *x *= scale;
+                }
+                if task.loss == Loss::Ridge {
+                    return nu;
+                }
+                let uniform = (flips.next_u64() >> 11) as f64 / (1_u64 << 53) as f64;
+                let sign = if nu < 0.0 { -1.0 } else { 1.0 };
+                if uniform < task.flip { -sign } else { sign }
+            })
+            .collect();
+        (x, y)
+    }
+
+    /// Draw, fit and measure once.
+    fn observe(
+        &self,
+        n: usize,
+        unexplained: f64,
+        task: &Task,
+        stream: &Stream,
+        block: u64,
+        cancel: &Cancel,
+    ) -> Result<Observation> {
+        let (x, y) = self.draw(n, unexplained, task, stream, block);
+        let problem = Problem {
+            x: &x,
+            y: &y,
+            features: self.omega.len(),
+            lam: task.lam,
+        };
+        let fitted = fit(task.loss, &problem, &task.stop, cancel)?;
+        Ok(self.measure(&problem, &fitted, task))
+    }
+
+    /// Observables of a fit; test errors are exact because fields are Gaussian.
+    fn measure(&self, problem: &Problem<'_>, fitted: &Fit, task: &Task) -> Observation {
+        let p = self.omega.len() as f64;
+        let w = &fitted.w;
+        let q = w
+            .iter()
+            .zip(&self.omega)
+            .map(|(w, omega)| omega * w * w)
+            .sum::<f64>()
+            / p;
+        let m = dot(&self.b, w) / p.sqrt();
+        let norm2 = dot(w, w) / p;
+        let rho = self.rho + task.noise;
+        let training = Training::new(problem, w, task.loss);
+        let labels = task.loss != Loss::Ridge;
+        let square = matches!(task.loss, Loss::Ridge | Loss::Square);
+        let angle = (m / (rho * q).sqrt()).clamp(-1.0, 1.0).acos() / std::f64::consts::PI;
+        let gain = if labels {
+            (1.0 - 2.0 * task.flip) * (2.0 / (std::f64::consts::PI * rho)).sqrt()
+        } else {
+            1.0
+        };
+        let second_moment = if labels { 1.0 } else { rho };
+        let only = |condition: bool, value: f64| if condition { value } else { f64::NAN };
+        Observation {
+            q,
+            m,
+            norm2,
+            train_loss: training.loss,
+            train_error: only(labels, training.error),
+            train_mse: only(square, 2.0 * training.loss),
+            test_error: only(labels, (1.0 - 2.0 * task.flip) * angle + task.flip),
+            test_mse: only(square, second_moment + q - 2.0 * gain * m),
+            objective: fitted.objective / p,
+            gap: fitted.gap / fitted.objective,
+            margin: only(labels, training.margin / norm2.sqrt()),
+            converged: fitted.converged,
+        }
+    }
+}
+
+/// What the training set says.
+struct Training {
+    loss: f64,
+    error: f64,
+    /// `min_mu y x.w`.
+    margin: f64,
+}
+
+impl Training {
+    fn new(problem: &Problem<'_>, w: &[f64], loss: Loss) -> Self {
+        let mut training = Self {
+            loss: 0.0,
+            error: 0.0,
+            margin: f64::INFINITY,
+        };
+        for (z, y) in problem.predictions(w).iter().zip(problem.y) {
+            training.loss += loss.value(*y, *z);
+            training.error += f64::from(u8::from(y * z < 0.0));
+            training.margin = training.margin.min(y * z);
+        }
+        let n = problem.examples() as f64;
+        training.loss /= n;
+        training.error /= n;
+        training
+    }
+}
+
+/// Fit `repeats` independent draws at each sample size in `sizes`; draws differ between sizes too.
+///
+/// Returns (sizes x repeats) observations. Every draw is a function of (seed, size index, repeat), and
+/// every fit is serial in its sums: the thread count cannot change a bit.
+///
+/// # Errors
+/// Features that are no joint covariance, `n = 0`, invalid options of a fit, an interruption.
+pub fn run(
+    features: &GaussianFeatures,
+    sizes: &[usize],
+    repeats: usize,
+    task: &Task,
+    stream: &Stream,
+    cancel: &Cancel,
+) -> Result<Vec<Observation>> {
+    let unexplained = features.check()?;
+    if !(0.0..=0.5).contains(&task.flip) {
+        return Err(Error::invalid(
+            "flip",
+            task.flip,
+            "must be in [0, 0.5]",
+            "pass flip=0",
+        ));
+    }
+    if !(task.noise.is_finite() && task.noise >= 0.0) {
+        return Err(Error::invalid(
+            "noise",
+            task.noise,
+            "must be finite and >= 0",
+            "pass noise=0",
+        ));
+    }
+    (0..sizes.len() * repeats)
+        .into_par_iter()
+        .map(|index| {
+            cancel.check()?;
+            let stream = stream.with_purpose(Purpose::Sample);
+            features.observe(
+                sizes[index / repeats],
+                unexplained,
+                task,
+                &stream,
+                index as u64,
+                cancel,
+            )
+        })
+        .collect()
+}

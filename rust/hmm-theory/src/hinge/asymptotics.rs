@@ -1,0 +1,135 @@
+//! Late times and the lazy and rich limits.
+
+use super::clock::Clock;
+use super::data_laws::positive;
+use super::kronrod;
+use hmm_core::Result;
+use libm::expm1;
+
+/// Where `exp(-exp(-4 D))` falls below rounding: the front is ballistic before it.
+const BALLISTIC_FRONT: f64 = -1.2;
+
+/// `1/(1 - e^-x) - 1/x - 1/2`.
+fn bernoulli_remainder(x: f64) -> f64 {
+    if x < 0.03 {
+        // The three terms cancel; the series is exact to rounding here.
+        let x2 = x * x;
+        return x / 12.0 * (1.0 - x2 / 60.0 * (1.0 - x2 / 42.0 * (1.0 - x2 / 40.0)));
+    }
+    -expm1(-x).recip() - x.recip() - 0.5
+}
+
+/// `K(A) = int_0^inf [1/(1 - e^-eps) - 1/eps - 1/2] dg`, `eps = A / sinh^2(2g)`: the constant of the
+/// late-time law.
+///
+/// # Errors
+/// [`hmm_core::Error::InvalidParameter`] unless `A` is positive and finite.
+pub fn late_constant(a: f64) -> Result<f64> {
+    positive("A", a)?;
+    // The integrand ends as A e^{-4g} / 3.
+    let end = 0.25 * (a.ln().max(0.0) + 42.0);
+    let integrand = |g: f64| bernoulli_remainder(a / (2.0 * g).sinh().powi(2));
+    // The first piece holds the ballistic phase of a lazy problem (g ~ sqrt A).
+    let knee = (0.5 * a.sqrt().asinh()).min(0.5 * end);
+    Ok(kronrod::adaptive(integrand, 0.0, knee, 1e-13)
+        + kronrod::adaptive(integrand, knee, end, 1e-13))
+}
+
+/// `R t` at rotation `g` by the late-time law,
+/// `sinh(4g)/(8A) - g/(2A) + g/2 + K(A) - A e^{-4g}/12`.
+fn late_clock(a: f64, constant: f64, g: f64) -> f64 {
+    (4.0 * g).sinh() / (8.0 * a) - g / (2.0 * a) + 0.5 * g + constant - a * (-4.0 * g).exp() / 12.0
+}
+
+/// Rotations at the scaled times `R t` by the late-time law, for `dg/d(Rt) = 1 - exp(-A/sinh^2(2g))`.
+///
+/// # Errors
+/// [`hmm_core::Error::InvalidParameter`] unless `A` is positive and finite.
+pub fn late_gamma(a: f64, scaled_times: &[f64]) -> Result<Vec<f64>> {
+    let constant = late_constant(a)?;
+    Ok(scaled_times
+        .iter()
+        .map(|&rt| {
+            // The law grows with g wherever it holds; bisect it.
+            let (mut low, mut high) = (0.0, 1.0);
+            while late_clock(a, constant, high) < rt && high < 180.0 {
+                high *= 2.0;
+            }
+            for _ in 0..200 {
+                let middle = 0.5 * (low + high);
+                if late_clock(a, constant, middle) < rt {
+                    low = middle;
+                } else {
+                    high = middle;
+                }
+            }
+            0.5 * (low + high)
+        })
+        .collect())
+}
+
+/// Scaled time `R t` at which `dg/d(Rt) = 1 - exp(-A/sinh^2(2g))` (1 for g < 0) reaches `g`, from 0.
+pub fn standard_time(a: f64, g: f64) -> f64 {
+    if g <= 0.0 {
+        return g;
+    }
+    let velocity = |g: f64| -expm1(-a / (2.0 * g).sinh().powi(2));
+    Clock::new(&velocity, 0.0, 0.0, None).time(g)
+}
+
+/// The universal lazy curve: `dg/ds = 1 - exp(-1/g^2)`, `g(0) = 0`, with `g = 2 C1 gamma / sqrt A` and
+/// `s = 2 C1 R t / sqrt A`.
+///
+/// # Errors
+/// [`hmm_core::Error::InvalidParameter`] for negative or not finite `s`.
+pub fn lazy_master(s: &[f64]) -> Result<Vec<f64>> {
+    let velocity = |g: f64| -expm1(-(g * g).recip());
+    let mut clock = Clock::new(&velocity, 0.0, 0.0, None);
+    s.iter().map(|s| clock.position(*s)).collect()
+}
+
+/// The universal rich front: `dD/dtau = 1 - exp(-exp(-4D))`, `D -> tau` as `tau -> -inf`.
+///
+/// # Errors
+/// [`hmm_core::Error::InvalidParameter`] for `tau` that is not finite.
+pub fn rich_front(tau: &[f64]) -> Result<Vec<f64>> {
+    let velocity = |d: f64| -expm1(-(-4.0 * d).exp());
+    let mut clock = Clock::new(&velocity, BALLISTIC_FRONT, BALLISTIC_FRONT, None);
+    tau.iter()
+        .map(|tau| {
+            if *tau <= BALLISTIC_FRONT && tau.is_finite() {
+                Ok(*tau)
+            } else {
+                clock.position(*tau)
+            }
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn published_constants() {
+        assert!((late_constant(200.0).unwrap() / 0.6815505052091192 - 1.0).abs() < 1e-12);
+        assert!((rich_front(&[0.0]).unwrap()[0] + 0.047791173719).abs() < 1e-11);
+        assert!((lazy_master(&[2.0]).unwrap()[0] / 1.43000941579 - 1.0).abs() < 1e-11);
+    }
+
+    #[test]
+    fn the_series_joins_the_closed_form() {
+        for x in [0.02_f64, 0.0299] {
+            let direct = -expm1(-x).recip() - x.recip() - 0.5;
+            // Rounding of 1/x against a remainder of x/12.
+            assert!((bernoulli_remainder(x) / direct - 1.0).abs() < 1e-11);
+        }
+    }
+
+    #[test]
+    fn limits_of_the_lazy_curve() {
+        // g ~ (3 s)^(1/3), with a correction s^(-2/3).
+        let g = lazy_master(&[1e30]).unwrap()[0];
+        assert!((g / 3e30_f64.cbrt() - 1.0).abs() < 1e-12);
+    }
+}

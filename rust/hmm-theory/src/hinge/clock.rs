@@ -1,0 +1,273 @@
+//! Time as a quadrature: `t(g) = t_0 + integral dg / v(g)` for an autonomous `dg/dt = v(g)`, and its
+//! inverse (eq. 9).
+//!
+//! The integrand is cut into leaves on which the Kronrod rule has converged. A kink of `v` is
+//! bisected once; nothing can stall on it, as the step control of an integrator can.
+
+use super::kronrod;
+use hmm_core::{Error, Result};
+
+/// A leaf is accepted when its two rules agree to this; the Kronrod value is far better than that.
+const AGREEMENT: f64 = 1e-11;
+/// Near a plateau the speed is a difference of nearly equal numbers, known to this part of the
+/// initial speed.
+const SPEED_NOISE: f64 = 1e-14;
+/// Below this part of the initial speed the approach to a plateau is exponential to rounding.
+const LINEAR_SPEED: f64 = 1e-7;
+
+/// Course of the coordinate `x` along which time is integrated.
+struct Course<'a> {
+    velocity: &'a dyn Fn(f64) -> f64,
+    start: f64,
+    /// +1 or -1.
+    direction: f64,
+    /// Where the velocity vanishes, if it does.
+    plateau: Option<f64>,
+}
+
+/// A piece of the course with its times.
+#[derive(Debug, Clone, Copy)]
+struct Leaf {
+    x: (f64, f64),
+    t: (f64, f64),
+}
+
+impl Course<'_> {
+    /// `g(x)`: `x` is the distance from the start, or minus the log of the distance to the plateau.
+    fn position(&self, x: f64) -> f64 {
+        match self.plateau {
+            None => self.start + self.direction * x,
+            Some(end) if x > 0.7 => end - (end - self.start) * (-x).exp(),
+            Some(end) => self.start - (end - self.start) * (-x).exp_m1(),
+        }
+    }
+
+    /// `x(g)`.
+    fn coordinate(&self, g: f64) -> f64 {
+        match self.plateau {
+            None => (g - self.start) * self.direction,
+            Some(end) => -((g - self.start) / (self.start - end)).ln_1p(),
+        }
+    }
+
+    /// `dt/dx`.
+    fn pace(&self, x: f64) -> f64 {
+        let speed = (self.velocity)(self.position(x)).abs();
+        self.plateau
+            .map_or(1.0, |end| (end - self.start).abs() * (-x).exp())
+            / speed
+    }
+}
+
+/// The solution of `dg/dt = v(g)` from `g(start_time) = start`, for `v` that keeps its sign up to
+/// `plateau` (where it vanishes) or for ever.
+pub struct Clock<'a> {
+    course: Course<'a>,
+    initial_speed: f64,
+    leaves: Vec<Leaf>,
+    end: (f64, f64),
+    /// Rate of the exponential approach to the plateau, once in that regime.
+    rate: Option<f64>,
+    exhausted: bool,
+}
+
+impl<'a> Clock<'a> {
+    /// A clock at its start.
+    pub fn new(
+        velocity: &'a dyn Fn(f64) -> f64,
+        start: f64,
+        start_time: f64,
+        plateau: Option<f64>,
+    ) -> Self {
+        let initial = velocity(start);
+        Self {
+            course: Course {
+                velocity,
+                start,
+                direction: initial.signum(),
+                plateau,
+            },
+            initial_speed: initial.abs(),
+            leaves: Vec::new(),
+            end: (0.0, start_time),
+            rate: None,
+            exhausted: initial == 0.0 || plateau == Some(start),
+        }
+    }
+
+    /// Integrate the next stretch; false when there is nothing further to integrate.
+    fn extend(&mut self) -> bool {
+        if self.exhausted || self.rate.is_some() {
+            return false;
+        }
+        // Widths grow with x: powers of x (lazy growth) need few stretches, exponentials are left
+        // to the bisection.
+        let stretch = 0.25 * (1.0 + self.end.0);
+        let mut open = vec![(self.end.0, self.end.0 + stretch)];
+        while let Some((from, to)) = open.pop() {
+            let (value, difference) = kronrod::integral(|x| self.course.pace(x), from, to);
+            let speed = (self.course.velocity)(self.course.position(to)).abs();
+            let noise = self
+                .course
+                .plateau
+                .map_or(0.0, |_| SPEED_NOISE * self.initial_speed / speed);
+            let narrow = to - from <= 1e-13 * to;
+            if !value.is_finite() && (narrow || to - from < 1e-3) {
+                self.exhausted = true;
+                return false;
+            }
+            if value.is_finite() && (narrow || difference <= (AGREEMENT + noise) * value) {
+                let t = (self.end.1, self.end.1 + value);
+                self.leaves.push(Leaf { x: (from, to), t });
+                self.end = (to, t.1);
+                if self.course.plateau.is_some() && speed < LINEAR_SPEED * self.initial_speed {
+                    self.rate = Some(1.0 / self.course.pace(to));
+                    return true;
+                }
+            } else {
+                let middle = 0.5 * (from + to);
+                open.push((middle, to));
+                open.push((from, middle));
+            }
+        }
+        true
+    }
+
+    /// `g(t)`.
+    ///
+    /// # Errors
+    /// [`Error::InvalidParameter`] for a time that is not finite, lies before the start, or is too
+    /// large for double precision.
+    pub fn position(&mut self, t: f64) -> Result<f64> {
+        let start_time = self.leaves.first().map_or(self.end.1, |leaf| leaf.t.0);
+        if !t.is_finite() || t < start_time {
+            return Err(Error::invalid(
+                "t",
+                t,
+                format!("must be finite and >= {start_time}"),
+                "pass such a time",
+            ));
+        }
+        if self.initial_speed == 0.0 {
+            return Ok(self.course.start);
+        }
+        while self.end.1 < t && self.extend() {}
+        if t > self.end.1 {
+            return match (self.rate, self.course.plateau) {
+                (Some(rate), Some(_)) => {
+                    Ok(self.course.position(self.end.0 + rate * (t - self.end.1)))
+                }
+                (None, Some(end)) => Ok(end),
+                _ => Err(Error::invalid(
+                    "t",
+                    t,
+                    format!("times beyond {:e} leave double precision", self.end.1),
+                    "pass an earlier time",
+                )),
+            };
+        }
+        let index = self.leaves.partition_point(|leaf| leaf.t.1 < t);
+        Ok(self.leaves.get(index).map_or(self.course.start, |leaf| {
+            self.course.position(self.solve(*leaf, t))
+        }))
+    }
+
+    /// The `x` of time `t` within a leaf, by Newton's method kept inside a shrinking bracket.
+    fn solve(&self, leaf: Leaf, t: f64) -> f64 {
+        let (mut low, mut high) = leaf.x;
+        let mut x = low + (high - low) * (t - leaf.t.0) / (leaf.t.1 - leaf.t.0);
+        for _ in 0..60 {
+            let (elapsed, _) = kronrod::integral(|x| self.course.pace(x), leaf.x.0, x);
+            let excess = elapsed - (t - leaf.t.0);
+            if excess > 0.0 {
+                high = x;
+            } else {
+                low = x;
+            }
+            let step = excess / self.course.pace(x);
+            let newton = x - step;
+            let next = if newton > low && newton < high {
+                newton
+            } else {
+                0.5 * (low + high)
+            };
+            if step.abs() <= 2e-16 * x || high - low <= 2e-16 * high {
+                return newton.clamp(leaf.x.0, leaf.x.1);
+            }
+            x = next;
+        }
+        x
+    }
+
+    /// `t(g)`; infinite for positions that are never reached.
+    pub fn time(&mut self, g: f64) -> f64 {
+        let start_time = self.leaves.first().map_or(self.end.1, |leaf| leaf.t.0);
+        if g == self.course.start {
+            return start_time;
+        }
+        let x = self.course.coordinate(g);
+        // NaN beyond the plateau, negative behind the start.
+        if x.is_nan() || x < 0.0 || x == f64::INFINITY || self.initial_speed == 0.0 {
+            return f64::INFINITY;
+        }
+        while self.end.0 < x && self.extend() {}
+        if x > self.end.0 {
+            return self
+                .rate
+                .map_or(f64::INFINITY, |rate| self.end.1 + (x - self.end.0) / rate);
+        }
+        let index = self.leaves.partition_point(|leaf| leaf.x.1 < x);
+        self.leaves.get(index).map_or(start_time, |leaf| {
+            leaf.t.0 + kronrod::integral(|x| self.course.pace(x), leaf.x.0, x).0
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn exponential_relaxation() {
+        let velocity = |g: f64| 2.0 * (1.5 - g);
+        let mut clock = Clock::new(&velocity, 0.0, 0.0, Some(1.5));
+        for t in [1e-8, 0.1, 1.0, 5.0, 12.0, 400.0] {
+            let exact = -1.5 * f64::exp_m1(-2.0 * t);
+            assert!(
+                (clock.position(t).unwrap() / exact - 1.0).abs() < 1e-12,
+                "{t}"
+            );
+        }
+        assert!((clock.time(0.75) - 0.5 * 2.0_f64.ln()).abs() < 1e-13);
+        assert_eq!(clock.time(1.6), f64::INFINITY);
+        assert_eq!(clock.time(-0.1), f64::INFINITY);
+    }
+
+    #[test]
+    fn growth_without_end() {
+        let velocity = |g: f64| (-3.0 * g).exp();
+        let mut clock = Clock::new(&velocity, 0.0, 0.0, None);
+        for t in [1e-9, 1.0, 1e6, 1e60, 1e200] {
+            let exact = f64::ln_1p(3.0 * t) / 3.0;
+            assert!(
+                (clock.position(t).unwrap() / exact - 1.0).abs() < 1e-12,
+                "{t}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_kink_does_not_stall() {
+        let velocity = |g: f64| {
+            if g < 0.3 {
+                1.0
+            } else {
+                1.0 / (1.0 + (g - 0.3))
+            }
+        };
+        let mut clock = Clock::new(&velocity, 0.0, 0.0, None);
+        // t = 0.3 + u + u^2/2
+        assert!((clock.position(0.3 + 1.5).unwrap() - 1.3).abs() < 1e-12);
+        assert!((clock.time(1.3) - 1.8).abs() < 1e-12);
+    }
+}
