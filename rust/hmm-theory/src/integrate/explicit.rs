@@ -100,6 +100,19 @@ pub(crate) fn advance<S: OdeSystem>(
             just_rejected = true;
             continue;
         }
+        // `stage` still holds the last stage, which the interpolant will overwrite.
+        if worth_changing.is_some() {
+            let stiff = stiffness(&k, &stage, &y_new) * h;
+            if stiff > STABILITY_LIMIT {
+                easy_steps = 0;
+                stiff_steps += 1;
+            } else {
+                easy_steps += 1;
+                if easy_steps == 6 {
+                    stiff_steps = 0;
+                }
+            }
+        }
         if times[progress.reached] <= progress.t + h || progress.t + h >= end {
             let nested = interpolant(system, progress, h, &mut k, &y_new, &mut stage, work)?;
             let y_old = std::mem::take(&mut progress.y);
@@ -147,18 +160,6 @@ pub(crate) fn advance<S: OdeSystem>(
                 }
             }
             progress.y = y_old;
-        }
-        if worth_changing.is_some() {
-            let stiff = stiffness(&k, &stage_before_last(&progress.y, h, &k), &y_new) * h;
-            if stiff > STABILITY_LIMIT {
-                easy_steps = 0;
-                stiff_steps += 1;
-            } else {
-                easy_steps += 1;
-                if easy_steps == 6 {
-                    stiff_steps = 0;
-                }
-            }
         }
         progress.t += h;
         std::mem::swap(&mut progress.y, &mut y_new);
@@ -225,13 +226,6 @@ fn embedded_error(
     } else {
         fifth * fifth / denominator
     }
-}
-
-/// y of the twelfth stage, needed for the stiffness estimate only.
-fn stage_before_last(y: &[f64], h: f64, k: &[Vec<f64>]) -> Vec<f64> {
-    let mut stage = vec![0.0; y.len()];
-    combine(&mut stage, Some(y), h, &A[STAGES - 1][..STAGES - 1], k);
-    stage
 }
 
 /// |lambda| seen between the last stage and the new point, both at t + h.

@@ -274,6 +274,9 @@ pub(crate) fn record_within(
     Ok(())
 }
 
+/// Numbers combined at once.
+const BLOCK: usize = 64;
+
 /// out <- base + factor sum_j coefficients_j terms_j
 #[inline]
 pub(crate) fn combine(
@@ -286,15 +289,28 @@ pub(crate) fn combine(
     vectorised(
         #[inline(always)]
         || {
-            match base {
-                Some(base) => out.copy_from_slice(base),
-                None => out.fill(0.0),
-            }
-            for (c, term) in coefficients.iter().zip(terms) {
-                if *c != 0.0 {
-                    let c = factor * c;
-                    for (o, x) in out.iter_mut().zip(term) {
-                        *o += c * x;
+            // Blocks stay in registers while all terms pass by.
+            for (at, block) in out.chunks_mut(BLOCK).enumerate() {
+                let range = at * BLOCK..at * BLOCK + block.len();
+                let mut sum = [0.0; BLOCK];
+                let sum = &mut sum[..block.len()];
+                for (c, term) in coefficients.iter().zip(terms) {
+                    if *c != 0.0 {
+                        for (o, x) in sum.iter_mut().zip(&term[range.clone()]) {
+                            *o += c * x;
+                        }
+                    }
+                }
+                match base {
+                    Some(base) => {
+                        for ((o, b), x) in block.iter_mut().zip(&base[range]).zip(sum) {
+                            *o = b + factor * *x;
+                        }
+                    }
+                    None => {
+                        for (o, x) in block.iter_mut().zip(sum) {
+                            *o = factor * *x;
+                        }
                     }
                 }
             }

@@ -3,7 +3,7 @@
 //! Fields x_alpha: student lambda^1..lambda^K, then teacher nu^1..nu^M, with signed output weights
 //! s = (v_1..v_K, -v~_1..-v~_M), so that the output error is Delta = sum_alpha s_alpha g(x_alpha).
 
-use crate::integrals::arcsine::arcsine;
+use crate::integrals::arcsine::{LANES, arcsines};
 use crate::integrals::{self, Unit, erf};
 use hmm_core::special::vectorised;
 use std::f64::consts::FRAC_2_PI;
@@ -204,9 +204,6 @@ impl Committee {
     }
 }
 
-/// Pairs of gates handled at once.
-const LANES: usize = 8;
-
 /// All pairs of gates (i, j), i <= j, of erf units: arrays by field and then by pair, the number of
 /// pairs rounded up to whole registers with gates that meet no field.
 #[derive(Clone, Debug, Default)]
@@ -289,10 +286,14 @@ impl TiltedFields {
                     let scale_b = lanes(&self.scale, b);
                     let c_ab = c[a * n + b];
                     let weight = if a == b { s[b] } else { 2.0 * s[b] };
+                    let mut correlation = [0.0; LANES];
                     for lane in 0..LANES {
                         let covariance = c_ab - u[lane] * x[lane] - w[lane] * y[lane];
-                        let correlation = covariance * scale_a[lane] * scale_b[lane];
-                        row[lane] += weight * arcsine(correlation);
+                        correlation[lane] = covariance * scale_a[lane] * scale_b[lane];
+                    }
+                    let angle = arcsines(&correlation);
+                    for lane in 0..LANES {
+                        row[lane] += weight * angle[lane];
                     }
                 }
                 for lane in 0..LANES {
