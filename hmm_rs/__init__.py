@@ -10,10 +10,18 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from . import _lib, errors
+from . import _lib, errors, observables
 from .arguments import count as _count
-from .data import GaussianEquivalent, HiddenManifold, TeacherStudent
-from .dynamics import FullBatch, OnlineSGD, logtimes, resume
+from .data import (
+    Cylinder,
+    GaussianEquivalent,
+    HiddenManifold,
+    SingleInterface,
+    Sphere,
+    Stripe,
+    TeacherStudent,
+)
+from .dynamics import FullBatch, GradientFlow, KernelFlow, OnlineSGD, logtimes, resume
 from .errors import (
     ConvergenceError,
     DivergenceError,
@@ -26,9 +34,11 @@ from .errors import (
 )
 from .mean_field_network import MeanFieldNetwork
 from .networks import TwoLayer
+from .observables import compression
 from .versions import cite, show_versions
 
 if TYPE_CHECKING:
+    from . import kernels as kernels
     from . import plot as plot
     from . import theory as theory
 
@@ -36,25 +46,34 @@ __version__ = _lib.__version__
 
 __all__ = [
     "ConvergenceError",
+    "Cylinder",
     "DivergenceError",
     "DtypeError",
     "FullBatch",
     "GaussianEquivalent",
+    "GradientFlow",
     "HiddenManifold",
     "HmmError",
     "InvalidParameterError",
+    "KernelFlow",
     "MeanFieldNetwork",
     "OnlineSGD",
     "ResourceError",
     "ShapeError",
+    "SingleInterface",
+    "Sphere",
     "StopRun",
+    "Stripe",
     "TeacherStudent",
     "TwoLayer",
     "__version__",
     "cite",
+    "compression",
     "errors",
     "get_num_threads",
+    "kernels",
     "logtimes",
+    "observables",
     "plot",
     "resume",
     "set_num_threads",
@@ -63,7 +82,7 @@ __all__ = [
 ]
 
 #: Rooms imported at first use, so that ``import hmm_rs`` stays quick.
-_LAZY = ("plot", "theory")
+_LAZY = ("kernels", "plot", "theory")
 
 
 def __getattr__(name: str) -> Any:

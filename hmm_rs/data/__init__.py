@@ -2,5 +2,14 @@
 
 from .gaussian import GaussianEquivalent, TeacherStudent
 from .hidden_manifold import HiddenManifold
+from .manifolds import Cylinder, SingleInterface, Sphere, Stripe
 
-__all__ = ["GaussianEquivalent", "HiddenManifold", "TeacherStudent"]
+__all__ = [
+    "Cylinder",
+    "GaussianEquivalent",
+    "HiddenManifold",
+    "SingleInterface",
+    "Sphere",
+    "Stripe",
+    "TeacherStudent",
+]

@@ -2,6 +2,16 @@
 
 from .driver import Driver, logtimes, resume
 from .full_batch import FullBatch
+from .gradient_flow import GradientFlow, KernelFlow, log_linear_steps
 from .online_sgd import OnlineSGD
 
-__all__ = ["Driver", "FullBatch", "OnlineSGD", "logtimes", "resume"]
+__all__ = [
+    "Driver",
+    "FullBatch",
+    "GradientFlow",
+    "KernelFlow",
+    "OnlineSGD",
+    "log_linear_steps",
+    "logtimes",
+    "resume",
+]
