@@ -12,8 +12,15 @@ from typing import TYPE_CHECKING, Any
 
 from . import _lib, errors
 from .arguments import count as _count
-from .data import GaussianEquivalent, HiddenManifold, TeacherStudent
-from .dynamics import FullBatch, OnlineSGD, logtimes, resume
+from .data import (
+    GaussianEquivalent,
+    GaussianMixture,
+    HiddenManifold,
+    LinearlySeparable,
+    TeacherStudent,
+    UniformSphere,
+)
+from .dynamics import FullBatch, OnlineSGD, Particles, logtimes, resume
 from .errors import (
     ConvergenceError,
     DivergenceError,
@@ -40,16 +47,20 @@ __all__ = [
     "DtypeError",
     "FullBatch",
     "GaussianEquivalent",
+    "GaussianMixture",
     "HiddenManifold",
     "HmmError",
     "InvalidParameterError",
+    "LinearlySeparable",
     "MeanFieldNetwork",
     "OnlineSGD",
+    "Particles",
     "ResourceError",
     "ShapeError",
     "StopRun",
     "TeacherStudent",
     "TwoLayer",
+    "UniformSphere",
     "__version__",
     "cite",
     "errors",

@@ -2,5 +2,13 @@
 
 from .gaussian import GaussianEquivalent, TeacherStudent
 from .hidden_manifold import HiddenManifold
+from .labelled import GaussianMixture, LinearlySeparable, UniformSphere
 
-__all__ = ["GaussianEquivalent", "HiddenManifold", "TeacherStudent"]
+__all__ = [
+    "GaussianEquivalent",
+    "GaussianMixture",
+    "HiddenManifold",
+    "LinearlySeparable",
+    "TeacherStudent",
+    "UniformSphere",
+]

@@ -3,5 +3,6 @@
 from .driver import Driver, logtimes, resume
 from .full_batch import FullBatch
 from .online_sgd import OnlineSGD
+from .particles import Particles
 
-__all__ = ["Driver", "FullBatch", "OnlineSGD", "logtimes", "resume"]
+__all__ = ["Driver", "FullBatch", "OnlineSGD", "Particles", "logtimes", "resume"]
