@@ -42,7 +42,9 @@ def main(out: Path) -> None:
     for t, s, o, g in zip(simulated.t.values, simulated.eg.values, solved.eg.values, gap.values, strict=True):
         print(f"{t:9.4f}   {s:9.6f}   {o:9.6f}   {g:+9.6f}")
     print(f"\nmean |gap| = {float(abs(gap).mean()):.5f}")
-    print("(10,000 test samples give the simulated error to about 1 %; the early gap is the fluctuation of one")
+    print(
+        "(10,000 test samples give the simulated error to about 1 %; the early gap is the fluctuation of one"
+    )
     print(" run at D = 100, largest where the error falls fastest.)")
 
     out.mkdir(parents=True, exist_ok=True)

@@ -10,17 +10,21 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from . import _lib, errors
+from . import _lib, errors, observables
 from .arguments import count as _count
 from .data import (
+    Cylinder,
     GaussianEquivalent,
     GaussianMixture,
     HiddenManifold,
     LinearlySeparable,
+    SingleInterface,
+    Sphere,
+    Stripe,
     TeacherStudent,
     UniformSphere,
 )
-from .dynamics import FullBatch, OnlineSGD, Particles, logtimes, resume
+from .dynamics import FullBatch, GradientFlow, KernelFlow, OnlineSGD, Particles, logtimes, resume
 from .errors import (
     ConvergenceError,
     DivergenceError,
@@ -33,9 +37,11 @@ from .errors import (
 )
 from .mean_field_network import MeanFieldNetwork
 from .networks import TwoLayer
+from .observables import compression
 from .versions import cite, show_versions
 
 if TYPE_CHECKING:
+    from . import kernels as kernels
     from . import plot as plot
     from . import theory as theory
 
@@ -43,29 +49,38 @@ __version__ = _lib.__version__
 
 __all__ = [
     "ConvergenceError",
+    "Cylinder",
     "DivergenceError",
     "DtypeError",
     "FullBatch",
     "GaussianEquivalent",
     "GaussianMixture",
+    "GradientFlow",
     "HiddenManifold",
     "HmmError",
     "InvalidParameterError",
+    "KernelFlow",
     "LinearlySeparable",
     "MeanFieldNetwork",
     "OnlineSGD",
     "Particles",
     "ResourceError",
     "ShapeError",
+    "SingleInterface",
+    "Sphere",
     "StopRun",
+    "Stripe",
     "TeacherStudent",
     "TwoLayer",
     "UniformSphere",
     "__version__",
     "cite",
+    "compression",
     "errors",
     "get_num_threads",
+    "kernels",
     "logtimes",
+    "observables",
     "plot",
     "resume",
     "set_num_threads",
@@ -74,7 +89,7 @@ __all__ = [
 ]
 
 #: Rooms imported at first use, so that ``import hmm_rs`` stays quick.
-_LAZY = ("plot", "theory")
+_LAZY = ("kernels", "plot", "theory")
 
 
 def __getattr__(name: str) -> Any:

@@ -2,7 +2,18 @@
 
 from .driver import Driver, logtimes, resume
 from .full_batch import FullBatch
+from .gradient_flow import GradientFlow, KernelFlow, log_linear_steps
 from .online_sgd import OnlineSGD
 from .particles import Particles
 
-__all__ = ["Driver", "FullBatch", "OnlineSGD", "Particles", "logtimes", "resume"]
+__all__ = [
+    "Driver",
+    "FullBatch",
+    "GradientFlow",
+    "KernelFlow",
+    "OnlineSGD",
+    "Particles",
+    "log_linear_steps",
+    "logtimes",
+    "resume",
+]

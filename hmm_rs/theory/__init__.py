@@ -6,6 +6,14 @@ Nothing here draws a random number; solvers answer with the tables the simulatio
 from ..data.hidden_manifold import one_layer_covariances
 from ..data.nonlinearity import gaussian_moments
 from . import replica
+from .compression import (
+    attractors,
+    compression_all_active,
+    compression_time,
+    learning_curve_exponents,
+    neuron_flow,
+    population_field,
+)
 from .generators import recursive_covariances
 from .hinge import HingeMeanField, ProjectedMeanField, lazy_master, rich_front
 from .integrals import generalisation_error, i2, i3, i4
@@ -19,15 +27,21 @@ __all__ = [
     "HingeMeanField",
     "ProjectedMeanField",
     "SaadSolla",
+    "attractors",
+    "compression_all_active",
+    "compression_time",
     "gaussian_moments",
     "generalisation_error",
     "i2",
     "i3",
     "i4",
     "lazy_master",
+    "learning_curve_exponents",
     "marchenko_pastur",
+    "neuron_flow",
     "one_layer_covariances",
     "order_parameters",
+    "population_field",
     "recursive_covariances",
     "replica",
     "rich_front",

@@ -4,9 +4,12 @@
 #![allow(clippy::needless_pass_by_value)]
 
 mod border;
+mod compression;
 mod data;
 mod full_batch;
+mod gradient_flow;
 mod hinge_theory;
+mod kernels;
 mod online;
 mod online_theory;
 mod particles;
@@ -18,11 +21,14 @@ use pyo3::prelude::*;
 #[pymodule]
 fn _lib(module: &Bound<'_, PyModule>) -> PyResult<()> {
     border::register(module)?;
+    compression::register(module)?;
     data::register(module)?;
     full_batch::register(module)?;
+    gradient_flow::register(module)?;
+    hinge_theory::register(module)?;
+    kernels::register(module)?;
     online::register(module)?;
     online_theory::register(module)?;
-    hinge_theory::register(module)?;
     particles::register(module)?;
     replica::register(module)?;
     Ok(())

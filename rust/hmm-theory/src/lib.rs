@@ -6,10 +6,13 @@
 //! * [`integrate`]: the integrators they are solved with.
 //! * [`replica`]: replica theory of full-batch learning.
 //! * [`hinge`]: the mean field of hinge-loss learning.
+//! * [`compression`]: attractors and exponents of geometric compression; [`kernels`]: closed forms.
 
+pub mod compression;
 pub mod hinge;
 pub mod integrals;
 pub mod integrate;
+pub mod kernels;
 pub mod online;
 pub mod replica;
 pub mod spectrum;

@@ -1,9 +1,9 @@
 //! The experiment that matches the replica theory: Gaussian features, many draws, many sample sizes.
 
 use super::{Fit, Loss, Problem, Stop, dot, fit};
+use hmm_core::random::Rng;
 use hmm_core::random::{Purpose, Stream, fill_normal};
 use hmm_core::{Cancel, Error, Result};
-use rand_chacha::rand_core::Rng;
 use rayon::prelude::*;
 
 /// Units of the sample stream: features, teacher's own part and noise, flips.

@@ -8,9 +8,9 @@
 use super::gram::{lower_gram, solve_positive};
 use super::{Fit, Problem, Stop, add_scaled, dot};
 use hmm_core::linalg::rows;
+use hmm_core::random::Rng;
 use hmm_core::random::{Purpose, Stream};
 use hmm_core::{Cancel, Result};
-use rand_chacha::rand_core::Rng;
 
 /// Passes between two looks at the gap (and attempts at the linear system).
 const PASSES: usize = 10;

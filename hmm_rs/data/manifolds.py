@@ -1,0 +1,260 @@
+"""Gaussian inputs with labels that are constant along most directions: stripe, cylinder, sphere.
+
+Source: Paccolat, Petrini, Geiger, Tyloo & Wyart, J. Stat. Mech. 2021, 044001 (arXiv 2007.11471).
+"""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from .. import arguments
+from ..errors import InvalidParameterError
+from .gaussian import TeacherStudent
+
+__all__ = ["Cylinder", "LabelledGaussian", "SingleInterface", "Sphere", "Stripe"]
+
+Array = npt.NDArray[np.float64]
+
+#: Disjoint streams of one seed: training points, points of fresh kernels, test points.
+_STREAMS = ("train", "kernel", "test")
+
+
+@dataclass(frozen=True)
+class LabelledGaussian(ABC):
+    """Inputs x ~ N(0, 1) in `d` dimensions; the label depends on the first `informative` of them."""
+
+    d: int
+
+    def __post_init__(self) -> None:
+        arguments.count("d", self.d)
+
+    @property
+    def informative(self) -> int:
+        """Number of directions the label depends on."""
+        return 1
+
+    @abstractmethod
+    def labels(self, X: npt.ArrayLike) -> Array:
+        """Return the label of each row of `X`, shape (P,), before any stretch."""
+
+    def sample(
+        self,
+        P: int,
+        *,
+        seed: Any = 0,
+        stream: str = "train",
+        start: int = 0,
+        threads: int | None = None,
+    ) -> tuple[Array, Array]:
+        """Return `P` points and their labels.
+
+        Parameters
+        ----------
+        P
+            Number of points.
+        seed
+            Names the data set; seeds are the ensemble to average over.
+        stream
+            "train", "kernel" or "test": three independent streams of each seed.
+        start
+            Row j is point ``start + j`` of the stream, whatever `P` is.
+        threads
+            Threads to use; the result does not depend on it.
+
+        Returns
+        -------
+        X, y
+            Shapes (P, d) and (P,), y = +1 or -1.
+
+        Examples
+        --------
+        >>> import hmm_rs as hr
+        >>> X, y = hr.Stripe(5).sample(100, seed=1)
+        >>> X.shape, sorted(set(y.tolist()))
+        ((100, 5), [-1.0, 1.0])
+        """
+        arguments.choice("stream", stream, _STREAMS)
+        if isinstance(seed, np.random.SeedSequence):
+            key = np.random.SeedSequence(seed.entropy, spawn_key=(*seed.spawn_key, _STREAMS.index(stream)))
+        else:
+            arguments.seed_words(seed)
+            key = np.random.SeedSequence(seed, spawn_key=(_STREAMS.index(stream),))
+        inputs, _ = TeacherStudent(self.d).sample(P, seed=key, start=start, threads=threads)
+        X: Array = np.ascontiguousarray(inputs, dtype=np.float64)
+        y = self.labels(X)
+        stretch = getattr(self, "stretch", 1.0)
+        if stretch != 1.0:
+            X[:, self.informative :] *= stretch
+        return X, y
+
+    def _rows(self, X: npt.ArrayLike) -> Array:
+        return arguments.array("X", X, (None, self.d), rule=f"(points, d = {self.d})")
+
+
+@dataclass(frozen=True)
+class Stripe(LabelledGaussian):
+    """Two parallel interfaces: one label where xmin < x_1 < xmax, the other outside.
+
+    Parameters
+    ----------
+    d
+        Input dimension.
+    xmin, xmax
+        The interfaces; by default both labels are equally likely to six digits.
+    inside_label
+        +1 or -1. The published code uses both signs in different places; the statistics are the same.
+    stretch
+        Factor on the d - 1 other coordinates, applied after labelling.
+
+    Examples
+    --------
+    >>> import hmm_rs as hr
+    >>> round(hr.Stripe(5).probability_inside, 6)
+    0.5
+    """
+
+    xmin: float = -0.3
+    xmax: float = 1.18549
+    inside_label: int = 1
+    stretch: float = 1.0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        low = arguments.number("xmin", self.xmin)
+        high = arguments.number("xmax", self.xmax)
+        if low >= high:
+            raise InvalidParameterError(f"xmin = {low}: must be below xmax = {high}; pass xmin < xmax")
+        if self.inside_label not in (1, -1):
+            raise InvalidParameterError(
+                f"inside_label = {self.inside_label!r}: must be +1 or -1; pass one of them"
+            )
+        arguments.number("stretch", self.stretch, minimum=0.0)
+
+    @property
+    def probability_inside(self) -> float:
+        """P(xmin < x_1 < xmax)."""
+        root = math.sqrt(2.0)
+        return 0.5 * (math.erf(self.xmax / root) - math.erf(self.xmin / root))
+
+    def labels(self, X: npt.ArrayLike) -> Array:
+        """Return `inside_label` where xmin < x_1 < xmax and its opposite elsewhere."""
+        x = self._rows(X)[:, 0]
+        return np.where((x > self.xmin) & (x < self.xmax), self.inside_label, -self.inside_label).astype(
+            float
+        )
+
+
+@dataclass(frozen=True)
+class SingleInterface(LabelledGaussian):
+    """One interface: y = sign(x_1 - x0).
+
+    Examples
+    --------
+    >>> import hmm_rs as hr
+    >>> hr.SingleInterface(2).labels([[0.5, -3.0], [-0.1, 2.0]])
+    array([ 1., -1.])
+    """
+
+    x0: float = 0.0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        arguments.number("x0", self.x0)
+
+    def labels(self, X: npt.ArrayLike) -> Array:
+        """Return +1 where x_1 > x0, -1 elsewhere."""
+        return np.where(self._rows(X)[:, 0] > self.x0, 1.0, -1.0)
+
+
+class _Radial(LabelledGaussian):
+    """Label +1 outside a sphere in the informative directions."""
+
+    @property
+    @abstractmethod
+    def threshold(self) -> float:
+        """Squared radius of the interface."""
+
+    @property
+    def probability_outside(self) -> float:
+        """P(y = +1), from the chi-squared law of the squared radius."""
+        from scipy.special import gammaincc
+
+        return float(gammaincc(0.5 * self.informative, 0.5 * self.threshold))
+
+    def labels(self, X: npt.ArrayLike) -> Array:
+        """Return +1 where the squared informative radius exceeds the threshold, -1 elsewhere."""
+        square = (self._rows(X)[:, : self.informative] ** 2).sum(axis=1)
+        return np.where(square > self.threshold, 1.0, -1.0)
+
+
+@dataclass(frozen=True)
+class Cylinder(_Radial):
+    """A spherical interface in `d_par` directions, constant along the others.
+
+    Parameters
+    ----------
+    d
+        Input dimension.
+    d_par
+        Informative directions, at least 2. The threshold on the squared radius is its median: exactly 2 ln 2
+        for two of them, approximately d_par - 2/3 beyond.
+    stretch
+        Factor on the d - d_par other coordinates, applied after labelling.
+
+    Examples
+    --------
+    >>> import hmm_rs as hr
+    >>> round(hr.Cylinder(5).threshold, 6)
+    1.386294
+    """
+
+    d_par: int = 2
+    stretch: float = 1.0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if arguments.count("d_par", self.d_par, minimum=2) > self.d:
+            raise InvalidParameterError(
+                f"d_par = {self.d_par}: must be at most d = {self.d}; pass a smaller d_par or a larger d"
+            )
+        arguments.number("stretch", self.stretch, minimum=0.0)
+
+    @property
+    def informative(self) -> int:
+        """Number of directions the label depends on, d_par."""
+        return self.d_par
+
+    @property
+    def threshold(self) -> float:
+        """Squared radius of the interface."""
+        return 2.0 * math.log(2.0) if self.d_par == 2 else self.d_par - 2.0 / 3.0
+
+
+@dataclass(frozen=True)
+class Sphere(_Radial):
+    """A spherical interface in all directions: nothing to compress.
+
+    The threshold on the squared radius is the Wilson-Hilferty median d (1 - 2/(9 d))^3.
+
+    Examples
+    --------
+    >>> import hmm_rs as hr
+    >>> round(hr.Sphere(5).threshold, 6)
+    4.362524
+    """
+
+    @property
+    def informative(self) -> int:
+        """Number of directions the label depends on: all."""
+        return self.d
+
+    @property
+    def threshold(self) -> float:
+        """Squared radius of the interface."""
+        return self.d * (1.0 - 2.0 / (9.0 * self.d)) ** 3
