@@ -3,7 +3,6 @@
 //! * [`integrals`]: Gaussian averages I2, I3, I4 of erf, rectified and linear units.
 //! * [`spectrum`]: the Marchenko-Pastur law as a quadrature.
 //! * [`online`]: order-parameter equations of one-pass gradient descent.
-//! * [`hinge`]: mean-field dynamics of hinge-loss learning.
 //! * [`integrate`]: the integrators they are solved with.
 //! * [`replica`]: replica theory of full-batch learning.
 //! * [`hinge`]: the mean field of hinge-loss learning.
