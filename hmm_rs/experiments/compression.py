@@ -125,9 +125,7 @@ def _in_parallel(function: Callable[..., Any], jobs: Iterable[tuple[Any, ...]]) 
 
 
 def _network(data: LabelledGaussian, h: int, seed: int, dtype: str = "float32") -> MeanFieldNetwork:
-    return MeanFieldNetwork.random(
-        h, data.d, std_b=1.0, activation="sqrt2_relu", dtype=dtype, seed=[seed, 1]
-    )
+    return MeanFieldNetwork.random(h, data.d, std_b=1.0, activation="sqrt2_relu", dtype=dtype, seed=[seed, 1])
 
 
 def _tangent_kernel(network: MeanFieldNetwork, X: Array, Y: Array | None = None) -> Array:
