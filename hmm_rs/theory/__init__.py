@@ -5,7 +5,7 @@ Nothing here draws a random number; solvers answer with the tables the simulatio
 
 from ..data.hidden_manifold import one_layer_covariances
 from ..data.nonlinearity import gaussian_moments
-from . import replica
+from . import phenomena, replica
 from .compression import (
     attractors,
     compression_all_active,
@@ -41,6 +41,7 @@ __all__ = [
     "neuron_flow",
     "one_layer_covariances",
     "order_parameters",
+    "phenomena",
     "population_field",
     "recursive_covariances",
     "replica",
