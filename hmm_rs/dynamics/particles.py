@@ -302,7 +302,7 @@ class Particles(Driver):
         saves = _save_steps(steps, save_at, self.step)
         time, step, dt = self._clock
         return self._drive(
-            time + (saves - step) * dt,
+            np.asarray(time + (saves - step) * dt, dtype=np.float64),
             progress=progress,
             checkpoint=checkpoint,
             checkpoint_every=checkpoint_every,
