@@ -504,7 +504,7 @@ class GradientFlow(_Flow):
         points = x.size + (0 if x_test is None else x_test.size)
         parameters = h * (d + 2)
         stages = 11 if self._arguments["method"] == "rk" else 4
-        return int(points * (8 + 2 * size)) + parameters * size * (stages + len(_EVENTS))
+        return int(points * (8 + 2 * size) + parameters * size * (stages + len(_EVENTS)))
 
     def gradient(self) -> tuple[Array, Array, Array]:
         """Return d/d(a, w, b) of the objective in code time, at the present weights."""

@@ -17,7 +17,7 @@ pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
 }
 
 /// A fit as a dictionary.
-fn describe<'py>(py: Python<'py>, fitted: Fit) -> PyResult<Bound<'py, PyDict>> {
+fn describe(py: Python<'_>, fitted: Fit) -> PyResult<Bound<'_, PyDict>> {
     let out = PyDict::new(py);
     out.set_item("w", PyArray1::from_vec(py, fitted.w))?;
     out.set_item("objective", fitted.objective)?;

@@ -208,7 +208,7 @@ impl PyOnlineSgd {
 
 fn restore<T: Real>(run: &mut OnlineSgd<T>, w: &[f64], v: &[f64], step: u64) -> Result<(), Error> {
     let narrow = |values: &[f64]| values.iter().map(|&x| T::from_f64(x)).collect::<Vec<T>>();
-    run.restore(narrow(w), narrow(v), step)
+    run.restore(&narrow(w), &narrow(v), step)
 }
 
 fn weights<'py, T: Element + Real>(

@@ -169,7 +169,7 @@ impl<T: Real> OnlineSgd<T> {
     }
 
     /// Put the run into a state it was in before: weights and number of steps are all there is.
-    pub fn restore(&mut self, w: Vec<T>, v: Vec<T>, step: u64) -> Result<()> {
+    pub fn restore(&mut self, w: &[T], v: &[T], step: u64) -> Result<()> {
         if w.len() != self.student.w.len() || v.len() != self.student.v.len() {
             return Err(Error::shape(
                 "student",
@@ -182,8 +182,8 @@ impl<T: Real> OnlineSgd<T> {
                 "restore the state of the same run",
             ));
         }
-        self.student.w = Aligned::copied_from(&w);
-        self.student.v = v;
+        self.student.w = Aligned::copied_from(w);
+        self.student.v = v.to_vec();
         self.step = step;
         Ok(())
     }
