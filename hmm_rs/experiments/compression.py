@@ -389,7 +389,7 @@ def learning_curves(
             "test_size": test_size,
         },
         cite=CITE,
-        dims={name: ("p", "seed") for name in names},
+        dims=dict.fromkeys(names, ("p", "seed")),
     )
 
 
@@ -525,7 +525,7 @@ def circle_kernel(
         source="simulation",
         settings={"p": p, "h": h, "alpha": alpha, "seed": seed},
         cite=CITE,
-        dims={name: ("phi", "phi2") for name in found},
+        dims=dict.fromkeys(found, ("phi", "phi2")),
     )
 
 
