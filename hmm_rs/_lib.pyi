@@ -302,6 +302,15 @@ class GradientFlow:
     def kernel(
         settings: Any, *, gram: _Array, y: _Array, test: _Array | None, threads: int | None
     ) -> GradientFlow: ...
+    @staticmethod
+    def functions(
+        settings: Any,
+        *,
+        outputs: Callable[[_Array], _Array],
+        gradient: Callable[[_Array, _Array], _Array],
+        theta: _Array,
+        y: _Array,
+    ) -> GradientFlow: ...
     def advance(self, trials: int, t: float, step: int, threads: int | None) -> bool: ...
     def set_rules(self, margin: float | None, fraction: float | None, steps: int | None) -> None: ...
     @property

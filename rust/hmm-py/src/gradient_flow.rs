@@ -15,11 +15,90 @@ pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<PyGradientFlow>()
 }
 
-/// A flow in one precision, or in a frozen kernel.
+/// A flow in one precision, in a frozen kernel, or of a predictor that Python evaluates.
 enum Stepper {
     Single(Flow<ReluLayer<f32>>),
     Double(Flow<ReluLayer<f64>>),
     Kernel(Flow<FrozenKernel>),
+    Functions(Flow<Functions>),
+}
+
+/// A predictor by two Python functions of its parameters.
+struct Functions {
+    /// `theta -> f (p,)`.
+    outputs: Py<PyAny>,
+    /// `(theta, slopes (p,)) -> sum slopes grad f (parameters,)`.
+    gradient: Py<PyAny>,
+    examples: usize,
+    parameters: usize,
+}
+
+impl Functions {
+    /// Copy what `function` returns into `values`.
+    fn fill<'py>(
+        py: Python<'py>,
+        function: &Py<PyAny>,
+        arguments: impl pyo3::call::PyCallArgs<'py>,
+        values: &mut [f64],
+    ) -> PyResult<()> {
+        let result = function.bind(py).call1(arguments)?;
+        let result: PyReadonlyArray1<'_, f64> = result.extract()?;
+        let result = result.as_slice()?;
+        if result.len() != values.len() {
+            return Err(pyo3::exceptions::PyValueError::new_err(format!(
+                "a predictor returned {} numbers where {} are needed",
+                result.len(),
+                values.len()
+            )));
+        }
+        values.copy_from_slice(result);
+        Ok(())
+    }
+}
+
+impl Model for Functions {
+    type Scalar = f64;
+
+    fn examples(&self) -> usize {
+        self.examples
+    }
+
+    fn parameters(&self) -> usize {
+        self.parameters
+    }
+
+    fn limits_relative_change(&self) -> bool {
+        true
+    }
+
+    fn outputs(&self, theta: &[f64], outputs: &mut [f64], _: &Cancel) -> hmm_core::Result<()> {
+        Python::attach(|py| {
+            Self::fill(
+                py,
+                &self.outputs,
+                (PyArray1::from_slice(py, theta),),
+                outputs,
+            )
+        })
+        .map_err(|error| Error::Callback(Box::new(error)))
+    }
+
+    fn gradient(
+        &self,
+        theta: &[f64],
+        slopes: &[f64],
+        gradient: &mut [f64],
+        _: &Cancel,
+    ) -> hmm_core::Result<()> {
+        Python::attach(|py| {
+            let arguments = (
+                PyArray1::from_slice(py, theta),
+                PyArray1::from_slice(py, slopes),
+            );
+            Self::fill(py, &self.gradient, arguments, gradient)
+        })
+        .map_err(|error| Error::Callback(Box::new(error)))
+    }
 }
 
 /// Call the same method of any flow.
@@ -29,6 +108,7 @@ macro_rules! any {
             Stepper::Single($flow) => $body,
             Stepper::Double($flow) => $body,
             Stepper::Kernel($flow) => $body,
+            Stepper::Functions($flow) => $body,
         }
     };
 }
@@ -212,6 +292,34 @@ impl PyGradientFlow {
             Ok(Self {
                 stepper: Stepper::Kernel(flow),
                 test: test.map(|k| TestSet::Kernel(k.to_vec())),
+                alpha: settings.alpha,
+            })
+        })
+    }
+
+    /// The flow of a predictor given by Python functions `outputs(theta)` and
+    /// `gradient(theta, slopes)`.
+    #[staticmethod]
+    #[pyo3(signature = (settings, *, outputs, gradient, theta, y))]
+    fn functions(
+        py: Python<'_>,
+        settings: Settings,
+        outputs: Py<PyAny>,
+        gradient: Py<PyAny>,
+        theta: PyReadonlyArray1<'_, f64>,
+        y: PyReadonlyArray1<'_, f64>,
+    ) -> PyResult<Self> {
+        let (theta, y) = (theta.as_slice()?, y.as_slice()?);
+        let model = Functions {
+            outputs,
+            gradient,
+            examples: y.len(),
+            parameters: theta.len(),
+        };
+        run(py, None, |cancel| {
+            Ok(Self {
+                stepper: Stepper::Functions(settings.flow(model, theta, y, cancel)?),
+                test: None,
                 alpha: settings.alpha,
             })
         })
