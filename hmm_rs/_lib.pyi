@@ -326,6 +326,7 @@ class GradientFlow:
         clock: tuple[float, float, int, int, int, float],
         events: dict[str, tuple[int, float, _Array]],
     ) -> None: ...
+
 _AnyFloats = npt.NDArray[np.floating[Any]]
 _Examples = tuple[_AnyFloats, _AnyFloats]
 

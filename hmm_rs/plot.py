@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     import xarray as xr
     from matplotlib.axes import Axes
 
-__all__ = ["learning_curve", "order_parameters"]
+__all__ = ["equivalence_rates", "gaussian_equivalence", "learning_curve", "order_parameters"]
 
 #: Colours of a sequence of curves: distinguishable in print and to the colour-blind (Okabe-Ito).
 _COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
@@ -168,4 +168,76 @@ def order_parameters(
     ax.set_ylabel("order parameters")
     ax.grid(visible=True, which="major", alpha=0.25, linewidth=0.5)
     ax.legend(frameon=False, ncols=2, fontsize="small")
+    return ax
+
+
+def gaussian_equivalence(result: xr.Dataset, *, ax: Axes | None = None) -> Axes:
+    """Draw how far the distribution of every field is from Gaussian.
+
+    Parameters
+    ----------
+    result
+        What ``hr.theory.equivalence.test_gaussian_equivalence`` returned.
+    ax
+        Where to draw; a new figure by default.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import hmm_rs as hr
+    >>> model = hr.HiddenManifold(50, 25, f="erf")
+    >>> test = hr.theory.equivalence.test_gaussian_equivalence(model, np.ones(50), n_samples=2000)
+    >>> ax = hr.plot.gaussian_equivalence(test)
+    """
+    _check(result, "cdf", "ks")
+    ax = _axes(ax)
+    floor = float(result.attrs["ks_floor"])
+    ax.axhspan(-floor, floor, color="0.9", label="Gaussian samples")
+    for i, name in enumerate(result["name"].values):
+        colour = _COLOURS[i % len(_COLOURS)]
+        ax.plot(result["level"], result["cdf"].isel(field=i), color=colour, linewidth=1.4, label=str(name))
+    ax.set_xlabel("standardised field")
+    ax.set_ylabel("distribution function minus Gaussian")
+    ax.legend(frameon=False, fontsize="small")
+    return ax
+
+
+def equivalence_rates(result: xr.Dataset, *, ax: Axes | None = None) -> Axes:
+    """Draw how fast fields become Gaussian with the number of inputs.
+
+    Parameters
+    ----------
+    result
+        What ``hr.theory.equivalence.rates`` returned.
+    ax
+        Where to draw; a new figure by default.
+
+    Examples
+    --------
+    >>> import hmm_rs as hr
+    >>> rates = hr.theory.equivalence.rates([20, 40], f="erf", n_samples=2000, draws=2)
+    >>> ax = hr.plot.equivalence_rates(rates)
+    """
+    _check(result, "ks", "excess_kurtosis")
+    ax = _axes(ax)
+    curves = {
+        "beta": "Stein bound",
+        "excess_kurtosis": "|excess kurtosis|",
+        "ks": "Kolmogorov distance",
+    }
+    noise = {"excess_kurtosis": result.attrs["kurtosis_error"], "ks": result.attrs["ks_floor"]}
+    for i, (name, label) in enumerate(curves.items()):
+        if name not in result:
+            continue
+        size = (result[name] ** 2).mean("draw") ** 0.5
+        ax.plot(result["N"], size, marker="o", markersize=4, color=_COLOURS[i], label=label)
+        if name in noise:
+            ax.axhline(noise[name], color=_COLOURS[i], linestyle=":", linewidth=1)
+    ax.set_xscale("log")
+    ax.set_yscale("log")
+    ax.set_xticks(result["N"].values, [f"{n:g}" for n in result["N"].values])
+    ax.minorticks_off()
+    ax.set_xlabel("number of inputs N")
+    ax.set_ylabel("rms over weights (dotted: noise)")
+    ax.legend(frameon=False, fontsize="small")
     return ax

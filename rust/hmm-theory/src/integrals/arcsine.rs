@@ -1,66 +1,92 @@
-//! A branch-free arc sine, so that a loop over many of them runs on vector registers.
+//! Arc sines of correlations: one at a time, and eight at once in vector registers.
 //!
-//! The right-hand side of the erf equations is little more than `(K + M)^2 K^2 / 4` arc sines.
+//! The right-hand side of the erf equations is little more than (K + M)^2 K^2 / 4 arc sines.
 
 use std::f64::consts::FRAC_PI_2;
 
-/// Rational approximation of `asin(x) = x + x R(x^2)` on |x| <= 1/2 (FreeBSD msun, `e_asin.c`).
-const NUMERATOR: [f64; 6] = [
-    0.16666666666666666,
-    -0.3255658186224009,
-    0.20121253213486293,
-    -0.04005553450067941,
-    0.0007915349942898145,
-    3.479331075960212e-05,
-];
-const DENOMINATOR: [f64; 4] = [
-    -2.403394911734414,
-    2.0209457602335057,
-    -0.6882839716054533,
-    0.07703815055590194,
+/// Values in one vector call.
+pub const LANES: usize = 8;
+
+/// R in asin(x) = x + x^3 R(x^2) for |x| <= 1/2: Chebyshev interpolation of degree 11 in x^2 on
+/// [0, 1/4], computed in 60 digits; its relative error in asin is 6e-17.
+const R: [f64; 12] = [
+    0.1666666666666665,
+    0.07500000000020764,
+    0.044642857103423646,
+    0.03038194736709848,
+    0.02237204763174451,
+    0.017355259955786323,
+    0.013929652902326633,
+    0.011875494382636922,
+    0.0078029494773533175,
+    0.01603551434914882,
+    -0.010749050339697808,
+    0.028169218060881414,
 ];
 
-/// Arc sine of `x` clipped to [-1, 1].
-///
-/// The argument is a correlation, which round-off may carry past 1.
-#[inline(always)]
+/// Arc sine of `x` clipped to [-1, 1]: round-off may carry a correlation past 1.
+#[inline]
 pub fn arcsine(x: f64) -> f64 {
-    let size = x.abs().min(1.0);
-    let large = size > 0.5;
-    // Above 1/2: asin(x) = pi/2 - 2 asin(sqrt((1 - x)/2)).
-    let z = if large {
-        0.5 * (1.0 - size)
-    } else {
-        size * size
-    };
-    let root = if large { z.sqrt() } else { size };
-    let [p0, p1, p2, p3, p4, p5] = NUMERATOR;
-    let [q0, q1, q2, q3] = DENOMINATOR;
-    let p = z * (p0 + z * (p1 + z * (p2 + z * (p3 + z * (p4 + z * p5)))));
-    let q = 1.0 + z * (q0 + z * (q1 + z * (q2 + z * q3)));
-    let small = root + root * (p / q);
-    let result = if large {
-        FRAC_PI_2 - 2.0 * small
-    } else {
-        small
-    };
-    result.copysign(x)
+    libm::asin(x.clamp(-1.0, 1.0))
+}
+
+/// Eight arc sines, clipped likewise; for use inside `hmm_core::special::vectorised`, where the
+/// fused multiply-adds are single instructions.
+#[inline(always)]
+pub fn arcsines(x: &[f64; LANES]) -> [f64; LANES] {
+    let mut result = [0.0; LANES];
+    for (result, &x) in result.iter_mut().zip(x) {
+        let size = x.abs().min(1.0);
+        let large = size > 0.5;
+        // Above 1/2: asin(x) = pi/2 - 2 asin(sqrt((1 - x)/2)).
+        let z = if large {
+            (-0.5_f64).mul_add(size, 0.5)
+        } else {
+            size * size
+        };
+        let root = if large { z.sqrt() } else { size };
+        // Estrin's scheme: short chains, so that the calls of a loop overlap.
+        let (z2, z4) = (z * z, (z * z) * (z * z));
+        let pair = |i: usize| R[2 * i + 1].mul_add(z, R[2 * i]);
+        let low = pair(1).mul_add(z2, pair(0));
+        let middle = pair(3).mul_add(z2, pair(2));
+        let high = pair(5).mul_add(z2, pair(4));
+        let r = high.mul_add(z4, middle).mul_add(z4, low);
+        let small = (root * z).mul_add(r, root);
+        let value = if large {
+            (-2.0_f64).mul_add(small, FRAC_PI_2)
+        } else {
+            small
+        };
+        *result = value.copysign(x);
+    }
+    result
 }
 
 #[cfg(test)]
 mod tests {
-    use super::arcsine;
+    use super::{LANES, arcsine, arcsines};
 
     #[test]
-    fn agrees_with_libm_to_two_ulp() {
+    fn vectors_agree_with_libm_to_two_ulp() {
         for i in -20_000..=20_000 {
             let x = f64::from(i) / 20_000.0;
-            let exact = libm::asin(x);
-            assert!(
-                (arcsine(x) - exact).abs() <= 2.0 * f64::EPSILON * exact.abs(),
-                "{x}"
-            );
+            let exact = arcsine(x);
+            for value in arcsines(&[x; LANES]) {
+                assert!(
+                    (value - exact).abs() <= 2.0 * f64::EPSILON * exact.abs(),
+                    "{x}"
+                );
+            }
         }
+    }
+
+    #[test]
+    fn round_off_past_one_is_clipped() {
         assert_eq!(arcsine(1.0 + 1e-12), std::f64::consts::FRAC_PI_2);
+        assert_eq!(
+            arcsines(&[-1.0 - 1e-12; LANES]),
+            [-std::f64::consts::FRAC_PI_2; LANES]
+        );
     }
 }

@@ -265,8 +265,20 @@ const GAUSS_WEIGHTS: [f64; 8] = [
 /// about the square of it.
 const ACCEPTED_DIFFERENCE: f64 = 1e-11;
 
+/// Intervals evaluated at most: where covariances are nearly singular the integrand carries their
+/// round-off, which no refinement removes.
+const MOST_INTERVALS: usize = 200;
+
 /// Integral over [from, to], intervals halved where the integrand is rough.
+///
+/// Left halves come first, towards the end where correlations may near 1: when the intervals are
+/// used up, the right halves left over are graded towards it.
 fn adaptive_gauss_kronrod(f: &impl Fn(f64) -> f64, from: f64, to: f64) -> f64 {
+    let mut left = MOST_INTERVALS;
+    refine(f, from, to, &mut left)
+}
+
+fn refine(f: &impl Fn(f64) -> f64, from: f64, to: f64, intervals_left: &mut usize) -> f64 {
     let half = 0.5 * (to - from);
     let middle = 0.5 * (to + from);
     let (mut kronrod, mut gauss) = (0.0, 0.0);
@@ -279,11 +291,13 @@ fn adaptive_gauss_kronrod(f: &impl Fn(f64) -> f64, from: f64, to: f64) -> f64 {
         kronrod += k * value;
         gauss += g * value;
     }
+    *intervals_left = intervals_left.saturating_sub(1);
     // 2^-40 of the range: nothing is left to resolve.
-    if (kronrod - gauss).abs() * half <= ACCEPTED_DIFFERENCE || half < 1e-12 * PI {
+    let resolved = (kronrod - gauss).abs() * half <= ACCEPTED_DIFFERENCE || half < 1e-12 * PI;
+    if resolved || *intervals_left == 0 {
         return half * kronrod;
     }
-    adaptive_gauss_kronrod(f, from, middle) + adaptive_gauss_kronrod(f, middle, to)
+    refine(f, from, middle, intervals_left) + refine(f, middle, to, intervals_left)
 }
 
 #[cfg(test)]

@@ -8,12 +8,19 @@ use super::{Interpolant, OdeSystem, Outcome, Progress, Tolerance, combine, recor
 use hmm_core::special::vectorised;
 use hmm_core::{Cancel, Error, Result};
 
+/// Evaluations of the right-hand side per step.
+pub(crate) const EVALUATIONS: f64 = STAGES as f64;
 /// h |lambda| beyond which stability limits the step.
 const STABILITY_LIMIT: f64 = 6.1;
 /// Steps at that limit that make a problem stiff.
 const STIFF_STEPS: usize = 15;
-/// Fewer explicit steps than this to the end cost less than changing the integrator.
-const STEPS_WORTH_CHANGING: f64 = 40.0;
+
+/// A tenth of the largest value of the interpolant's last term, x^4 (1-x)^3 times its coefficient.
+///
+/// Where it exceeds the tolerance, stability rather than accuracy has set the step, and the
+/// interpolant errs by more than the step (measured: 50 times): output times then get a step of
+/// their own.
+const LAST_TERM: f64 = 0.00084;
 
 struct Dense<'a> {
     y_old: &'a [f64],
@@ -36,14 +43,15 @@ impl Interpolant for Dense<'_> {
     }
 }
 
-/// Step until the last time; `None` if `change_over` is set and the problem has turned stiff.
+/// Step until the last time; `None` if the problem has turned stiff and more than
+/// `worth_changing` explicit steps are left.
 pub(crate) fn advance<S: OdeSystem>(
     system: &S,
     progress: &mut Progress,
     velocity: Vec<f64>,
     times: &[f64],
     tolerance: Tolerance,
-    change_over: bool,
+    worth_changing: Option<f64>,
     cancel: &Cancel,
     work: &mut S::Workspace,
     record: &mut impl FnMut(usize, &[f64]) -> Result<()>,
@@ -53,6 +61,7 @@ pub(crate) fn advance<S: OdeSystem>(
     let mut k = vec![vec![0.0; n]; EXTENDED];
     k[0] = velocity;
     let (mut stage, mut y_new, mut buffer) = (vec![0.0; n], vec![0.0; n], vec![0.0; n]);
+    let mut partial = vec![vec![0.0; n]; STAGES + 1];
     let (mut error_5, mut error_3) = (vec![0.0; n], vec![0.0; n]);
     let (mut stiff_steps, mut easy_steps) = (0, 0);
     let mut just_rejected = false;
@@ -91,25 +100,9 @@ pub(crate) fn advance<S: OdeSystem>(
             just_rejected = true;
             continue;
         }
-        if times[progress.reached] <= progress.t + h || progress.t + h >= end {
-            let dense = interpolant(system, progress, h, &mut k, &y_new, &mut stage, work)?;
-            let y_old = std::mem::take(&mut progress.y);
-            let dense = Dense {
-                y_old: &y_old,
-                nested: dense,
-            };
-            let span = (progress.t, h);
-            // Rounding must not leave the last time out.
-            let reach = if progress.t + h >= end {
-                (progress.t, h.max(end - progress.t))
-            } else {
-                span
-            };
-            record_within(progress, &dense, reach, times, &mut buffer, record)?;
-            progress.y = y_old;
-        }
-        if change_over {
-            let stiff = stiffness(&k, &stage_before_last(&progress.y, h, &k), &y_new) * h;
+        // `stage` still holds the last stage, which the interpolant will overwrite.
+        if worth_changing.is_some() {
+            let stiff = stiffness(&k, &stage, &y_new) * h;
             if stiff > STABILITY_LIMIT {
                 easy_steps = 0;
                 stiff_steps += 1;
@@ -119,6 +112,54 @@ pub(crate) fn advance<S: OdeSystem>(
                     stiff_steps = 0;
                 }
             }
+        }
+        if times[progress.reached] <= progress.t + h || progress.t + h >= end {
+            let nested = interpolant(system, progress, h, &mut k, &y_new, &mut stage, work)?;
+            let y_old = std::mem::take(&mut progress.y);
+            let dense = Dense {
+                y_old: &y_old,
+                nested,
+            };
+            // Rounding must not leave the last time out.
+            let reach = if progress.t + h >= end {
+                h.max(end - progress.t)
+            } else {
+                h
+            };
+            if LAST_TERM * tolerance.norm(&dense.nested[6], &y_old, &y_new) <= 1.0 {
+                record_within(
+                    progress,
+                    &dense,
+                    (progress.t, reach),
+                    times,
+                    &mut buffer,
+                    record,
+                )?;
+            } else {
+                partial[0].copy_from_slice(&k[0]);
+                while progress.reached < times.len()
+                    && times[progress.reached] <= progress.t + reach
+                {
+                    let part = times[progress.reached] - progress.t;
+                    if part >= h {
+                        record(progress.reached, &y_new)?;
+                    } else {
+                        stages(
+                            system,
+                            &y_old,
+                            part,
+                            &mut partial,
+                            &mut stage,
+                            &mut buffer,
+                            work,
+                        )?;
+                        progress.statistics.evaluations += STAGES;
+                        record(progress.reached, &buffer)?;
+                    }
+                    progress.reached += 1;
+                }
+            }
+            progress.y = y_old;
         }
         progress.t += h;
         std::mem::swap(&mut progress.y, &mut y_new);
@@ -132,7 +173,7 @@ pub(crate) fn advance<S: OdeSystem>(
         };
         just_rejected = false;
         let remaining = (end - progress.t) / progress.h;
-        if stiff_steps >= STIFF_STEPS && remaining > STEPS_WORTH_CHANGING {
+        if stiff_steps >= STIFF_STEPS && worth_changing.is_some_and(|steps| remaining > steps) {
             return Ok(None);
         }
     }
@@ -185,13 +226,6 @@ fn embedded_error(
     } else {
         fifth * fifth / denominator
     }
-}
-
-/// y of the twelfth stage, needed for the stiffness estimate only.
-fn stage_before_last(y: &[f64], h: f64, k: &[Vec<f64>]) -> Vec<f64> {
-    let mut stage = vec![0.0; y.len()];
-    combine(&mut stage, Some(y), h, &A[STAGES - 1][..STAGES - 1], k);
-    stage
 }
 
 /// |lambda| seen between the last stage and the new point, both at t + h.

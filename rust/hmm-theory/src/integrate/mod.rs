@@ -28,6 +28,8 @@ pub trait OdeSystem: Sync {
 pub trait StiffSystem: OdeSystem {
     /// J at one point and the factors of shift - J.
     type Jacobian: Default;
+    /// Cost of one stiff step in evaluations of the right-hand side.
+    fn stiff_cost(&self) -> f64;
     /// Take J at `y`.
     fn linearise(&self, y: &[f64], jacobian: &mut Self::Jacobian) -> Result<()>;
     /// Prepare solutions with shift - J.
@@ -212,7 +214,7 @@ pub fn integrate<S: StiffSystem>(
             velocity,
             times,
             tolerance,
-            method == Method::Auto,
+            (method == Method::Auto).then(|| explicit_steps_of(system.stiff_cost())),
             cancel,
             &mut work,
             &mut record,
@@ -233,6 +235,14 @@ pub fn integrate<S: StiffSystem>(
         )?
     };
     Ok((outcome, progress.statistics))
+}
+
+/// Steps a stiff solution takes from where explicit stability ends, as a rule.
+const STIFF_STEPS_EXPECTED: f64 = 120.0;
+
+/// Explicit steps that cost as much as the rest of a stiff solution.
+fn explicit_steps_of(stiff_cost: f64) -> f64 {
+    STIFF_STEPS_EXPECTED * stiff_cost / explicit::EVALUATIONS
 }
 
 /// A first step that moves y by about a hundredth of its scale.
@@ -264,6 +274,9 @@ pub(crate) fn record_within(
     Ok(())
 }
 
+/// Numbers combined at once.
+const BLOCK: usize = 64;
+
 /// out <- base + factor sum_j coefficients_j terms_j
 #[inline]
 pub(crate) fn combine(
@@ -276,15 +289,28 @@ pub(crate) fn combine(
     vectorised(
         #[inline(always)]
         || {
-            match base {
-                Some(base) => out.copy_from_slice(base),
-                None => out.fill(0.0),
-            }
-            for (c, term) in coefficients.iter().zip(terms) {
-                if *c != 0.0 {
-                    let c = factor * c;
-                    for (o, x) in out.iter_mut().zip(term) {
-                        *o += c * x;
+            // Blocks stay in registers while all terms pass by.
+            for (at, block) in out.chunks_mut(BLOCK).enumerate() {
+                let range = at * BLOCK..at * BLOCK + block.len();
+                let mut sum = [0.0; BLOCK];
+                let sum = &mut sum[..block.len()];
+                for (c, term) in coefficients.iter().zip(terms) {
+                    if *c != 0.0 {
+                        for (o, x) in sum.iter_mut().zip(&term[range.clone()]) {
+                            *o += c * x;
+                        }
+                    }
+                }
+                match base {
+                    Some(base) => {
+                        for ((o, b), x) in block.iter_mut().zip(&base[range]).zip(sum) {
+                            *o = b + factor * *x;
+                        }
+                    }
+                    None => {
+                        for (o, x) in block.iter_mut().zip(sum) {
+                            *o = factor * *x;
+                        }
                     }
                 }
             }

@@ -3,7 +3,7 @@
 //! Fields x_alpha: student lambda^1..lambda^K, then teacher nu^1..nu^M, with signed output weights
 //! s = (v_1..v_K, -v~_1..-v~_M), so that the output error is Delta = sum_alpha s_alpha g(x_alpha).
 
-use crate::integrals::arcsine::arcsine;
+use crate::integrals::arcsine::{LANES, arcsines};
 use crate::integrals::{self, Unit, erf};
 use hmm_core::special::vectorised;
 use std::f64::consts::FRAC_2_PI;
@@ -40,9 +40,7 @@ pub struct Drive {
     pub second_layer: Vec<f64>,
     signs: Vec<f64>,
     covariance: Vec<f64>,
-    tilted_variance: Vec<f64>,
-    correlations: Vec<f64>,
-    masses: Vec<f64>,
+    tilted: TiltedFields,
 }
 
 impl Committee {
@@ -113,7 +111,10 @@ impl Committee {
         self.field_covariance(q, r, &mut c);
         self.pulls(&signs, &c, second_layer, out);
         if self.student == Unit::Erf && self.teacher == Unit::Erf {
-            self.squared_gradient_erf(&signs, &c, out);
+            vectorised(
+                #[inline(always)]
+                || self.squared_gradient_erf(&signs, &c, out),
+            );
         } else {
             self.squared_gradient(&signs, &c, out);
         }
@@ -180,51 +181,21 @@ impl Committee {
         }
     }
 
-    /// N for erf units: per pair of gates one tilted covariance, all arc sines in one sweep.
+    /// N for erf units: every pair of gates tilts the covariance, and what is left is an error.
+    ///
+    /// E\[g'(k) g'(l) Delta^2\] = mass_kl sum_ab s_a s_b I2(a, b; tilted C). Pairs of gates lie in the
+    /// lanes of vector registers; all else is loops over fields.
+    #[inline(always)]
     fn squared_gradient_erf(&self, s: &[f64], c: &[f64], out: &mut Drive) {
         let (k, n) = (self.k, self.fields());
-        let pairs = n * (n + 1) / 2;
-        let gates = k * (k + 1) / 2;
-        out.correlations.resize(gates * pairs, 0.0);
-        out.tilted_variance.resize(n, 0.0);
-        out.masses.resize(gates, 0.0);
+        let tilted = &mut out.tilted;
+        tilted.prepare(k, n, c);
+        tilted.sum_arcsines(n, s, c);
         let mut at = 0;
         for i in 0..k {
             for j in i..k {
-                let tilt = erf::Tilt::new(c[i * n + i], c[i * n + j], c[j * n + j]);
-                out.masses[at] = tilt.mass;
-                tilted_correlations(
-                    &tilt,
-                    c,
-                    [i, j],
-                    &mut out.tilted_variance,
-                    &mut out.correlations[at * pairs..(at + 1) * pairs],
-                );
-                at += 1;
-            }
-        }
-        vectorised(
-            #[inline(always)]
-            || {
-                for x in &mut out.correlations {
-                    *x = arcsine(*x);
-                }
-            },
-        );
-        at = 0;
-        for i in 0..k {
-            for j in i..k {
-                let mut angles = out.correlations[at * pairs..(at + 1) * pairs].iter();
-                let mut sum = 0.0;
-                for (a, &s_a) in s.iter().enumerate() {
-                    let mut row = 0.0;
-                    for (b, (&s_b, angle)) in s[a..].iter().zip(&mut angles).enumerate() {
-                        row += if b == 0 { 0.5 * s_b } else { s_b } * angle;
-                    }
-                    sum += s_a * row;
-                }
+                let average = tilted.masses[at] * FRAC_2_PI * tilted.sums[at];
                 let noise = self.noise_variance * out.n[i * k + j];
-                let average = out.masses[at] * FRAC_2_PI * 2.0 * sum;
                 out.n[i * k + j] = s[i] * s[j] * (average + noise);
                 out.n[j * k + i] = out.n[i * k + j];
                 at += 1;
@@ -233,32 +204,103 @@ impl Committee {
     }
 }
 
-/// C'_ab / sqrt((1 + C'_aa)(1 + C'_bb)) for all pairs a <= b, with C' tilted by gates `i`, `j`.
-fn tilted_correlations(
-    tilt: &erf::Tilt,
-    c: &[f64],
-    [i, j]: [usize; 2],
-    workspace: &mut [f64],
-    out: &mut [f64],
-) {
-    let n = workspace.len();
-    let (row_i, row_j) = (&c[i * n..(i + 1) * n], &c[j * n..(j + 1) * n]);
-    let [m_ii, m_ij, m_jj] = tilt.inverse;
-    let scale = workspace;
-    for a in 0..n {
-        let (x, y) = (row_i[a], row_j[a]);
-        let variance = c[a * n + a] - x * (m_ii * x + m_ij * y) - y * (m_ij * x + m_jj * y);
-        scale[a] = 1.0 / (1.0 + variance).sqrt();
+/// All pairs of gates (i, j), i <= j, of erf units: arrays by field and then by pair, the number of
+/// pairs rounded up to whole registers with gates that meet no field.
+#[derive(Clone, Debug, Default)]
+struct TiltedFields {
+    pairs: usize,
+    masses: Vec<f64>,
+    /// Covariances of a field with the two gates.
+    with_first: Vec<f64>,
+    with_second: Vec<f64>,
+    /// (1 + C_gates)^-1 applied to them.
+    weight_first: Vec<f64>,
+    weight_second: Vec<f64>,
+    /// 1 / sqrt(1 + variance) of a field under the tilt.
+    scale: Vec<f64>,
+    /// sum_ab s_a s_b asin(tilted correlation).
+    sums: Vec<f64>,
+}
+
+impl TiltedFields {
+    #[inline(always)]
+    fn prepare(&mut self, k: usize, n: usize, c: &[f64]) {
+        let gates = k * (k + 1) / 2;
+        self.pairs = gates.next_multiple_of(LANES);
+        self.masses.resize(self.pairs, 0.0);
+        for array in [
+            &mut self.with_first,
+            &mut self.with_second,
+            &mut self.weight_first,
+            &mut self.weight_second,
+            &mut self.scale,
+        ] {
+            array.resize(n * self.pairs, 0.0);
+        }
+        let mut at = 0;
+        for i in 0..k {
+            for j in i..k {
+                let tilt = erf::Tilt::new(c[i * n + i], c[i * n + j], c[j * n + j]);
+                self.masses[at] = tilt.mass;
+                let [m_ii, m_ij, m_jj] = tilt.inverse;
+                for a in 0..n {
+                    let (x, y) = (c[i * n + a], c[j * n + a]);
+                    let here = a * self.pairs + at;
+                    self.with_first[here] = x;
+                    self.with_second[here] = y;
+                    self.weight_first[here] = m_ii * x + m_ij * y;
+                    self.weight_second[here] = m_ij * x + m_jj * y;
+                }
+                at += 1;
+            }
+        }
+        for a in 0..n {
+            let row = a * self.pairs..(a + 1) * self.pairs;
+            let seen = self.weight_first[row.clone()]
+                .iter()
+                .zip(&self.with_first[row.clone()])
+                .zip(&self.weight_second[row.clone()])
+                .zip(&self.with_second[row.clone()]);
+            for (scale, (((u, x), w), y)) in self.scale[row].iter_mut().zip(seen) {
+                *scale = 1.0 / (1.0 + (c[a * n + a] - u * x - w * y)).sqrt();
+            }
+        }
     }
-    let mut at = 0;
-    for a in 0..n {
-        let (x, y) = (row_i[a], row_j[a]);
-        let (u, w) = (m_ii * x + m_ij * y, m_ij * x + m_jj * y);
-        let row = &c[a * n + a..(a + 1) * n];
-        for (b, &c_ab) in row.iter().enumerate() {
-            let covariance = c_ab - u * row_i[a + b] - w * row_j[a + b];
-            out[at] = covariance * scale[a] * scale[a + b];
-            at += 1;
+
+    #[inline(always)]
+    fn sum_arcsines(&mut self, n: usize, s: &[f64], c: &[f64]) {
+        self.sums.clear();
+        self.sums.resize(self.pairs, 0.0);
+        for start in (0..self.pairs).step_by(LANES) {
+            let lanes = |array: &[f64], field: usize| -> [f64; LANES] {
+                let row = &array[field * self.pairs + start..][..LANES];
+                std::array::from_fn(|lane| row[lane])
+            };
+            let mut total = [0.0; LANES];
+            for a in 0..n {
+                let (u, w) = (lanes(&self.weight_first, a), lanes(&self.weight_second, a));
+                let scale_a = lanes(&self.scale, a);
+                let mut row = [0.0; LANES];
+                for b in a..n {
+                    let (x, y) = (lanes(&self.with_first, b), lanes(&self.with_second, b));
+                    let scale_b = lanes(&self.scale, b);
+                    let c_ab = c[a * n + b];
+                    let weight = if a == b { s[b] } else { 2.0 * s[b] };
+                    let mut correlation = [0.0; LANES];
+                    for lane in 0..LANES {
+                        let covariance = c_ab - u[lane] * x[lane] - w[lane] * y[lane];
+                        correlation[lane] = covariance * scale_a[lane] * scale_b[lane];
+                    }
+                    let angle = arcsines(&correlation);
+                    for lane in 0..LANES {
+                        row[lane] += weight * angle[lane];
+                    }
+                }
+                for lane in 0..LANES {
+                    total[lane] += s[a] * row[lane];
+                }
+            }
+            self.sums[start..start + LANES].copy_from_slice(&total);
         }
     }
 }

@@ -42,6 +42,15 @@ pub struct ModeArrays<'a> {
     pub teacher: &'a [f64],
 }
 
+/// Modes rounded up to whole vector registers; the ones added are zero and stay so.
+fn padded(modes: usize) -> usize {
+    if modes < 5 {
+        modes
+    } else {
+        modes.next_multiple_of(8)
+    }
+}
+
 /// `value` if it is finite and not negative.
 fn rate(argument: &'static str, value: f64) -> Result<f64> {
     if value.is_finite() && value >= 0.0 {
@@ -186,9 +195,29 @@ impl Setting {
         length("r0", modes.overlap, &[s, k, m])?;
         length("t_modes", modes.teacher, &[s, m, m])?;
         let rows = k * m + k * (k + 1) / 2;
+        let modes_given = s;
+        let s = padded(s);
+        let pad = |mut values: Vec<f64>| {
+            values.resize(s, 0.0);
+            values
+        };
+        let coefficients = Coefficients {
+            decay: pad(coefficients.decay),
+            pull: pad(coefficients.pull),
+            diffusion: pad(coefficients.diffusion),
+            in_q: pad(coefficients.in_q),
+            in_r: pad(coefficients.in_r),
+        };
+        let observables = observables
+            .into_iter()
+            .map(|o| Observable {
+                name: o.name,
+                weights: pad(o.weights),
+            })
+            .collect();
         let mut initial = vec![0.0; rows * s + k];
         let mut pulled_teacher = vec![0.0; m * m * s];
-        for mode in 0..s {
+        for mode in 0..modes_given {
             for entry in 0..k * m {
                 initial[entry * s + mode] = modes.overlap[mode * k * m + entry];
             }
