@@ -15,13 +15,16 @@ from .arguments import count as _count
 from .data import (
     Cylinder,
     GaussianEquivalent,
+    GaussianMixture,
     HiddenManifold,
+    LinearlySeparable,
     SingleInterface,
     Sphere,
     Stripe,
     TeacherStudent,
+    UniformSphere,
 )
-from .dynamics import FullBatch, GradientFlow, KernelFlow, OnlineSGD, logtimes, resume
+from .dynamics import FullBatch, GradientFlow, KernelFlow, OnlineSGD, Particles, logtimes, resume
 from .errors import (
     ConvergenceError,
     DivergenceError,
@@ -51,13 +54,16 @@ __all__ = [
     "DtypeError",
     "FullBatch",
     "GaussianEquivalent",
+    "GaussianMixture",
     "GradientFlow",
     "HiddenManifold",
     "HmmError",
     "InvalidParameterError",
     "KernelFlow",
+    "LinearlySeparable",
     "MeanFieldNetwork",
     "OnlineSGD",
+    "Particles",
     "ResourceError",
     "ShapeError",
     "SingleInterface",
@@ -66,6 +72,7 @@ __all__ = [
     "Stripe",
     "TeacherStudent",
     "TwoLayer",
+    "UniformSphere",
     "__version__",
     "cite",
     "compression",

@@ -337,3 +337,53 @@ class GradientFlow:
         clock: tuple[float, float, int, int, int, float],
         events: dict[str, tuple[int, float, _Array]],
     ) -> None: ...
+
+_AnyFloats = npt.NDArray[np.floating[Any]]
+_Examples = tuple[_AnyFloats, _AnyFloats]
+
+@final
+class LabelledLaw:
+    def __new__(cls, shape: str, d: int, scale: float, mu: float, flip: float) -> Self: ...
+    def sample(
+        self, count: int, start: int, seed: _Words, test: bool, clean: bool, threads: int | None
+    ) -> tuple[_Array, _Array]: ...
+
+@final
+class Particles:
+    def __new__(
+        cls,
+        a: _AnyFloats,
+        w: _AnyFloats,
+        *,
+        train: _Examples | None,
+        test: _Examples | None,
+        fresh: tuple[LabelledLaw, int, _Words] | None,
+        unit: str,
+        loss: str,
+        scales: tuple[float, float, float, float],
+        subtract_init: bool,
+        dtype: str,
+        tile: tuple[int, int] | None,
+        threads: int | None,
+    ) -> Self: ...
+    def advance(self, steps: int, dt: float, threads: int | None) -> None: ...
+    def observe(self, threads: int | None) -> tuple[float, float, float, float, float, float]: ...
+    @property
+    def step(self) -> int: ...
+    @property
+    def finished(self) -> bool: ...
+    def weights(self) -> tuple[_AnyFloats, _AnyFloats]: ...
+    def nodes(self, count: int) -> tuple[_Array, _Array]: ...
+    def first_satisfied(self) -> npt.NDArray[np.int64]: ...
+    def restore(self, a: _AnyFloats, w: _AnyFloats, step: int, first: npt.NDArray[np.int64]) -> None: ...
+    @staticmethod
+    def memory_estimate(
+        width: int,
+        d: int,
+        examples: int,
+        tests: int,
+        fresh: bool,
+        subtract_init: bool,
+        unit: str,
+        dtype: str,
+    ) -> int: ...

@@ -2,14 +2,18 @@
 
 from .gaussian import GaussianEquivalent, TeacherStudent
 from .hidden_manifold import HiddenManifold
+from .labelled import GaussianMixture, LinearlySeparable, UniformSphere
 from .manifolds import Cylinder, SingleInterface, Sphere, Stripe
 
 __all__ = [
     "Cylinder",
     "GaussianEquivalent",
+    "GaussianMixture",
     "HiddenManifold",
+    "LinearlySeparable",
     "SingleInterface",
     "Sphere",
     "Stripe",
     "TeacherStudent",
+    "UniformSphere",
 ]

@@ -4,6 +4,7 @@ from .driver import Driver, logtimes, resume
 from .full_batch import FullBatch
 from .gradient_flow import GradientFlow, KernelFlow, log_linear_steps
 from .online_sgd import OnlineSGD
+from .particles import Particles
 
 __all__ = [
     "Driver",
@@ -11,6 +12,7 @@ __all__ = [
     "GradientFlow",
     "KernelFlow",
     "OnlineSGD",
+    "Particles",
     "log_linear_steps",
     "logtimes",
     "resume",

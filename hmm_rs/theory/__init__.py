@@ -1,11 +1,12 @@
 """Deterministic theory: Gaussian averages, spectra, equations of learning dynamics.
 
-Nothing here draws a random number; solvers answer with the tables the simulations return.
+No solver draws a random number (:mod:`~hmm_rs.theory.equivalence`, which measures distances, samples);
+solvers answer with the tables the simulations return.
 """
 
 from ..data.hidden_manifold import one_layer_covariances
 from ..data.nonlinearity import gaussian_moments
-from . import phenomena, replica
+from . import equivalence, phenomena, replica
 from .compression import (
     attractors,
     compression_all_active,
@@ -30,6 +31,7 @@ __all__ = [
     "attractors",
     "compression_all_active",
     "compression_time",
+    "equivalence",
     "gaussian_moments",
     "generalisation_error",
     "i2",

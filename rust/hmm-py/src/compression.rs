@@ -53,7 +53,6 @@ type AttractorRow = (f64, f64, f64, f64, f64, f64, bool, bool, f64);
 
 /// Fixed points on the informative axis.
 #[pyfunction]
-#[allow(clippy::needless_pass_by_value)] // pyo3 extracts by value
 fn attractors(py: Python<'_>, d: usize, labels: Labels) -> PyResult<Vec<AttractorRow>> {
     border::call(py, || {
         let found = theory::attractors(d, &labels.on_axis()?)?;
@@ -84,7 +83,6 @@ fn characteristic_time(py: Python<'_>, h: f64, alpha: f64, growth: f64) -> PyRes
 
 /// `(E[y x 1], E[y 1], P_act)`.
 #[pyfunction]
-#[allow(clippy::needless_pass_by_value)] // pyo3 extracts by value
 fn population_field<'py>(
     py: Python<'py>,
     omega: PyReadonlyArray1<'py, f64>,
@@ -100,7 +98,6 @@ fn population_field<'py>(
 
 /// Compression per `sqrt p` if every neuron saw every point.
 #[pyfunction]
-#[allow(clippy::needless_pass_by_value)] // pyo3 extracts by value
 fn compression_all_active(py: Python<'_>, labels: Labels) -> PyResult<f64> {
     border::call(py, || {
         Ok(theory::compression_all_active(&labels.on_axis()?))
@@ -115,7 +112,6 @@ type RateArrays<'py> = (
 
 /// Rates of `(omega, b, beta)` under the linear loss.
 #[pyfunction]
-#[allow(clippy::needless_pass_by_value)] // pyo3 extracts by value
 fn neuron_flow_rates<'py>(
     py: Python<'py>,
     labels: Labels,

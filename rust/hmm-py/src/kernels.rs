@@ -73,7 +73,6 @@ fn laplace<'py>(
 }
 
 /// `h Theta` of a finite network, written to `out`.
-#[allow(clippy::needless_pass_by_value)] // pyo3 extracts borrows by value
 fn network_ntk<T: hmm_core::Real + Element>(
     py: Python<'_>,
     weights: (

@@ -8,6 +8,7 @@ pub mod fields;
 pub mod full_batch;
 pub mod gradient_flow;
 pub mod hidden_manifold;
+pub mod labelled;
 pub mod network_kernel;
 pub mod nonlinearity;
 pub mod online;

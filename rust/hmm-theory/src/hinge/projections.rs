@@ -329,11 +329,11 @@ mod tests {
             weight: vec![0.25; 4],
         };
         let data = ProjectedData {
+            sigma: vec![1.0; x.len()],
             x,
             y,
             weight,
             k: 1,
-            sigma: vec![1.0; points as usize],
         };
         let loss = HingeLoss {
             alpha: 1.0,

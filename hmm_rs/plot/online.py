@@ -1,58 +1,17 @@
-"""Pictures: functions that take and return matplotlib Axes."""
+"""Learning curves and order parameters."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from .errors import DtypeError, HmmError, InvalidParameterError
+from ..errors import InvalidParameterError
+from .axes import COLOURS, axes_of, check_result, style_of, time_axis
 
 if TYPE_CHECKING:
     import xarray as xr
     from matplotlib.axes import Axes
 
 __all__ = ["learning_curve", "order_parameters"]
-
-#: Colours of a sequence of curves: distinguishable in print and to the colour-blind (Okabe-Ito).
-_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
-
-
-def _axes(ax: Axes | None) -> Axes:
-    """Return `ax`, or the Axes of a new figure of one column's width."""
-    try:
-        import matplotlib.pyplot as plt
-    except ImportError:
-        raise HmmError("hr.plot needs matplotlib; pip install 'hmm_rs[plot]'") from None
-    if ax is not None:
-        return ax
-    return plt.subplots(figsize=(4.8, 3.6), layout="constrained")[1]
-
-
-def _check(result: Any, *variables: str) -> None:
-    import xarray as xr
-
-    if not isinstance(result, xr.Dataset):
-        raise DtypeError(
-            f"result = {result!r:.60}: must be an xarray.Dataset that a run or a solver returned"
-        )
-    for name in variables:
-        if name not in result:
-            listed = ", ".join(map(repr, result.data_vars))
-            raise InvalidParameterError(
-                f"result has no variable {name!r}: it holds {listed}; pass another one"
-            )
-
-
-def _style(result: xr.Dataset) -> dict[str, Any]:
-    """Return points for simulations and a line for theory."""
-    if result.attrs.get("source") == "theory":
-        return {"linestyle": "-", "linewidth": 1.4}
-    return {"linestyle": "", "marker": "o", "markersize": 4.0, "markerfacecolor": "none"}
-
-
-def _time_axis(ax: Axes, result: xr.Dataset) -> None:
-    dim = str(next(iter(result["eg"].dims)) if "eg" in result else next(iter(result.dims)))
-    ax.set_xscale("log")
-    ax.set_xlabel(str(result[dim].attrs.get("long_name", dim)))
 
 
 def learning_curve(
@@ -92,12 +51,12 @@ def learning_curve(
     if not results:
         raise InvalidParameterError("results: none given; pass at least one dataset")
     for result in results:
-        _check(result, variable)
+        check_result(result, variable)
     if labels is not None and len(labels) != len(results):
         raise InvalidParameterError(
             f"labels has {len(labels)} entries for {len(results)} results: must be one each; pass as many"
         )
-    ax = _axes(ax)
+    ax = axes_of(ax)
     colour = -1
     for i, result in enumerate(results):
         source = str(result.attrs.get("source", "simulation"))
@@ -110,12 +69,12 @@ def learning_curve(
         ax.plot(
             seen[dim],
             seen,
-            color=_COLOURS[colour % len(_COLOURS)],
+            color=COLOURS[colour % len(COLOURS)],
             label=labels[i] if labels is not None else source,
             zorder=3 if source == "theory" else 2,
-            **_style(result),
+            **style_of(result),
         )
-    _time_axis(ax, results[0])
+    time_axis(ax, results[0])
     ax.set_yscale("log")
     ax.set_ylabel(str(results[0][variable].attrs.get("long_name", variable)))
     ax.grid(visible=True, which="major", alpha=0.25, linewidth=0.5)
@@ -142,8 +101,8 @@ def order_parameters(
     if not results:
         raise InvalidParameterError("results: none given; pass at least one dataset")
     for result in results:
-        _check(result, *variables)
-    ax = _axes(ax)
+        check_result(result, *variables)
+    ax = axes_of(ax)
     for which, result in enumerate(results):
         colour = 0
         for name in variables:
@@ -159,12 +118,12 @@ def order_parameters(
                     ax.plot(
                         seen[dim],
                         curve,
-                        color=_COLOURS[colour % len(_COLOURS)],
+                        color=COLOURS[colour % len(COLOURS)],
                         label=f"${name}_{{{index}}}$" if which == 0 else None,
-                        **_style(result),
+                        **style_of(result),
                     )
                     colour += 1
-    _time_axis(ax, results[0])
+    time_axis(ax, results[0])
     ax.set_ylabel("order parameters")
     ax.grid(visible=True, which="major", alpha=0.25, linewidth=0.5)
     ax.legend(frameon=False, ncols=2, fontsize="small")

@@ -1,0 +1,389 @@
+"""Networks in the mean-field scaling, trained by full-batch gradient descent: nodes as particles."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+import numpy.typing as npt
+
+from .. import _lib
+from ..arguments import array, choice, count, dtype_name, number, seed_words
+from ..data.labelled import LabelledData
+from ..errors import DtypeError, InvalidParameterError, ShapeError
+from ..mean_field_network import MeanFieldNetwork
+from ..memory import require
+from .driver import Callback, Driver, Observation, logtimes
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+__all__ = ["Particles"]
+
+_UNITS = ("relu", "erf", "tanh")
+_LOSSES = ("hinge", "squared", "logistic")
+#: Nodes recorded unless asked otherwise.
+_RECORDED = 4096
+
+
+class Particles(Driver):
+    r"""Train a mean-field network by gradient descent, many nodes at a time.
+
+    .. math::
+        L = \alpha^{-p} \langle \ell(h - \alpha y f)\rangle, \qquad
+        f(x) = \frac1M \sum_i a_i\, g(w_i\cdot x/\sqrt d)
+
+    and a step is a += dt β (-M ∂L/∂a), w likewise, both from the old weights.
+
+    Parameters
+    ----------
+    network
+        Initial network, without biases; "relu", "erf" or "tanh" units.
+    X, y
+        Fixed training examples, shape (P, d), and labels ±1, shape (P,).
+    data
+        A law of labelled inputs. Without `X` it gives a new batch at every step (the limit of infinitely
+        many examples); it also gives the test set, with clean labels.
+    alpha, h, beta, p
+        Output scale, margin threshold, mean-field learning rate and exponent of the loss. β multiplies M
+        times the gradient: a raw learning rate lr on L is β = lr / M.
+    loss
+        "hinge": ℓ(s) = max(s, 0); "squared": s²/2; "logistic": log(1 + e^s).
+    subtract_init
+        Train f - f(t=0); needed in practice for alpha >> 1.
+    batch
+        Examples per step with `data`; None: 4096.
+    X_test, y_test
+        Test examples with clean labels, instead of those of `data`.
+    test_size
+        Size of the test set drawn from `data`.
+    record_nodes
+        Number of nodes whose a and w_par are recorded, from the first on; None: all of them up to 4096.
+    dtype
+        "float64" or "float32". Outputs and losses accumulate in double precision either way.
+    tile
+        (nodes, examples) of a tile of the products; None: what suits a common cache. Results agree to
+        rounding for all tiles, and to the last bit for all thread counts.
+    seed
+        Seed of the fresh batches and of the test set.
+
+    Notes
+    -----
+    Only examples with a gradient (the unsatisfied ones, α y f < h, of the hinge loss) enter the way back.
+    The activations of all nodes on all examples are never held. With fixed data and the hinge loss
+    a run ends when every example is satisfied. An output of exactly zero counts as an error; with
+    `subtract_init` errors are those of f - f(t=0).
+
+    ``gamma`` is the fitted rotation log(⟨(a0+w0), (a+w_par)⟩/⟨(a0+w0), (a0+w0)⟩), where w_par is the
+    weight on the first input.
+
+    Examples
+    --------
+    >>> import hmm_rs as hr
+    >>> network = hr.MeanFieldNetwork.random(200, 20, seed=1)
+    >>> run = hr.Particles(network, data=hr.LinearlySeparable(20), batch=500, test_size=500)
+    >>> result = run.run(20, save_at=[0, 20])
+    >>> bool(result.loss[-1] < result.loss[0])
+    True
+    """
+
+    _axis: ClassVar[tuple[str, str, str]] = ("t", "time t = steps × dt", "")
+    _cite: ClassVar[tuple[str, ...]] = ("hinge-mean-field",)
+
+    def __init__(
+        self,
+        network: MeanFieldNetwork,
+        X: npt.ArrayLike | None = None,
+        y: npt.ArrayLike | None = None,
+        *,
+        data: LabelledData | None = None,
+        alpha: float = 1.0,
+        h: float = 1.0,
+        beta: float = 1.0,
+        p: float = 1,
+        loss: str = "hinge",
+        subtract_init: bool = False,
+        batch: int | None = None,
+        X_test: npt.ArrayLike | None = None,
+        y_test: npt.ArrayLike | None = None,
+        test_size: int = 10_000,
+        record_nodes: int | None = None,
+        dtype: str = "float64",
+        tile: tuple[int, int] | None = None,
+        seed: Any = 0,
+    ) -> None:
+        if not isinstance(network, MeanFieldNetwork):
+            raise DtypeError(
+                f"network = {network!r:.80}: must be a MeanFieldNetwork; pass MeanFieldNetwork(a, w)"
+            )
+        if network.b is not None or network.activation not in _UNITS:
+            raise InvalidParameterError(
+                f"network has activation={network.activation!r} and {'' if network.b is None else 'a '}bias "
+                f"b={'None' if network.b is None else '...'}: must have one of {', '.join(_UNITS)} and no bias; "
+                "pass MeanFieldNetwork(a, w, activation=...)"
+            )
+        if data is not None and not isinstance(data, LabelledData):
+            raise DtypeError(
+                f"data = {data!r:.80}: must be a law of labelled inputs; pass LinearlySeparable(d)"
+            )
+        if data is not None and data.d != network.d:
+            raise ShapeError(f"data.d = {data.d}: must be network.d = {network.d}; pass matching ones")
+        dtype = dtype_name(dtype)
+        train = _examples("X", "y", X, y, network.d, dtype)
+        test = _examples("X_test", "y_test", X_test, y_test, network.d, dtype)
+        if train is None and data is None:
+            raise InvalidParameterError("X = None: there is nothing to learn from; pass X and y, or data=")
+        if batch is not None and train is not None:
+            raise InvalidParameterError(f"batch = {batch!r}: fixed examples are used whole; leave batch out")
+        choice("loss", loss, _LOSSES)
+        self._arguments = {
+            "network": network,
+            "X": None if train is None else train[0],
+            "y": None if train is None else train[1],
+            "data": data,
+            "alpha": number("alpha", alpha, minimum=0.0, exclusive=True),
+            "h": number("h", h, minimum=0.0, exclusive=loss == "hinge"),
+            "beta": number("beta", beta, minimum=0.0, exclusive=True),
+            "p": number("p", p),
+            "loss": loss,
+            "subtract_init": bool(subtract_init),
+            "batch": batch if batch is None else count("batch", batch),
+            "X_test": None if test is None else test[0],
+            "y_test": None if test is None else test[1],
+            "test_size": count("test_size", test_size),
+            "record_nodes": record_nodes
+            if record_nodes is None
+            else count("record_nodes", record_nodes, minimum=0),
+            "dtype": dtype,
+            "tile": tile if tile is None else (count("tile[0]", tile[0]), count("tile[1]", tile[1])),
+            "seed": seed,
+        }
+        words = seed_words(seed)
+        self._activation = network.activation
+        self._nodes = min(_RECORDED if record_nodes is None else record_nodes, network.width)
+        self._fixed = train is not None
+        self._tested = test is not None or data is not None
+        self._clock = (0.0, 0, 1.0)
+        require(
+            self.memory_estimate(),
+            f"this run (M={network.width}, d={network.d})",
+            "use fewer nodes or float32",
+        )
+        if test is None and data is not None:
+            drawn = data.sample(test_size, seed=seed, stream="test", clean=True)
+            test = (np.asarray(drawn[0], dtype=dtype), np.asarray(drawn[1], dtype=dtype))
+        self._stepper = _lib.Particles(
+            np.asarray(network.a, dtype=dtype),
+            np.asarray(network.w, dtype=dtype),
+            train=train,
+            test=test,
+            fresh=None if train is not None or data is None else (data._law(), batch or 4096, words),
+            unit=network.activation,
+            loss=loss,
+            scales=(float(alpha), float(h), float(beta), float(p)),
+            subtract_init=bool(subtract_init),
+            dtype=dtype,
+            tile=self._arguments["tile"],
+            threads=None,
+        )
+
+    @property
+    def t(self) -> float:
+        """Present time: steps times their dt."""
+        time, step, dt = self._clock
+        return time + (self._stepper.step - step) * dt
+
+    @property
+    def step(self) -> int:
+        """Steps taken."""
+        return self._stepper.step
+
+    @property
+    def network(self) -> MeanFieldNetwork:
+        """The network as it is now."""
+        a, w = self._stepper.weights()
+        return MeanFieldNetwork(a, w, activation=self._activation)
+
+    @property
+    def first_satisfied(self) -> npt.NDArray[np.int64]:
+        """Steps after which each fixed example was first seen satisfied; -1 for not yet. Shape (P,)."""
+        return self._stepper.first_satisfied()
+
+    def memory_estimate(self) -> int:
+        """Return the bytes a run needs beside the network and the data that were passed."""
+        arguments = self._arguments
+        network: MeanFieldNetwork = arguments["network"]
+        given = arguments["X_test"]
+        tests = len(given) if given is not None else arguments["test_size"] if self._tested else 0
+        examples = len(arguments["X"]) if self._fixed else (arguments["batch"] or 4096)
+        return _lib.Particles.memory_estimate(
+            network.width,
+            network.d,
+            examples,
+            tests,
+            not self._fixed,
+            arguments["subtract_init"],
+            network.activation,
+            arguments["dtype"],
+        )
+
+    def advance(self, n_steps: int, *, dt: float = 1.0, threads: int | None = None) -> None:
+        """Take `n_steps` steps of size `dt` (fewer if every fixed example becomes satisfied)."""
+        self._set_dt(dt)
+        self._stepper.advance(count("n_steps", n_steps, minimum=0), self._clock[2], threads)
+
+    def observe(self, *, threads: int | None = None) -> Observation:
+        """Return what is measured now.
+
+        ``gamma``, ``unsatisfied``, ``loss``, ``train_error``, ``test_error``, ``test_unsatisfied`` (of the present
+        batch where data are fresh), and ``a``, ``w_par`` of the recorded nodes.
+        """
+        gamma, unsatisfied, loss, train_error, test_error, test_unsatisfied = self._stepper.observe(threads)
+        a, w_par = self._stepper.nodes(self._nodes)
+        seen: Observation = {
+            "gamma": gamma,
+            "unsatisfied": unsatisfied,
+            "loss": loss,
+            "train_error": train_error,
+        }
+        if self._tested:
+            seen |= {"test_error": test_error, "test_unsatisfied": test_unsatisfied}
+        if self._nodes:
+            seen |= {"a": a, "w_par": w_par}
+        return seen
+
+    def run(
+        self,
+        steps: int,
+        *,
+        dt: float = 1.0,
+        save_at: npt.ArrayLike | None = None,
+        progress: bool = False,
+        checkpoint: str | Path | None = None,
+        checkpoint_every: float = 60.0,
+        callbacks: Sequence[Callback] = (),
+        threads: int | None = None,
+        max_seconds: float | None = None,
+    ) -> xr.Dataset:
+        """Train until step number `steps` (from where the driver is) and return what was measured.
+
+        Parameters
+        ----------
+        steps
+            Last step. With fixed data and the hinge loss the run ends earlier if every example is
+            satisfied; the result then ends there.
+        dt
+            Size of a step in units of time.
+        save_at
+            Numbers of steps to measure at, increasing; None: the present, about 60 log-spaced ones, the
+            last.
+        progress
+            Show a progress bar in t.
+        checkpoint
+            File to save the run in every `checkpoint_every` seconds and at its end;
+            ``hmm_rs.resume`` continues from it.
+        callbacks
+            Functions (driver, observation) called after each measurement; raising
+            ``hmm_rs.StopRun`` in one ends the run normally.
+        threads
+            Threads to use; the result does not depend on it.
+        max_seconds
+            Wall-clock budget after which the run ends normally.
+
+        Raises
+        ------
+        DivergenceError
+            If the learning rate is too large; ``.result`` holds what was measured before.
+        """
+        steps = count("steps", steps, minimum=0)
+        self._set_dt(dt)
+        saves = _save_steps(steps, save_at, self.step)
+        time, step, dt = self._clock
+        return self._drive(
+            np.asarray(time + (saves - step) * dt, dtype=np.float64),
+            progress=progress,
+            checkpoint=checkpoint,
+            checkpoint_every=checkpoint_every,
+            callbacks=callbacks,
+            threads=threads,
+            max_seconds=max_seconds,
+        )
+
+    def _set_dt(self, dt: float) -> None:
+        self._clock = (self.t, self.step, number("dt", dt, minimum=0.0, exclusive=True))
+
+    def _advance_towards(self, target: float, steps: int, threads: int | None) -> bool:
+        time, step, dt = self._clock
+        left = max(round((target - time) / dt) + step - self.step, 0)
+        self._stepper.advance(min(left, steps), dt, threads)
+        return left <= steps
+
+    def _observe(self, threads: int | None) -> Observation:
+        return self.observe(threads=threads)
+
+    def _finished_early(self) -> str:
+        return "satisfied" if self._stepper.finished else ""
+
+    def _postfix(self, seen: Observation) -> str:
+        return f"unsatisfied={seen['unsatisfied']:.3g}"
+
+    def _finish(self, result: xr.Dataset) -> xr.Dataset:
+        if self._fixed:
+            first = self.first_satisfied
+            attributes = {"long_name": "steps until first satisfied (-1: never)"}
+            result["first_satisfied"] = ("example", first, attributes)
+        return result
+
+    def _state(self) -> dict[str, npt.NDArray[Any]]:
+        a, w = self._stepper.weights()
+        return {
+            "a": a,
+            "w": w,
+            "step": np.array(self.step, dtype=np.uint64),
+            "first": self.first_satisfied,
+            "clock": np.array(self._clock),
+        }
+
+    def _restore(self, state: Mapping[str, npt.NDArray[Any]]) -> None:
+        a, w = (np.ascontiguousarray(state[name]) for name in ("a", "w"))
+        self._stepper.restore(a, w, int(state["step"]), np.ascontiguousarray(state["first"], dtype=np.int64))
+        time, step, dt = (float(value) for value in state["clock"])
+        self._clock = (time, int(step), dt)
+
+
+def _examples(
+    X_name: str, y_name: str, X: npt.ArrayLike | None, y: npt.ArrayLike | None, d: int, dtype: str
+) -> tuple[npt.NDArray[Any], npt.NDArray[Any]] | None:
+    """Return checked inputs and labels, or None if neither was given."""
+    if X is None and y is None:
+        return None
+    if X is None or y is None:
+        missing = X_name if X is None else y_name
+        raise InvalidParameterError(
+            f"{missing} = None: inputs and labels come together; pass {X_name} and {y_name}"
+        )
+    inputs = array(X_name, X, (None, d), rule="= (P, network.d)", dtype=dtype)
+    labels = array(y_name, y, (len(inputs),), rule=f"(one label per row of {X_name})", dtype=dtype)
+    if not (np.abs(labels) == 1.0).all():
+        raise InvalidParameterError(f"{y_name} holds other values than +1 and -1: must be labels; pass signs")
+    return inputs, labels
+
+
+def _save_steps(steps: int, save_at: npt.ArrayLike | None, now: int) -> npt.NDArray[np.int64]:
+    """Return the step numbers to measure at, checked."""
+    if steps < now:
+        raise InvalidParameterError(
+            f"steps = {steps}: the run is at step {now} already; pass a later step or make a new driver"
+        )
+    if save_at is None:
+        ahead = np.round(logtimes(1.0, max(steps - now, 1), 60)).astype(np.int64)
+        return np.unique(np.minimum(np.concatenate([[0], ahead]), steps - now) + now)
+    saves = array("save_at", save_at, (None,))
+    if (saves % 1 != 0).any() or (np.diff(saves) < 0).any() or saves[0] < now or saves[-1] > steps:
+        raise InvalidParameterError(
+            f"save_at = {saves.tolist()!r:.60}: must be whole numbers of steps in increasing order between "
+            f"{now} and {steps}; pass such steps"
+        )
+    return saves.astype(np.int64)

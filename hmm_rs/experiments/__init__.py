@@ -1,0 +1,1 @@
+"""Experiments: many runs that together answer one question, with errors on the answer."""
