@@ -84,13 +84,24 @@ def marchenko_pastur(delta: float, n: int) -> tuple[_Array, _Array]: ...
 def generalisation_error(q: _Array, r: _Array, t: _Array, v: _Array, setting: OnlineSetting) -> _Array: ...
 
 @final
+class TabulatedUnit:
+    def __new__(
+        cls,
+        start: float,
+        step: float,
+        values: list[float],
+        slopes: list[float],
+        curvatures: list[float],
+    ) -> Self: ...
+
+@final
 class OnlineSetting:
     def __new__(
         cls,
         v0: list[float],
         v_teacher: list[float],
-        student: str,
-        teacher: str,
+        student: str | TabulatedUnit,
+        teacher: str | TabulatedUnit,
         *,
         lr: float,
         lr_v: float,
