@@ -731,6 +731,11 @@ def _products(student: _Array, drive: _Array) -> tuple[_Array, _Array, _Array]:
 
 def _options_of(sim: OnlineSGD) -> dict[str, Any]:
     """Return rates and units of a simulation; a fixed second layer has rate 0."""
+    if sim.classify:
+        raise InvalidParameterError(
+            "sim.classify = True: the equations hold for labels that are the teacher's output; "
+            "simulate with classify=False"
+        )
     return {
         "lr": sim.lr,
         "lr_v": sim.lr_v if sim.train_second_layer else 0.0,
