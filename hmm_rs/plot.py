@@ -333,7 +333,7 @@ def rotation(
         ax.plot(seen.t, seen, color=_COLOURS[i % len(_COLOURS)], label=label, **_style(result))
         last, top = max(last, float(seen.t[-1])), max(top, float(seen.max()))
     if theory is not None:
-        t = np.geomspace(last / 1e4, last, 300)
+        t = np.geomspace(min(1.0, last / 1e3), last, 300)
         gamma = theory.gamma(t)
         top = max(top, float(gamma.max()))
         ax.plot(t, gamma, color="black", linewidth=1.4, label="mean field", zorder=3)
@@ -344,7 +344,7 @@ def rotation(
             )
             if theory.law == "gaussian" and theory.flip == 0.0 and theory.C0 == 0.0:
                 late = theory.late_time(t).log_law.values
-                shown = late > 0.3 * top
+                shown = late > 0.6 * top
                 label = r"$\frac{1}{4}\log(16ARt)$"
                 ax.plot(t[shown], late[shown], color="0.4", linestyle=":", linewidth=1.4, label=label)
     ax.set_xscale("log")
@@ -406,7 +406,10 @@ def satisfaction(
     ax.set_xscale("log")
     ax.set_yscale("log")
     ax.set(xlabel="time of first satisfaction", ylabel=r"projection $|x_\parallel|$")
-    ax.set(ylim=(max(projection[seen].min(), 1e-3), 1.3 * projection.max()))
+    ax.set(
+        ylim=(max(projection[seen].min(), 1e-3), 1.3 * projection.max()),
+        xlim=(0.7 * max(float(first[seen].min()) * dt, 1.0), None),
+    )
     ax.legend(frameon=False, markerscale=3)
     return ax
 
