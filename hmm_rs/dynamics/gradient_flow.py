@@ -279,8 +279,6 @@ class _Flow(Driver):
 
     def _advance_towards(self, target: float, steps: int, threads: int | None) -> bool:
         *_, end, times = self._rules
-        # Close targets make the driver quadruple its slices without end.
-        steps = min(steps, _MAX_STEPS)
         if times:
             return self._stepper.advance(steps, target, 2**63, threads)
         return self._stepper.advance(steps, math.inf if end is None else end, int(target), threads)
