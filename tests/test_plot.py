@@ -64,3 +64,30 @@ def test_every_independent_entry_of_an_order_parameter_is_drawn_once(pair):
 def test_what_cannot_be_drawn_is_refused(pair, error, call):
     with pytest.raises(error):
         call(pair)
+
+
+@pytest.fixture(scope="module")
+def hinge_run():
+    law = hr.LinearlySeparable(20)
+    network = hr.MeanFieldNetwork.random(50, 20, seed=1)
+    X, y = law.sample(300, seed=1)
+    run = hr.Particles(network, X, y, data=law, beta=1.0, test_size=200)
+    return run.run(60, save_at=[0, 1, 10, 60]), X
+
+
+def test_hinge_pictures(hinge_run):
+    result, X = hinge_run
+    theory = hr.theory.HingeMeanField(20)
+    ax = hr.plot.particles(result, theory, nodes=3)
+    # Three nodes: points, start and line each; two diagonals.
+    assert len(ax.get_lines()) == 11
+    ax = hr.plot.rotation(result, theory=theory)
+    assert [text.get_text() for text in ax.get_legend().get_texts()][:2] == ["simulation", "mean field"]
+    ax = hr.plot.satisfaction(result, X[:, 0], theory, M=50)
+    assert ax.get_xscale() == "log"
+    ax = hr.plot.overfitting(result, theory.memorisation(300, [1.0, 10.0, 60.0]))
+    assert len(ax.get_lines()) == 6
+    with pytest.raises(hr.InvalidParameterError, match="x_par"):
+        hr.plot.satisfaction(result, X[:5, 0], theory)
+    with pytest.raises(hr.InvalidParameterError, match="first_satisfied"):
+        hr.plot.satisfaction(theory.observables([1.0]), X[:, 0], theory)

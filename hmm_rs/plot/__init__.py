@@ -3,6 +3,7 @@
 from .compression import compression, compression_curve, kernel_spectrum, neuron_points
 from .equivalence import equivalence_rates, gaussian_equivalence
 from .online import learning_curve, order_parameters
+from .particles import overfitting, particles, rotation, satisfaction
 
 __all__ = [
     "compression",
@@ -13,4 +14,8 @@ __all__ = [
     "learning_curve",
     "neuron_points",
     "order_parameters",
+    "overfitting",
+    "particles",
+    "rotation",
+    "satisfaction",
 ]

@@ -162,14 +162,15 @@ impl OnlineSystem {
     }
 
     /// L, G, N / B and the second layer's gradient at given overlaps.
-    pub fn drive(&self, q: &[f64], r: &[f64], v: &[f64], out: &mut Drive) {
+    pub fn drive(&self, q: &[f64], r: &[f64], v: &[f64], out: &mut Drive) -> Result<()> {
         self.committee
-            .drive(q, r, v, self.second_layer_learns(), out);
+            .drive(q, r, v, self.second_layer_learns(), out)?;
         if self.rates.batch > 1 {
             for n in &mut out.n {
                 *n /= self.rates.batch as f64;
             }
         }
+        Ok(())
     }
 
     /// dv/dt at given gradient.
@@ -304,7 +305,7 @@ impl OdeSystem for OnlineSystem {
         if !work.q.iter().chain(&work.r).chain(v).all(|x| x.is_finite()) {
             return Err(Error::Divergence("overlaps are not finite".to_owned()));
         }
-        self.drive(&work.q, &work.r, v, &mut work.drive);
+        self.drive(&work.q, &work.r, v, &mut work.drive)?;
         vectorised(
             #[inline(always)]
             || self.mode_velocities(&work.drive, y, out),
