@@ -41,6 +41,7 @@ from .observables import compression
 from .versions import cite, show_versions
 
 if TYPE_CHECKING:
+    from . import cnn as cnn
     from . import experiments as experiments
     from . import kernels as kernels
     from . import plot as plot
@@ -76,6 +77,7 @@ __all__ = [
     "UniformSphere",
     "__version__",
     "cite",
+    "cnn",
     "compression",
     "errors",
     "experiments",
@@ -91,7 +93,7 @@ __all__ = [
 ]
 
 #: Rooms imported at first use, so that ``import hmm_rs`` stays quick.
-_LAZY = ("experiments", "kernels", "plot", "theory")
+_LAZY = ("cnn", "experiments", "kernels", "plot", "theory")
 
 
 def __getattr__(name: str) -> Any:

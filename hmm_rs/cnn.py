@@ -22,8 +22,8 @@ import numpy.typing as npt
 
 from . import _lib
 from .arguments import array, choice, count
-from .dynamics.gradient_flow import _Flow, _labels, _test_set
 from .dynamics.driver import Observation
+from .dynamics.gradient_flow import _Flow, _labels, _test_set
 from .errors import HmmError, InvalidParameterError, ShapeError
 
 __all__ = ["CNN", "CNNFlow", "ParitySets", "digits", "load_idx", "parity_sets"]
@@ -57,7 +57,9 @@ def load_idx(path: str | Path) -> Array:
         with (gzip.open if path.suffix == ".gz" else open)(path, "rb") as file:
             raw = file.read()
     except (OSError, EOFError) as error:
-        raise InvalidParameterError(f"path = {str(path)!r}: cannot be read ({error}); fetch it anew") from None
+        raise InvalidParameterError(
+            f"path = {str(path)!r}: cannot be read ({error}); fetch it anew"
+        ) from None
     kinds = {8: "u1", 9: "i1", 11: ">i2", 12: ">i4", 13: ">f4", 14: ">f8"}
     axes = raw[3] if len(raw) > 3 else 0
     if raw[:2] != b"\0\0" or len(raw) < 4 + 4 * axes or raw[2] not in kinds or not axes:
@@ -180,12 +182,20 @@ class CNN:
         if self.stem_stride is not None:
             count("stem_stride", self.stem_stride)
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Compiled functions that are kept with the object cannot be pickled.
+        return CNN, (self.h, self.height, self.width, self.stem_stride)
+
     @cached_property
     def _layers(self) -> tuple[tuple[tuple[int, int, int, int], int, bool], ...]:
         """Kernel shape (k, k, inputs per group, outputs), stride, whether an activation follows."""
         h = self.h
         stem = self.stem_stride or (2 if min(self.height, self.width) >= 16 else 1)
-        layers = [((5, 5, 1, 4 * h), stem, True), ((5, 5, 1, 4 * h), 1, True), ((1, 1, 4 * h, 2 * h), 1, True)]
+        layers = [
+            ((5, 5, 1, 4 * h), stem, True),
+            ((5, 5, 1, 4 * h), 1, True),
+            ((1, 1, 4 * h, 2 * h), 1, True),
+        ]
         inputs = 2 * h
         for block in range(2):
             for which in range(2):
@@ -392,10 +402,9 @@ class CNNFlow(_Flow):
         forward = network._forward
         outputs = jax.jit(lambda theta: forward(theta, images))
 
-        @jax.jit
-        def gradient(theta: Any, slopes: Any) -> Any:
-            return jax.vjp(lambda theta: forward(theta, images), theta)[1](slopes)[0]
-
+        gradient = jax.jit(
+            lambda theta, slopes: jax.vjp(lambda theta: forward(theta, images), theta)[1](slopes)[0]
+        )
         self._stepper = _lib.GradientFlow.functions(
             settings,
             outputs=lambda theta: np.asarray(outputs(theta.astype(np.float32)), dtype=np.float64),

@@ -2,10 +2,12 @@
 
 import gzip
 import math
+import pickle
 
-import hmm_rs as hr
 import numpy as np
 import pytest
+
+import hmm_rs as hr
 
 pytest.importorskip("jax")
 pytest.importorskip("sklearn")
@@ -29,7 +31,8 @@ def test_published_numbers():
 
 def test_outputs_are_of_order_one_over_the_width():
     X = np.random.default_rng(0).normal(size=(6, 28, 28))
-    outputs = [cnn.CNN(4).forward(cnn.CNN(4).initial(s), X) for s in range(20)]
+    network = cnn.CNN(4)
+    outputs = [network.forward(network.initial(s), X) for s in range(20)]
     # The classifier divides by 20 h, not its root: f ~ (20 h)^(-1/2), within a factor from averaging pixels.
     assert 0.01 < np.std(outputs) < 2 / math.sqrt(80)
 
@@ -66,6 +69,7 @@ def test_kernel_is_the_product_of_gradients(sets):
     assert np.linalg.eigvalsh(kernel - last).min() > -1e-6 * np.trace(kernel)
 
 
+@pytest.mark.slow
 def test_it_learns_and_its_kernel_turns_to_the_labels(sets):
     (X, y), (fresh, fresh_y), (X_test, y_test) = sets
     flow = cnn.CNNFlow(NET, X, y, X_test=X_test, y_test=y_test, max_dw=0.02, max_dout=0.3)
@@ -82,6 +86,7 @@ def test_it_learns_and_its_kernel_turns_to_the_labels(sets):
     assert fit.error(NET.kernel(flow.theta, X_test, fresh), y_test) < 0.4
 
 
+@pytest.mark.slow
 def test_resumed_equals_never_stopped(sets, tmp_path):
     X, y = (part[:20] for part in sets.train)
     whole = cnn.CNNFlow(NET, X, y).run(max_steps=8)
@@ -117,3 +122,8 @@ def test_bad_input(sets):
         NET.forward(NET.initial(), np.zeros((2, 28, 28)))
     with pytest.raises(hr.InvalidParameterError, match="y"):
         cnn.CNNFlow(NET, sets.train[0], np.zeros(60))
+
+
+def test_descriptions_can_be_pickled_and_compared(sets):
+    NET.forward(NET.initial(), sets.train[0][:1])  # compiled functions are kept with the object
+    assert pickle.loads(pickle.dumps(NET)) == NET
