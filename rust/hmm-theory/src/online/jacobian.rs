@@ -489,13 +489,17 @@ mod tests {
         system.factorise(&mut jacobian, shift)?;
         let b: Vec<f64> = (0..y.len()).map(|i| (i as f64 * 1.7).sin()).collect();
         let mut x = b.clone();
-        system.solve(&mut jacobian, &mut x);
+        StiffSystem::solve(&system, &mut jacobian, &mut x);
         // (shift - J) x by a central difference along x.
         let h = 1e-5;
         let velocity = |sign: f64| -> Result<Vec<f64>> {
             let moved: Vec<f64> = y.iter().zip(&x).map(|(y, x)| y + sign * h * x).collect();
             let mut out = vec![0.0; y.len()];
-            system.velocity(&moved, &mut out, &mut Default::default())?;
+            system.velocity(
+                &moved,
+                &mut out,
+                &mut crate::online::modes::Workspace::default(),
+            )?;
             Ok(out)
         };
         let (plus, minus) = (velocity(1.0)?, velocity(-1.0)?);
