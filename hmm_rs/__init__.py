@@ -41,6 +41,7 @@ from .observables import compression
 from .versions import cite, show_versions
 
 if TYPE_CHECKING:
+    from . import generators as generators
     from . import kernels as kernels
     from . import plot as plot
     from . import theory as theory
@@ -77,6 +78,7 @@ __all__ = [
     "cite",
     "compression",
     "errors",
+    "generators",
     "get_num_threads",
     "kernels",
     "logtimes",
@@ -89,7 +91,7 @@ __all__ = [
 ]
 
 #: Rooms imported at first use, so that ``import hmm_rs`` stays quick.
-_LAZY = ("kernels", "plot", "theory")
+_LAZY = ("generators", "kernels", "plot", "theory")
 
 
 def __getattr__(name: str) -> Any:

@@ -7,6 +7,7 @@ mod border;
 mod compression;
 mod data;
 mod full_batch;
+mod generator;
 mod gradient_flow;
 mod hinge_theory;
 mod kernels;
@@ -24,6 +25,7 @@ fn _lib(module: &Bound<'_, PyModule>) -> PyResult<()> {
     compression::register(module)?;
     data::register(module)?;
     full_batch::register(module)?;
+    generator::register(module)?;
     gradient_flow::register(module)?;
     hinge_theory::register(module)?;
     kernels::register(module)?;

@@ -3,9 +3,11 @@
 //! Data come from a [`source::Source`], block by block; a block is a function of its number alone,
 //! so any thread may make it. [`online`] learns from the stream by one-pass gradient descent.
 
+pub mod covariance;
 pub mod features;
 pub mod fields;
 pub mod full_batch;
+pub mod generator;
 pub mod gradient_flow;
 pub mod hidden_manifold;
 pub mod labelled;
