@@ -5,9 +5,9 @@ from __future__ import annotations
 import argparse
 import multiprocessing
 import os
-import resource
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 from rivals.compression import JaxGradient, NumpyGradient, network_ntk
@@ -54,6 +54,12 @@ def gradient(p: int, d: int, h: int, repeats: int) -> None:
         os.sched_setaffinity(0, allowed)
 
 
+def memory(field: str) -> float:
+    """Return a figure of this process's memory in MiB (Linux)."""
+    status = Path("/proc/self/status").read_text()
+    return int(status.split(f"{field}:")[1].split()[0]) / 1024
+
+
 def kernel_in_a_process(name: str, P: int, h: int, pipe: multiprocessing.connection.Connection) -> None:
     """Send seconds and growth of the process's peak memory."""
     network = hr.MeanFieldNetwork.random(h, 10, std_b=1.0, activation="sqrt2_relu")
@@ -66,9 +72,9 @@ def kernel_in_a_process(name: str, P: int, h: int, pipe: multiprocessing.connect
         "numpy": lambda x: network_ntk(network.w, b, network.a, x),
     }
     calls[name](small)
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    before = memory("VmRSS")
     best = min(seconds(lambda: calls[name](X)) for _ in range(3))
-    pipe.send((best, (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024))
+    pipe.send((best, memory("VmHWM") - before))
 
 
 def kernel(P: int, h: int) -> None:
@@ -81,10 +87,10 @@ def kernel(P: int, h: int) -> None:
         process.start()
         results[name] = ours.recv()
         process.join()
-    for name, (time_, memory) in results.items():
+    for name, (time_, growth) in results.items():
         print(
             f"  {name:<8} {time_:6.2f} s   ratio {time_ / results['hmm_rs'][0]:.2f}   "
-            f"{memory:6.0f} MiB   share of numpy's {memory / results['numpy'][1]:.2f}"
+            f"{growth:6.0f} MiB   share of numpy's {growth / results['numpy'][1]:.2f}"
         )
 
 

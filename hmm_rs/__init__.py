@@ -41,6 +41,7 @@ from .observables import compression
 from .versions import cite, show_versions
 
 if TYPE_CHECKING:
+    from . import experiments as experiments
     from . import generators as generators
     from . import kernels as kernels
     from . import plot as plot
@@ -78,6 +79,7 @@ __all__ = [
     "cite",
     "compression",
     "errors",
+    "experiments",
     "generators",
     "get_num_threads",
     "kernels",
@@ -91,7 +93,7 @@ __all__ = [
 ]
 
 #: Rooms imported at first use, so that ``import hmm_rs`` stays quick.
-_LAZY = ("generators", "kernels", "plot", "theory")
+_LAZY = ("experiments", "generators", "kernels", "plot", "theory")
 
 
 def __getattr__(name: str) -> Any:

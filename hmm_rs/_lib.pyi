@@ -37,6 +37,8 @@ class Source:
     @staticmethod
     def correlated(from_latents: _Array, from_noise: _Array, dtype: str) -> Source: ...
     @staticmethod
+    def stored(x: _Array, y: _Array, dtype: str) -> Source: ...
+    @staticmethod
     def from_callable(
         function: Callable[[Any], Any], inputs: int, latents: int, mean: _Array, dtype: str
     ) -> Source: ...
@@ -59,6 +61,7 @@ class OnlineSgd:
         teacher_v: _Array,
         teacher_unit: str,
         labels: str,
+        classify: bool,
         lr: float,
         lr_v: float,
         train_second_layer: bool,
@@ -77,6 +80,27 @@ class OnlineSgd:
     @staticmethod
     def memory_estimate(source: Source, test_size: int, threads: int | None) -> int: ...
 
+def network_outputs_f32(
+    x: npt.NDArray[np.float32],
+    w: npt.NDArray[np.float32],
+    v: npt.NDArray[np.float32],
+    unit: str,
+    scale: float,
+    threads: int | None,
+) -> npt.NDArray[np.float32]: ...
+def network_outputs_f64(
+    x: _Array, w: _Array, v: _Array, unit: str, scale: float, threads: int | None
+) -> _Array: ...
+def train_classifier(
+    x: npt.NDArray[np.float32],
+    labels: _Words,
+    order: _Words,
+    w: npt.NDArray[np.float32],
+    v: npt.NDArray[np.float32],
+    *,
+    lr: float,
+    batch: int,
+) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32], float]: ...
 def i2(c: _Array, names: list[str]) -> _Array: ...
 def i3(c: _Array, names: list[str]) -> _Array: ...
 def i4(c: _Array, names: list[str]) -> _Array: ...
@@ -84,13 +108,24 @@ def marchenko_pastur(delta: float, n: int) -> tuple[_Array, _Array]: ...
 def generalisation_error(q: _Array, r: _Array, t: _Array, v: _Array, setting: OnlineSetting) -> _Array: ...
 
 @final
+class TabulatedUnit:
+    def __new__(
+        cls,
+        start: float,
+        step: float,
+        values: list[float],
+        slopes: list[float],
+        curvatures: list[float],
+    ) -> Self: ...
+
+@final
 class OnlineSetting:
     def __new__(
         cls,
         v0: list[float],
         v_teacher: list[float],
-        student: str,
-        teacher: str,
+        student: str | TabulatedUnit,
+        teacher: str | TabulatedUnit,
         *,
         lr: float,
         lr_v: float,
@@ -326,6 +361,7 @@ class GradientFlow:
         clock: tuple[float, float, int, int, int, float],
         events: dict[str, tuple[int, float, _Array]],
     ) -> None: ...
+
 _AnyFloats = npt.NDArray[np.floating[Any]]
 _Examples = tuple[_AnyFloats, _AnyFloats]
 

@@ -32,6 +32,7 @@ __all__ = [
     "mutual_information",
     "network_ntk",
     "ntk",
+    "positive_gram",
     "svc",
 ]
 
@@ -62,6 +63,28 @@ def _gram(K: npt.ArrayLike, name: str = "K") -> Array:
         raise InvalidParameterError(
             f"{name}: must be symmetric; pass (K + K.T)/2 if the difference is rounding"
         )
+    return gram
+
+
+def positive_gram(K: npt.ArrayLike, name: str = "K") -> Array:
+    """Return a symmetric positive semi-definite matrix in double precision, or refuse it.
+
+    Examples
+    --------
+    >>> import hmm_rs as hr
+    >>> hr.kernels.positive_gram([[1, 0], [0, 1]])
+    array([[1., 0.],
+           [0., 1.]])
+    """
+    single = getattr(K, "dtype", None) == np.float32
+    gram = _gram(K, name)
+    scale = float(np.diag(gram).mean()) or 1.0
+    # Semi-definite up to the rounding of the entries.
+    slack = (1e-6 if single else 1e-8) * len(gram)
+    try:
+        np.linalg.cholesky(gram / scale + slack * np.eye(len(gram)))
+    except np.linalg.LinAlgError:
+        raise InvalidParameterError(f"{name}: must be positive semi-definite; pass a Gram matrix") from None
     return gram
 
 
@@ -474,18 +497,10 @@ def svc(K: npt.ArrayLike, y: npt.ArrayLike, *, C: float = 1e20, max_iter: int = 
     >>> fit.error(hr.kernels.laplace([[0.4], [-0.4]], x, scale=1.0), [1, -1])
     0.0
     """
-    gram = _gram(K)
+    gram = positive_gram(K)
     labels = _labels(y, len(gram))
     bound = arguments.number("C", C, minimum=0.0, exclusive=True)
     max_iter = arguments.count("max_iter", max_iter)
-    scale = float(np.diag(gram).mean())
-    try:
-        # Semi-definite up to the rounding of the entries.
-        np.linalg.cholesky(gram / (scale or 1.0) + 1e-8 * len(gram) * np.eye(len(gram)))
-    except np.linalg.LinAlgError:
-        raise InvalidParameterError(
-            "K: must be positive semi-definite; pass a kernel's Gram matrix"
-        ) from None
     # The coefficients sum to zero with the labels, so a constant added to rows and columns changes nothing;
     # without it the single-precision cache of the solver keeps the digits that matter.
     rows = gram.mean(axis=0)

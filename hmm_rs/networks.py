@@ -98,13 +98,15 @@ class TwoLayer(Description):
             v = np.full(K, number("v", v))
         return cls(w, v, activation=activation)
 
-    def forward(self, X: npt.ArrayLike) -> npt.NDArray[np.float64]:
-        """Return the outputs φ(x), shape (P,), of inputs X, shape (P, N)."""
+    def forward(self, X: npt.ArrayLike, *, threads: int | None = None) -> npt.NDArray[np.float64]:
+        """Return the outputs φ(x), shape (P,), of inputs X, shape (P, N); the same on any number of threads."""
         X = array("X", X, (None, None), rule="= (P, N)")
         N = self.w.shape[1]
         if X.shape[1] != N:
             raise ShapeError(
                 f"X has shape {X.shape}: must have N = {N} columns as w does; pass inputs of that length"
             )
-        fields = X @ self.w.T / math.sqrt(N)
-        return np.asarray(activation_function(self.activation, fields) @ self.v)
+        outputs = _lib.network_outputs_f64(
+            X, self.w, self.v[None], self.activation, 1.0 / math.sqrt(N), threads
+        )
+        return outputs[:, 0]

@@ -284,6 +284,14 @@ def test_onnx(tmp_path):
         generators.from_onnx(tmp_path / "none.onnx")
 
 
+def test_torch_is_asked_for_politely():
+    try:
+        import torch  # noqa: F401
+    except ImportError:
+        with pytest.raises(HmmError, match="pip install torch"):
+            generators.from_torch(None, 3)
+
+
 def test_torch():
     torch = pytest.importorskip("torch")
     module = torch.nn.Sequential(
@@ -333,12 +341,6 @@ MODELS = {
 }
 
 
-def teacher_field(model, seed=0):
-    """A linear teacher on the latents."""
-    h = np.random.default_rng(seed).standard_normal(model.D)
-    return lambda C: C @ h / math.sqrt(model.D)
-
-
 @pytest.mark.parametrize("name", MODELS)
 def test_full_batch_theory_on_generators(name):
     """Erf features of the generator's inputs, linear teacher on the latents."""
@@ -346,17 +348,29 @@ def test_full_batch_theory_on_generators(name):
     rng = np.random.default_rng(7)
     W = rng.standard_normal((p, model.N))
     X, _ = model.sample(4000, seed=98)
-    W /= np.sqrt(((X @ W.T) ** 2).mean(axis=0))[:, None]
-    field = teacher_field(model)
-    mean = erf(model.sample(60_000, seed=97)[0] @ W.T / math.sqrt(2)).mean(axis=0)
+    W /= np.sqrt(((X @ W.T) ** 2).mean(axis=0) / model.N)[:, None]
+    features = SampledFeatures.from_model(model, W, teacher=rng.standard_normal(model.D))
+    check_theory(features, p)
 
-    def draw(n, stream):
-        X, C = model.sample(n, seed=stream)
-        return field(C), erf(X @ W.T / math.sqrt(2)) - mean
 
-    features = SampledFeatures(draw, p=p)
-    spectrum = replica.Spectrum.from_samples(draw(10_000, 1000 + i) for i in range(6))
-    nu, _ = draw(20_000, 5)
+def test_full_batch_theory_on_learnt_features():
+    """The hidden layer of a network trained on the flow's digits, ridge regression on top."""
+    model = generators.digits_flow()
+    scale = model.sample(2000)[0].std()
+    student = hr.TwoLayer.random(80, model.N, std_w=1 / scale, seed=1)
+    teacher = hr.TwoLayer.random(2, model.D, seed=2)
+    sim = hr.OnlineSGD(model, teacher, student=student, lr=0.5 / scale**2, seed=3)
+    sim.run(20.0)
+    assert not np.allclose(sim.student.w, student.w, atol=0.01)
+    rng = np.random.default_rng(3)
+    features = SampledFeatures.from_model(model, sim.student.w, teacher=rng.standard_normal(model.D))
+    check_theory(features, 80)
+
+
+def check_theory(features, p):
+    """Ridge and logistic curves against the theory of the features' own covariance."""
+    spectrum = replica.Spectrum.from_samples(features.fields(10_000, 1000 + i) for i in range(6))
+    nu, _ = features.fields(20_000, 5)
     for loss in ("ridge", "logistic"):
         assert equivalence.diagnose(spectrum, nu=nu, loss=loss)["trustworthy"]
         simulation = full_batch_curve(features, [1.0, 3.0], loss=loss, lam=0.1, repeats=20, test_size=20_000)

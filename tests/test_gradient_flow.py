@@ -401,6 +401,7 @@ NET = random_network(4, 2)
         (lambda: hr.GradientFlow(NET, X2, Y2).run(t_max=-1.0), "t_max"),
         (lambda: hr.KernelFlow(np.ones((2, 3)), Y2), "K"),
         (lambda: hr.KernelFlow(np.array([[1.0, 0.0], [0.5, 1.0]]), Y2), "K"),
+        (lambda: hr.KernelFlow(np.array([[0.0, 1.0], [1.0, 0.0]]), Y2), "K"),
         (lambda: hr.KernelFlow(np.eye(2), [1.0, 3.0]), "y"),
         (lambda: hr.KernelFlow(np.eye(2), Y2, K_test=np.eye(3), y_test=[1, 1, 1]), "K_test"),
     ],

@@ -23,7 +23,7 @@ class NumpyGradient:
         np.dot(self.A, self.V.T, out=self.pre)
         np.maximum(self.pre, 0, out=self.work)
         np.dot(self.work, self.a, out=self.f)
-        slopes = -(self.y * c * self.f < 1) * self.y / len(self.y)
+        slopes = np.where(self.y * c * self.f < 1, -self.y / len(self.y), np.float32(0))
         np.greater(self.pre, 0, out=self.work)
         np.multiply(self.A, slopes[:, None], out=self.weighted)
         np.dot(self.work.T, self.weighted, out=self.force)

@@ -4,6 +4,7 @@ from .gaussian import GaussianEquivalent, TeacherStudent
 from .hidden_manifold import HiddenManifold
 from .labelled import GaussianMixture, LinearlySeparable, UniformSphere
 from .manifolds import Cylinder, SingleInterface, Sphere, Stripe
+from .stored import StoredSamples
 
 __all__ = [
     "Cylinder",
@@ -13,6 +14,7 @@ __all__ = [
     "LinearlySeparable",
     "SingleInterface",
     "Sphere",
+    "StoredSamples",
     "Stripe",
     "TeacherStudent",
     "UniformSphere",

@@ -57,7 +57,9 @@ class LabelledData(Description):
         P = count("P", P)
         start = count("start", start, minimum=0)
         choice("stream", stream, ("train", "test"))
-        require(8 * P * (self.d + 1), f"a sample of P={P}", "take fewer at a time: start= continues the stream")
+        require(
+            8 * P * (self.d + 1), f"a sample of P={P}", "take fewer at a time: start= continues the stream"
+        )
         words = seed_words(seed)
         return self._law().sample(P, start, words, stream == "test", bool(clean), threads)
 

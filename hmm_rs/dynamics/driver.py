@@ -157,7 +157,8 @@ class Driver(ABC):
                     reached = self._advance_towards(float(target), steps, threads)
                     taken = max(time.monotonic() - begun, 1e-6)
                     # Aim at a slice of 100 ms, but do not trust one timing with more than a factor 4.
-                    steps = max(1, min(int(steps * _SLICE / taken), 4 * steps))
+                    # Close targets end slices early: without a bound the guess would grow for ever.
+                    steps = max(1, min(int(steps * _SLICE / taken), 4 * steps, 1 << 40))
                     bar.advance_to(self.t)
                     now = time.monotonic()
                     stopped = self._finished_early()

@@ -14,7 +14,8 @@ import numpy.typing as npt
 
 from .. import _lib
 from ..arguments import array, choice, count, dtype_name, number
-from ..errors import DtypeError, InvalidParameterError, ShapeError
+from ..errors import DtypeError, InvalidParameterError
+from ..kernels import positive_gram
 from ..mean_field_network import MeanFieldNetwork
 from ..memory import require
 from ..observables import compression, conserved_quantity
@@ -279,8 +280,6 @@ class _Flow(Driver):
 
     def _advance_towards(self, target: float, steps: int, threads: int | None) -> bool:
         *_, end, times = self._rules
-        # Close targets make the driver quadruple its slices without end.
-        steps = min(steps, _MAX_STEPS)
         if times:
             return self._stepper.advance(steps, target, 2**63, threads)
         return self._stepper.advance(steps, math.inf if end is None else end, int(target), threads)
@@ -553,7 +552,7 @@ class KernelFlow(_Flow):
     Parameters
     ----------
     K
-        Gram matrix of the training points, symmetric, shape (p, p).
+        Gram matrix of the training points, symmetric and positive semi-definite, shape (p, p).
     y
         Labels +1 and -1.
     K_test, y_test
@@ -590,14 +589,7 @@ class KernelFlow(_Flow):
         y_test: npt.ArrayLike | None = None,
         threads: int | None = None,
     ) -> None:
-        gram = array("K", K, (None, None), rule="(p, p)")
-        if gram.shape[0] != gram.shape[1]:
-            raise ShapeError(
-                f"K has shape {gram.shape}: must be square; pass the training points' Gram matrix"
-            )
-        # Rounding of single-precision kernels.
-        if np.abs(gram - gram.T).max() > 1e-5 * np.abs(gram).max():
-            raise InvalidParameterError("K: must be symmetric; pass a Gram matrix")
+        gram = positive_gram(K)
         labels = _labels("y", y, len(gram))
         test, self._y_test = _test_set("K_test", K_test, y_test, len(gram))
         settings, options = self._common(

@@ -39,7 +39,8 @@ class OnlineSGD(Driver):
     Parameters
     ----------
     model
-        Data: ``HiddenManifold``, ``TeacherStudent``, ``GaussianEquivalent`` or a generator.
+        Data: ``HiddenManifold``, ``TeacherStudent``, ``GaussianEquivalent``, a generator, or
+        ``data.StoredSamples``.
     teacher
         ``TwoLayer`` with w of shape (M, D) for labels="latent", (M, N) for labels="input".
     student
@@ -52,6 +53,9 @@ class OnlineSGD(Driver):
         Whether v is trained.
     labels
         "latent": ν = w̃.c/√D. "input": ν = w̃.x/√N.
+    classify
+        Labels are the sign of the teacher's output (+1 for zero). ``eg`` is then the squared error
+        against these labels, and ``eg_analytic`` is not defined.
     noise
         Standard deviation σ of Gaussian noise on the training labels.
     weight_decay
@@ -96,6 +100,7 @@ class OnlineSGD(Driver):
         lr_v: float | None = None,
         train_second_layer: bool = False,
         labels: str = "latent",
+        classify: bool = False,
         noise: float = 0.0,
         weight_decay: float = 0.0,
         batch: int = 1,
@@ -128,6 +133,7 @@ class OnlineSGD(Driver):
             "lr_v": None if lr_v is None else number("lr_v", lr_v, minimum=0.0),
             "train_second_layer": bool(train_second_layer),
             "labels": labels,
+            "classify": bool(classify),
             "noise": number("noise", noise, minimum=0.0),
             "weight_decay": number("weight_decay", weight_decay, minimum=0.0),
             "batch": count("batch", batch),
@@ -152,6 +158,7 @@ class OnlineSGD(Driver):
             teacher_v=teacher.v,
             teacher_unit=teacher.activation,
             labels=labels,
+            classify=self.classify,
             lr=self.lr,
             lr_v=self.lr_v if self.train_second_layer else 0.0,
             train_second_layer=self.train_second_layer,
@@ -168,6 +175,7 @@ class OnlineSGD(Driver):
     lr_v: float
     train_second_layer: bool
     labels: str
+    classify: bool
     noise: float
     weight_decay: float
     batch: int

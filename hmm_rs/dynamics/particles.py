@@ -115,7 +115,9 @@ class Particles(Driver):
         seed: Any = 0,
     ) -> None:
         if not isinstance(network, MeanFieldNetwork):
-            raise DtypeError(f"network = {network!r:.80}: must be a MeanFieldNetwork; pass MeanFieldNetwork(a, w)")
+            raise DtypeError(
+                f"network = {network!r:.80}: must be a MeanFieldNetwork; pass MeanFieldNetwork(a, w)"
+            )
         if network.b is not None or network.activation not in _UNITS:
             raise InvalidParameterError(
                 f"network has activation={network.activation!r} and {'' if network.b is None else 'a '}bias "
@@ -123,7 +125,9 @@ class Particles(Driver):
                 "pass MeanFieldNetwork(a, w, activation=...)"
             )
         if data is not None and not isinstance(data, LabelledData):
-            raise DtypeError(f"data = {data!r:.80}: must be a law of labelled inputs; pass LinearlySeparable(d)")
+            raise DtypeError(
+                f"data = {data!r:.80}: must be a law of labelled inputs; pass LinearlySeparable(d)"
+            )
         if data is not None and data.d != network.d:
             raise ShapeError(f"data.d = {data.d}: must be network.d = {network.d}; pass matching ones")
         dtype = dtype_name(dtype)
@@ -149,7 +153,9 @@ class Particles(Driver):
             "X_test": None if test is None else test[0],
             "y_test": None if test is None else test[1],
             "test_size": count("test_size", test_size),
-            "record_nodes": record_nodes if record_nodes is None else count("record_nodes", record_nodes, minimum=0),
+            "record_nodes": record_nodes
+            if record_nodes is None
+            else count("record_nodes", record_nodes, minimum=0),
             "dtype": dtype,
             "tile": tile if tile is None else (count("tile[0]", tile[0]), count("tile[1]", tile[1])),
             "seed": seed,
@@ -160,7 +166,11 @@ class Particles(Driver):
         self._fixed = train is not None
         self._tested = test is not None or data is not None
         self._clock = (0.0, 0, 1.0)
-        require(self.memory_estimate(), f"this run (M={network.width}, d={network.d})", "use fewer nodes or float32")
+        require(
+            self.memory_estimate(),
+            f"this run (M={network.width}, d={network.d})",
+            "use fewer nodes or float32",
+        )
         if test is None and data is not None:
             drawn = data.sample(test_size, seed=seed, stream="test", clean=True)
             test = (np.asarray(drawn[0], dtype=dtype), np.asarray(drawn[1], dtype=dtype))
@@ -292,7 +302,7 @@ class Particles(Driver):
         saves = _save_steps(steps, save_at, self.step)
         time, step, dt = self._clock
         return self._drive(
-            time + (saves - step) * dt,
+            np.asarray(time + (saves - step) * dt, dtype=np.float64),
             progress=progress,
             checkpoint=checkpoint,
             checkpoint_every=checkpoint_every,
@@ -351,7 +361,9 @@ def _examples(
         return None
     if X is None or y is None:
         missing = X_name if X is None else y_name
-        raise InvalidParameterError(f"{missing} = None: inputs and labels come together; pass {X_name} and {y_name}")
+        raise InvalidParameterError(
+            f"{missing} = None: inputs and labels come together; pass {X_name} and {y_name}"
+        )
     inputs = array(X_name, X, (None, d), rule="= (P, network.d)", dtype=dtype)
     labels = array(y_name, y, (len(inputs),), rule=f"(one label per row of {X_name})", dtype=dtype)
     if not (np.abs(labels) == 1.0).all():

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -20,7 +19,7 @@ import numpy.typing as npt
 from .. import kernels
 from .._lib import get_num_threads
 from ..arguments import array, choice, count, number
-from ..data.manifolds import Cylinder, LabelledGaussian, Stripe
+from ..data.manifolds import LabelledGaussian, Stripe
 from ..dynamics.gradient_flow import GradientFlow
 from ..errors import ConvergenceError, InvalidParameterError
 from ..mean_field_network import MeanFieldNetwork
@@ -125,15 +124,13 @@ def _in_parallel(function: Callable[..., Any], jobs: Iterable[tuple[Any, ...]]) 
 
 
 def _network(data: LabelledGaussian, h: int, seed: int, dtype: str = "float32") -> MeanFieldNetwork:
-    return MeanFieldNetwork.random(
-        h, data.d, std_b=1.0, activation="sqrt2_relu", dtype=dtype, seed=[seed, 1]
-    )
+    return MeanFieldNetwork.random(h, data.d, std_b=1.0, activation="sqrt2_relu", dtype=dtype, seed=[seed, 1])
 
 
 def _tangent_kernel(network: MeanFieldNetwork, X: Array, Y: Array | None = None) -> Array:
     """Return h Theta in double precision: a single-precision Gram matrix need not be positive."""
-    double = [np.asarray(part, dtype=np.float64) for part in (network.a, network.w, network.b)]
-    return kernels.network_ntk(MeanFieldNetwork(*double, activation=network.activation), X, Y)
+    a, w, b = (np.asarray(part, dtype=np.float64) for part in (network.a, network.w, network.b))
+    return kernels.network_ntk(MeanFieldNetwork(a, w, b, activation=network.activation), X, Y)
 
 
 def _flow(data: LabelledGaussian, p: int, h: int, alpha: float, seed: int, **options: Any) -> GradientFlow:
@@ -274,13 +271,23 @@ def neuron_trajectories(
     )
 
 
-def _classifier_error(K: Array, y: Array, K_test: Callable[[Array], Array], y_test: Array) -> float:
+def _classifier_error(
+    K: Array, y: Array, K_test: Callable[[npt.NDArray[np.intp]], Array], y_test: Array
+) -> float:
     """Return the test error of the hard-margin classifier of a kernel; NaN where it does not converge."""
     try:
         fit = kernels.svc(K, y)
     except ConvergenceError:
         return float("nan")
     return fit.error(K_test(fit.support), y_test)
+
+
+def _frozen_error(network: MeanFieldNetwork, train: tuple[Array, Array], test: tuple[Array, Array]) -> float:
+    """Return the test error of the classifier in a network's frozen tangent kernel."""
+    (X, y), (X_test, y_test) = train, test
+    return _classifier_error(
+        _tangent_kernel(network, X), y, lambda s: _tangent_kernel(network, X_test, X[s]), y_test
+    )
 
 
 def learning_curves(
@@ -335,11 +342,6 @@ def learning_curves(
         network = _network(data, h, seed)
         found: dict[str, float] = {"lambda_star": np.nan, "converged": 0.0}
 
-        def frozen(at: MeanFieldNetwork, X: Array, y: Array, X_test: Array) -> float:
-            return _classifier_error(
-                _tangent_kernel(at, X), y, lambda s: _tangent_kernel(at, X_test, X[s]), y_test
-            )
-
         if {"network", "final_ntk", "stretched_ntk"} & set(curves):
             flow = GradientFlow(
                 network,
@@ -360,14 +362,16 @@ def learning_curves(
             found["network"] = float(result["test_error"][-1])
             if "final_ntk" in curves:
                 fresh, fresh_y = data.sample(p, seed=seed, stream="kernel")
-                found["final_ntk"] = frozen(flow.network, fresh, fresh_y, X_test)
+                found["final_ntk"] = _frozen_error(flow.network, (fresh, fresh_y), (X_test, y_test))
         if "initial_ntk" in curves:
-            found["initial_ntk"] = frozen(network, X, y, X_test)
+            found["initial_ntk"] = _frozen_error(network, (X, y), (X_test, y_test))
         if "stretched_ntk" in curves:
             shrink = np.ones(data.d)
             shrink[data.informative :] = 1.0 / found["lambda_star"]
             found["stretched_ntk"] = (
-                frozen(network, X * shrink, y, X_test * shrink) if np.isfinite(shrink).all() else np.nan
+                _frozen_error(network, (X * shrink, y), (X_test * shrink, y_test))
+                if np.isfinite(shrink).all()
+                else np.nan
             )
         if "closed_ntk" in curves:
             found["closed_ntk"] = _classifier_error(
@@ -391,7 +395,7 @@ def learning_curves(
             "test_size": test_size,
         },
         cite=CITE,
-        dims={name: ("p", "seed") for name in names},
+        dims=dict.fromkeys(names, ("p", "seed")),
     )
 
 
@@ -457,12 +461,7 @@ def kernel_evolution(
                     ],
                     "kernel_change": kernels.kernel_change(gram, initial),
                     "intrinsic_dimension": kernels.intrinsic_dimension(gram)[0],
-                    "frozen_error": _classifier_error(
-                        _tangent_kernel(at, fresh),
-                        fresh_y,
-                        lambda s, at=at: _tangent_kernel(at, X_test, fresh[s]),
-                        y_test,
-                    ),
+                    "frozen_error": _frozen_error(at, (fresh, fresh_y), (X_test, y_test)),
                     "network_error": now["test_error"],
                     "satisfied": now["satisfied"],
                     "t": flow.t,
@@ -527,18 +526,5 @@ def circle_kernel(
         source="simulation",
         settings={"p": p, "h": h, "alpha": alpha, "seed": seed},
         cite=CITE,
-        dims={name: ("phi", "phi2") for name in found},
+        dims=dict.fromkeys(found, ("phi", "phi2")),
     )
-
-
-def stretched(data: Stripe | Cylinder, factor: float) -> Stripe | Cylinder:
-    """Return the same data with uninformative directions divided by `factor`.
-
-    Examples
-    --------
-    >>> import hmm_rs as hr
-    >>> from hmm_rs.experiments.compression import stretched
-    >>> stretched(hr.Stripe(3), 4.0).stretch
-    0.25
-    """
-    return replace(data, stretch=data.stretch / number("factor", factor, minimum=0.0, exclusive=True))

@@ -6,7 +6,7 @@ solvers answer with the tables the simulations return.
 
 from ..data.hidden_manifold import one_layer_covariances
 from ..data.nonlinearity import gaussian_moments
-from . import equivalence, replica
+from . import equivalence, phenomena, replica
 from .compression import (
     attractors,
     compression_all_active,
@@ -43,6 +43,7 @@ __all__ = [
     "neuron_flow",
     "one_layer_covariances",
     "order_parameters",
+    "phenomena",
     "population_field",
     "recursive_covariances",
     "replica",

@@ -12,6 +12,7 @@ from .. import _lib
 from ..arguments import array, choice
 from ..errors import InvalidParameterError, ShapeError
 from ..networks import UNITS
+from .units import Activation, resolve
 
 __all__ = ["generalisation_error", "i2", "i3", "i4"]
 
@@ -153,8 +154,8 @@ def generalisation_error(
     v: npt.ArrayLike,
     v_teacher: npt.ArrayLike,
     *,
-    activation: str = "erf",
-    teacher_activation: str | None = None,
+    activation: Activation = "erf",
+    teacher_activation: Activation | None = None,
 ) -> Any:
     r"""Return the generalisation error of a student with overlaps Q, R on a teacher with overlaps T.
 
@@ -168,7 +169,8 @@ def generalisation_error(
     v, v_teacher
         Second layers, shapes (..., K) or (K,), and (M,).
     activation, teacher_activation
-        "erf", "relu" or "linear"; the teacher's is the student's unless given.
+        "erf", "relu" or "linear"; the teacher's is the student's unless given. For K + M <= 4 also
+        "tanh" or any smooth vectorised function, by quadrature.
 
     Returns
     -------
@@ -199,8 +201,8 @@ def generalisation_error(
     setting = _lib.OnlineSetting(
         [1.0] * K,
         v_teacher.tolist(),
-        choice("activation", activation, UNITS),
-        choice("teacher_activation", teacher_activation or activation, UNITS),
+        resolve("activation", activation),
+        resolve("teacher_activation", teacher_activation or activation),
         lr=0.0,
         lr_v=0.0,
         noise=0.0,

@@ -7,8 +7,9 @@ use hmm_sim::features::{FeatureKind, Features};
 use hmm_sim::hidden_manifold::{ConjugateManifold, HiddenManifold};
 use hmm_sim::nonlinearity::{Elementwise, Nonlinearity};
 use hmm_sim::source::{CorrelatedGaussian, GaussianInputs, Source, sample};
+use hmm_sim::stored::StoredSamples;
 use numpy::{
-    Element, IntoPyArray, PyArray1, PyArray2, PyArrayMethods, PyReadonlyArray2,
+    Element, IntoPyArray, PyArray1, PyArray2, PyArrayMethods, PyReadonlyArray1, PyReadonlyArray2,
     PyUntypedArrayMethods,
 };
 use pyo3::prelude::*;
@@ -253,6 +254,13 @@ fn correlated<T: Real>(
     })
 }
 
+fn stored<T: Real>(x: &[f64], y: &[f64], inputs: usize) -> hmm_core::Result<Handle<T>> {
+    Ok(Handle {
+        source: Arc::new(StoredSamples::new(x, y, inputs)?),
+        features: None,
+    })
+}
+
 #[pymethods]
 impl PySource {
     /// x = f(C Fᵀ/√D) - mean
@@ -365,6 +373,18 @@ impl PySource {
         call(py, || {
             Ok(Self(by_dtype!(dtype, correlated(inputs, latents, a, b))))
         })
+    }
+
+    /// Rows of x (P x N), each with its label as the one latent, drawn with replacement.
+    #[staticmethod]
+    fn stored(
+        py: Python<'_>,
+        x: PyReadonlyArray2<'_, f64>,
+        y: PyReadonlyArray1<'_, f64>,
+        dtype: &str,
+    ) -> PyResult<Self> {
+        let (inputs, x, y) = (x.shape()[1], x.as_slice()?, y.as_slice()?);
+        call(py, || Ok(Self(by_dtype!(dtype, stored(x, y, inputs)))))
     }
 
     /// x = function(c) - mean with a Python function of a (rows, D) array.

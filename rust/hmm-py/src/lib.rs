@@ -4,6 +4,7 @@
 #![allow(clippy::needless_pass_by_value)]
 
 mod border;
+mod classifier;
 mod compression;
 mod data;
 mod full_batch;
@@ -22,6 +23,7 @@ use pyo3::prelude::*;
 #[pymodule]
 fn _lib(module: &Bound<'_, PyModule>) -> PyResult<()> {
     border::register(module)?;
+    classifier::register(module)?;
     compression::register(module)?;
     data::register(module)?;
     full_batch::register(module)?;

@@ -51,6 +51,7 @@ fn build<T: Real>(
     student: &Weights<'_>,
     teacher: &Weights<'_>,
     labels: Labels,
+    classify: bool,
     rule: Rule,
     test_size: usize,
     seed: &Seed,
@@ -64,6 +65,7 @@ fn build<T: Real>(
             v: teacher.v.to_vec(),
             unit: teacher.unit,
             labels,
+            classify,
         },
         Student {
             w: Aligned::copied_from(&narrow(student.w)),
@@ -79,8 +81,8 @@ fn build<T: Real>(
 #[pymethods]
 impl PyOnlineSgd {
     #[new]
-    #[pyo3(signature = (source, *, moments, w, v, unit, teacher_w, teacher_v, teacher_unit, labels, lr, lr_v,
-        train_second_layer, noise, weight_decay, batch, test_size, seed))]
+    #[pyo3(signature = (source, *, moments, w, v, unit, teacher_w, teacher_v, teacher_unit, labels, classify,
+        lr, lr_v, train_second_layer, noise, weight_decay, batch, test_size, seed))]
     fn new(
         py: Python<'_>,
         source: &PySource,
@@ -92,6 +94,7 @@ impl PyOnlineSgd {
         teacher_v: PyReadonlyArray1<'_, f64>,
         teacher_unit: &str,
         labels: &str,
+        classify: bool,
         lr: f64,
         lr_v: f64,
         train_second_layer: bool,
@@ -130,10 +133,10 @@ impl PyOnlineSgd {
         call(py, || {
             let run = match &source.0 {
                 ByDtype::F32(handle) => ByDtype::F32(build(
-                    handle, moments, &student, &teacher, labels, rule, test_size, &seed,
+                    handle, moments, &student, &teacher, labels, classify, rule, test_size, &seed,
                 )),
                 ByDtype::F64(handle) => ByDtype::F64(build(
-                    handle, moments, &student, &teacher, labels, rule, test_size, &seed,
+                    handle, moments, &student, &teacher, labels, classify, rule, test_size, &seed,
                 )),
             };
             Ok(Self { run, inputs })

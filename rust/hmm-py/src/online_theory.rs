@@ -2,9 +2,11 @@
 
 use crate::border;
 use hmm_core::Error;
+use hmm_theory::integrals::sampled::{Jet, SampledUnit};
 use hmm_theory::integrals::{self, Unit};
 use hmm_theory::integrate::{Method, Outcome, Tolerance};
 use hmm_theory::online::covariance::covariance;
+use hmm_theory::online::fields::Activation;
 use hmm_theory::online::hidden_manifold::{Manifold, TeacherModes, hidden_manifold};
 use hmm_theory::online::modes::OnlineSystem;
 use hmm_theory::online::saad_solla::saad_solla;
@@ -14,6 +16,7 @@ use hmm_theory::spectrum;
 use numpy::{IntoPyArray, PyArray1, PyReadonlyArrayDyn};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
+use std::sync::Arc;
 
 /// An array in row-major order.
 type Array<'py> = PyReadonlyArrayDyn<'py, f64>;
@@ -26,6 +29,7 @@ pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(marchenko_pastur, module)?)?;
     module.add_function(wrap_pyfunction!(generalisation_error, module)?)?;
     module.add_function(wrap_pyfunction!(solve_online, module)?)?;
+    module.add_class::<TabulatedUnit>()?;
     module.add_class::<OnlineSetting>()?;
     module.add_class::<OnlineEquations>()
 }
@@ -144,14 +148,62 @@ fn generalisation_error<'py>(
     let values = border::call(py, || {
         let (committee, _) = setting.0.committee(numbers(&t)?)?;
         let (k, m) = (committee.k, committee.m);
-        Ok(numbers(&q)?
+        numbers(&q)?
             .chunks_exact(k * k)
             .zip(numbers(&r)?.chunks_exact(k * m))
             .zip(numbers(&v)?.chunks_exact(k))
             .map(|((q, r), v)| committee.generalisation_error(q, r, v))
-            .collect::<Vec<f64>>())
+            .collect::<hmm_core::Result<Vec<f64>>>()
     })?;
     Ok(values.into_pyarray(py))
+}
+
+/// An activation without closed averages, by its values on a grid.
+#[pyclass(frozen, module = "hmm_rs._lib")]
+pub struct TabulatedUnit(Arc<SampledUnit>);
+
+#[pymethods]
+impl TabulatedUnit {
+    /// g, g' and g'' at `start + i step`.
+    #[new]
+    fn new(
+        py: Python<'_>,
+        start: f64,
+        step: f64,
+        values: Vec<f64>,
+        slopes: Vec<f64>,
+        curvatures: Vec<f64>,
+    ) -> PyResult<Self> {
+        border::call(py, || {
+            let points = values
+                .iter()
+                .zip(&slopes)
+                .zip(&curvatures)
+                .map(|((&value, &slope), &curvature)| Jet {
+                    value,
+                    slope,
+                    curvature,
+                })
+                .collect();
+            Ok(Self(Arc::new(SampledUnit::new(start, step, points)?)))
+        })
+    }
+}
+
+/// An activation as Python gives it.
+#[derive(FromPyObject)]
+enum GivenUnit<'py> {
+    Name(String),
+    Table(PyRef<'py, TabulatedUnit>),
+}
+
+impl GivenUnit<'_> {
+    fn activation(&self, argument: &'static str) -> hmm_core::Result<Activation> {
+        match self {
+            Self::Name(name) => Unit::from_name(argument, name).map(Activation::Closed),
+            Self::Table(table) => Ok(Activation::Sampled(Arc::clone(&table.0))),
+        }
+    }
 }
 
 /// Units, output weights and rates: all of a problem but its modes.
@@ -166,8 +218,8 @@ impl OnlineSetting {
         py: Python<'_>,
         v0: Vec<f64>,
         v_teacher: Vec<f64>,
-        student: &str,
-        teacher: &str,
+        student: GivenUnit<'_>,
+        teacher: GivenUnit<'_>,
         lr: f64,
         lr_v: f64,
         noise: f64,
@@ -176,8 +228,8 @@ impl OnlineSetting {
     ) -> PyResult<Self> {
         border::call(py, || {
             Ok(Self(Setting {
-                student: Unit::from_name("activation", student)?,
-                teacher: Unit::from_name("teacher_activation", teacher)?,
+                student: student.activation("activation")?,
+                teacher: teacher.activation("teacher_activation")?,
                 v0,
                 v_teacher,
                 lr,

@@ -44,6 +44,8 @@ pub struct Teacher<T> {
     pub unit: Unit,
     /// What it sees.
     pub labels: Labels,
+    /// Whether its label is the sign of y*, +1 for zero.
+    pub classify: bool,
 }
 
 impl<T: Real> Teacher<T> {
@@ -75,6 +77,11 @@ impl<T: Real> Teacher<T> {
     /// Noiseless labels of given fields.
     pub fn labels(&self, fields: &[f64], labels: &mut [f64]) {
         weighted_values(self.unit, &self.v, fields, labels);
+        if self.classify {
+            for label in labels {
+                *label = if *label < 0.0 { -1.0 } else { 1.0 };
+            }
+        }
     }
 
     /// R (K x M) and T (M x M) for a hidden manifold, from the student's weights w and their

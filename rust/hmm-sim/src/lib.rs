@@ -3,6 +3,7 @@
 //! Data come from a [`source::Source`], block by block; a block is a function of its number alone,
 //! so any thread may make it. [`online`] learns from the stream by one-pass gradient descent.
 
+pub mod classifier;
 pub mod covariance;
 pub mod features;
 pub mod fields;
@@ -16,4 +17,5 @@ pub mod nonlinearity;
 pub mod online;
 pub mod particles;
 pub mod source;
+pub mod stored;
 pub mod unit;

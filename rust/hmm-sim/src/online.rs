@@ -61,7 +61,7 @@ pub struct Observation {
     pub step: u64,
     /// ε_g on the test set.
     pub error: f64,
-    /// ε_g from the order parameters.
+    /// ε_g from the order parameters; not-a-number for ±1 labels.
     pub error_analytic: f64,
     /// Q (K x K)
     pub q: Vec<f64>,
@@ -334,15 +334,19 @@ impl<T: Real> OnlineSgd<T> {
             }
             _ => (test.q, test.r, test.t),
         };
-        let error_analytic = squared_error(
-            &q,
-            &r,
-            &t,
-            &v,
-            &self.teacher.v,
-            self.student.unit,
-            self.teacher.unit,
-        );
+        let error_analytic = if self.teacher.classify {
+            f64::NAN // ±1 labels are no sum of units of Gaussian fields.
+        } else {
+            squared_error(
+                &q,
+                &r,
+                &t,
+                &v,
+                &self.teacher.v,
+                self.student.unit,
+                self.teacher.unit,
+            )
+        };
         Ok(Observation {
             step: self.step,
             error: test.error,

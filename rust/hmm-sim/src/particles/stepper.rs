@@ -201,7 +201,14 @@ impl<T: Real> Particles<T> {
     pub fn restore(&mut self, a: Vec<T>, w: Vec<T>, step: u64, first: Vec<i64>) -> Result<()> {
         check_length("a", a.len(), self.a.len())?;
         check_length("w", w.len(), self.w.len())?;
-        check_length("first_satisfied", first.len(), self.first_satisfied.len())?;
+        if first.len() != self.first_satisfied.len() {
+            return Err(Error::shape(
+                "first_satisfied",
+                &[first.len()],
+                format!("must hold {} numbers", self.first_satisfied.len()),
+                "restore a state of the same run",
+            ));
+        }
         self.a = a;
         self.w = w;
         self.step = step;

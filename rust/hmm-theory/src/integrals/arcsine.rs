@@ -45,10 +45,13 @@ pub fn arcsines(x: &[f64; LANES]) -> [f64; LANES] {
             size * size
         };
         let root = if large { z.sqrt() } else { size };
-        let mut r = R[11];
-        for &coefficient in R[..11].iter().rev() {
-            r = r.mul_add(z, coefficient);
-        }
+        // Estrin's scheme: short chains, so that the calls of a loop overlap.
+        let (z2, z4) = (z * z, (z * z) * (z * z));
+        let pair = |i: usize| R[2 * i + 1].mul_add(z, R[2 * i]);
+        let low = pair(1).mul_add(z2, pair(0));
+        let middle = pair(3).mul_add(z2, pair(2));
+        let high = pair(5).mul_add(z2, pair(4));
+        let r = high.mul_add(z4, middle).mul_add(z4, low);
         let small = (root * z).mul_add(r, root);
         let value = if large {
             (-2.0_f64).mul_add(small, FRAC_PI_2)

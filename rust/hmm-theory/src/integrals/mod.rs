@@ -13,6 +13,7 @@ pub mod erf;
 pub mod linear;
 pub mod orthant;
 pub mod relu;
+pub mod sampled;
 
 use hmm_core::{Error, Result};
 use orthant::{FIELDS, Gates, GaussianFields};

@@ -3,10 +3,23 @@
 //! Fields x_alpha: student lambda^1..lambda^K, then teacher nu^1..nu^M, with signed output weights
 //! s = (v_1..v_K, -v~_1..-v~_M), so that the output error is Delta = sum_alpha s_alpha g(x_alpha).
 
+use super::quadrature;
 use crate::integrals::arcsine::{LANES, arcsines};
+use crate::integrals::sampled::SampledUnit;
 use crate::integrals::{self, Unit, erf};
+use hmm_core::Result;
 use hmm_core::special::vectorised;
 use std::f64::consts::FRAC_2_PI;
+use std::sync::Arc;
+
+/// Activation of a layer of units.
+#[derive(Clone, Debug)]
+pub enum Activation {
+    /// A unit with closed averages.
+    Closed(Unit),
+    /// A unit known by its values: averages by quadrature, for K + M <= 4.
+    Sampled(Arc<SampledUnit>),
+}
 
 /// What the student learns from: units, teacher and noise.
 #[derive(Clone, Debug)]
@@ -16,9 +29,9 @@ pub struct Committee {
     /// Teacher units M.
     pub m: usize,
     /// Activation of the student.
-    pub student: Unit,
+    pub student: Activation,
     /// Activation of the teacher.
-    pub teacher: Unit,
+    pub teacher: Activation,
     /// T^{mn} = E\[nu^m nu^n\], row-major (M, M).
     pub t: Vec<f64>,
     /// Output weights v~ of the teacher, (M,).
@@ -43,18 +56,39 @@ pub struct Drive {
     tilted: TiltedFields,
 }
 
+impl Drive {
+    /// Zeros of the sizes of K student and M teacher units.
+    pub(super) fn resize(&mut self, k: usize, m: usize) {
+        for (array, size) in [
+            (&mut self.l, k * k),
+            (&mut self.g, k * m),
+            (&mut self.n, k * k),
+            (&mut self.second_layer, k),
+        ] {
+            array.clear();
+            array.resize(size, 0.0);
+        }
+    }
+}
+
 impl Committee {
     /// Fields K + M.
     pub fn fields(&self) -> usize {
         self.k + self.m
     }
 
-    fn unit(&self, field: usize) -> Unit {
-        if field < self.k {
-            self.student
-        } else {
-            self.teacher
+    /// Units of student and teacher if both have closed averages.
+    fn closed_units(&self) -> Option<[Unit; 2]> {
+        match (&self.student, &self.teacher) {
+            (Activation::Closed(student), Activation::Closed(teacher)) => {
+                Some([*student, *teacher])
+            }
+            _ => None,
         }
+    }
+
+    fn unit_of(&self, [student, teacher]: [Unit; 2], field: usize) -> Unit {
+        if field < self.k { student } else { teacher }
     }
 
     /// s = (v, -v~).
@@ -84,19 +118,22 @@ impl Committee {
     }
 
     /// Generalisation error eps = (1/2) E\[Delta^2\] = (1/2) sum_ab s_a s_b I2(a, b).
-    pub fn generalisation_error(&self, q: &[f64], r: &[f64], v: &[f64]) -> f64 {
+    pub fn generalisation_error(&self, q: &[f64], r: &[f64], v: &[f64]) -> Result<f64> {
         let (mut s, mut c) = (Vec::new(), Vec::new());
         self.signed_weights(v, &mut s);
         self.field_covariance(q, r, &mut c);
+        let Some(units) = self.closed_units() else {
+            return quadrature::generalisation_error(self, &s, &c);
+        };
         let n = self.fields();
         let mut sum = 0.0;
         for i in 0..n {
             for j in 0..n {
-                let (a, b) = (self.unit(i), self.unit(j));
+                let (a, b) = (self.unit_of(units, i), self.unit_of(units, j));
                 sum += s[i] * s[j] * integrals::i2(a, b, c[i * n + i], c[i * n + j], c[j * n + j]);
             }
         }
-        0.5 * sum
+        Ok(0.5 * sum)
     }
 
     /// All averages of the equations at overlaps `q` (K, K), `r` (K, M) and output weights `v`.
@@ -104,39 +141,45 @@ impl Committee {
     /// From Stein's lemma E\[Delta v_k g'(lambda^k) z\] = sum_j L_kj cov(lambda^j, z)
     /// minus sum_m G_km cov(nu^m, z) for every z jointly Gaussian with the fields. This compact form
     /// has no division by Q_jj Q_kk - Q_kj^2, unlike the published one, and equals it.
-    pub fn drive(&self, q: &[f64], r: &[f64], v: &[f64], second_layer: bool, out: &mut Drive) {
+    pub fn drive(
+        &self,
+        q: &[f64],
+        r: &[f64],
+        v: &[f64],
+        second_layer: bool,
+        out: &mut Drive,
+    ) -> Result<()> {
         let mut signs = std::mem::take(&mut out.signs);
         let mut c = std::mem::take(&mut out.covariance);
         self.signed_weights(v, &mut signs);
         self.field_covariance(q, r, &mut c);
-        self.pulls(&signs, &c, second_layer, out);
-        if self.student == Unit::Erf && self.teacher == Unit::Erf {
-            vectorised(
-                #[inline(always)]
-                || self.squared_gradient_erf(&signs, &c, out),
-            );
+        if let Some(units) = self.closed_units() {
+            self.pulls(units, &signs, &c, second_layer, out);
+            if units == [Unit::Erf; 2] {
+                vectorised(
+                    #[inline(always)]
+                    || self.squared_gradient_erf(&signs, &c, out),
+                );
+            } else {
+                self.squared_gradient(units, &signs, &c, out);
+            }
         } else {
-            self.squared_gradient(&signs, &c, out);
+            quadrature::drive(self, &signs, &c, out)?;
         }
         out.signs = signs;
         out.covariance = c;
+        Ok(())
     }
 
     /// L, G and the second layer's gradient, from two-field averages.
-    fn pulls(&self, s: &[f64], c: &[f64], second_layer: bool, out: &mut Drive) {
+    fn pulls(&self, units: [Unit; 2], s: &[f64], c: &[f64], second_layer: bool, out: &mut Drive) {
         let (k, m, n) = (self.k, self.m, self.fields());
-        out.l.clear();
-        out.l.resize(k * k, 0.0);
-        out.g.clear();
-        out.g.resize(k * m, 0.0);
-        out.n.resize(k * k, 0.0);
-        out.second_layer.clear();
-        out.second_layer.resize(k, 0.0);
+        out.resize(k, m);
         for i in 0..k {
             // a_k = sum_alpha s_alpha A_k,alpha
             let mut curvature = 0.0;
             for j in 0..n {
-                let (g, h) = (self.student, self.unit(j));
+                let (g, h) = (units[0], self.unit_of(units, j));
                 let (c_ii, c_ij, c_jj) = (c[i * n + i], c[i * n + j], c[j * n + j]);
                 curvature += s[j] * integrals::a(g, h, c_ii, c_ij, c_jj);
                 let gates = integrals::b(g, h, c_ii, c_ij, c_jj);
@@ -156,7 +199,7 @@ impl Committee {
     }
 
     /// N with the four-field averages one by one.
-    fn squared_gradient(&self, s: &[f64], c: &[f64], out: &mut Drive) {
+    fn squared_gradient(&self, units: [Unit; 2], s: &[f64], c: &[f64], out: &mut Drive) {
         let (k, n) = (self.k, self.fields());
         for i in 0..k {
             for j in i..k {
@@ -168,10 +211,10 @@ impl Committee {
                             std::array::from_fn(|y| c[index[x] * n + index[y]])
                         });
                         let count = if a == b { 1.0 } else { 2.0 };
-                        let units = [self.unit(a), self.unit(b)];
+                        let behind = [self.unit_of(units, a), self.unit_of(units, b)];
                         let weight = count * s[a] * s[b];
                         if weight != 0.0 {
-                            sum += weight * integrals::i4(self.student, units, &block);
+                            sum += weight * integrals::i4(units[0], behind, &block);
                         }
                     }
                 }

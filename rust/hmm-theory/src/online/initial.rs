@@ -1,8 +1,8 @@
 //! Checks and layout of what a user gives for t = 0, shared by the three systems.
 
-use super::fields::Committee;
+use super::fields::{Activation, Committee};
 use super::modes::{Coefficients, Observable, OnlineSystem, Rates, triangle};
-use crate::integrals::Unit;
+use super::quadrature::check_quadrature;
 use hmm_core::{Error, Result};
 
 /// Asymmetry and negative eigenvalues up to this fraction of the largest entry are round-off.
@@ -12,9 +12,9 @@ const COVARIANCE_TOLERANCE: f64 = 1e-8;
 #[derive(Clone, Debug)]
 pub struct Setting {
     /// Activation of the student.
-    pub student: Unit,
+    pub student: Activation,
     /// Activation of the teacher.
-    pub teacher: Unit,
+    pub teacher: Activation,
     /// Output weights of the student at t = 0, (K,).
     pub v0: Vec<f64>,
     /// Output weights of the teacher, (M,).
@@ -160,14 +160,15 @@ impl Setting {
                 "pass batch=1 or more",
             ));
         }
+        check_quadrature(&self.student, &self.teacher, k + m)?;
         finite("v0", &self.v0)?;
         finite("v_teacher", &self.v_teacher)?;
         check_covariance("T", t, m)?;
         let committee = Committee {
             k,
             m,
-            student: self.student,
-            teacher: self.teacher,
+            student: self.student.clone(),
+            teacher: self.teacher.clone(),
             t: t.to_vec(),
             v_teacher: self.v_teacher.clone(),
             noise_variance: rate("noise", self.noise)?.powi(2),

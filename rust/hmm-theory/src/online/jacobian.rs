@@ -130,7 +130,7 @@ impl OnlineSystem {
     }
 
     /// Central difference of the averages along direction `j` of c.
-    fn difference(&self, q: &[f64], r: &[f64], v: &[f64], j: usize) -> Response {
+    fn difference(&self, q: &[f64], r: &[f64], v: &[f64], j: usize) -> Result<Response> {
         let (k, m) = (self.committee.k, self.committee.m);
         let t = &self.committee.t;
         let mut sides = [Drive::default(), Drive::default()];
@@ -155,7 +155,7 @@ impl OnlineSystem {
                 width = DIFFERENCE * v[x].abs().max(0.1);
                 v[x] += sign * width;
             }
-            self.drive(&q, &r, &v, &mut sides[side]);
+            self.drive(&q, &r, &v, &mut sides[side])?;
             self.output_weight_velocity(&sides[side], &v, &mut velocities[side]);
         }
         let slope = |plus: &[f64], minus: &[f64]| -> Vec<f64> {
@@ -163,12 +163,12 @@ impl OnlineSystem {
             pairs.map(|(p, n)| (p - n) / (2.0 * width)).collect()
         };
         let [plus, minus] = &sides;
-        Response {
+        Ok(Response {
             l: slope(&plus.l, &minus.l),
             g: slope(&plus.g, &minus.g),
             n: slope(&plus.n, &minus.n),
             v: slope(&velocities[0], &velocities[1]),
-        }
+        })
     }
 
     /// out <- blocks^-1 (source + change of the modes with `change`), in the eigenbasis.
@@ -302,7 +302,7 @@ impl StiffSystem for OnlineSystem {
         self.q(y, &mut q);
         self.r(y, &mut r);
         let v = self.output_weights(y);
-        self.drive(&q, &r, v, &mut drive);
+        self.drive(&q, &r, v, &mut drive)?;
         let l = Mat::from_fn(k, k, |i, j| drive.l[i * k + j]);
         let eigen = l
             .self_adjoint_eigen(Side::Lower)
@@ -323,15 +323,15 @@ impl StiffSystem for OnlineSystem {
         );
         jacobian.responses = (0..self.directions())
             .map(|j| {
-                let original = self.difference(&q, &r, v, j);
-                Response {
+                let original = self.difference(&q, &r, v, j)?;
+                Ok(Response {
                     l: conjugate(k, &jacobian.basis, &original.l),
                     g: project(k, m, &jacobian.basis, &original.g),
                     n: conjugate(k, &jacobian.basis, &original.n),
                     v: original.v,
-                }
+                })
             })
-            .collect();
+            .collect::<Result<_>>()?;
         Ok(())
     }
 

@@ -10,6 +10,7 @@ pub mod hidden_manifold;
 mod initial;
 mod jacobian;
 pub mod modes;
+mod quadrature;
 pub mod saad_solla;
 pub mod solution;
 

@@ -15,6 +15,7 @@
 //! K(K+1)/2 + K M + K: the stiff integrator lives on that.
 
 use super::fields::{Committee, Drive};
+use crate::integrals::arcsine::LANES;
 use crate::integrate::OdeSystem;
 use hmm_core::special::vectorised;
 use hmm_core::{Error, Result};
@@ -161,14 +162,15 @@ impl OnlineSystem {
     }
 
     /// L, G, N / B and the second layer's gradient at given overlaps.
-    pub fn drive(&self, q: &[f64], r: &[f64], v: &[f64], out: &mut Drive) {
+    pub fn drive(&self, q: &[f64], r: &[f64], v: &[f64], out: &mut Drive) -> Result<()> {
         self.committee
-            .drive(q, r, v, self.second_layer_learns(), out);
+            .drive(q, r, v, self.second_layer_learns(), out)?;
         if self.rates.batch > 1 {
             for n in &mut out.n {
                 *n /= self.rates.batch as f64;
             }
         }
+        Ok(())
     }
 
     /// dv/dt at given gradient.
@@ -182,59 +184,93 @@ impl OnlineSystem {
         }
     }
 
-    /// Velocities of all modes at frozen averages.
+    /// Velocities of all modes at frozen averages, block by block of modes.
     #[inline(always)]
     fn mode_velocities(&self, drive: &Drive, y: &[f64], out: &mut [f64]) {
+        let modes = self.modes();
+        let whole = modes - modes % LANES;
+        for start in (0..whole).step_by(LANES) {
+            self.block_velocities::<LANES>(start, drive, y, out);
+        }
+        for start in whole..modes {
+            self.block_velocities::<1>(start, drive, y, out);
+        }
+    }
+
+    /// Velocities of `B` modes from `start` on: sums stay in registers.
+    #[inline(always)]
+    fn block_velocities<const B: usize>(
+        &self,
+        start: usize,
+        drive: &Drive,
+        y: &[f64],
+        out: &mut [f64],
+    ) {
         let (k, m, s) = (self.committee.k, self.committee.m, self.modes());
         let Rates {
             lr, weight_decay, ..
         } = self.rates;
-        let c = &self.coefficients;
-        let row = |index: usize| &y[index * s..(index + 1) * s];
-        let sigma = |i: usize, j: usize| row(k * m + triangle(k, i, j));
+        let block = |values: &[f64], row: usize| -> [f64; B] {
+            let values = &values[row * s + start..][..B];
+            std::array::from_fn(|lane| values[lane])
+        };
+        let decay = block(&self.coefficients.decay, 0);
+        let pull = block(&self.coefficients.pull, 0);
+        let diffusion = block(&self.coefficients.diffusion, 0);
         for i in 0..k {
+            let (l_row, g_row) = (&drive.l[i * k..(i + 1) * k], &drive.g[i * m..(i + 1) * m]);
             for a in 0..m {
+                let mut forgotten = [0.0; B];
+                for (j, l) in l_row.iter().enumerate() {
+                    let r = block(y, j * m + a);
+                    for lane in 0..B {
+                        forgotten[lane] += l * r[lane];
+                    }
+                }
+                let mut taught = [0.0; B];
+                for (b, g) in g_row.iter().enumerate() {
+                    let t = block(&self.pulled_teacher, b * m + a);
+                    for lane in 0..B {
+                        taught[lane] += g * t[lane];
+                    }
+                }
                 let here = i * m + a;
-                let target = &mut out[here * s..(here + 1) * s];
-                target.fill(0.0);
-                for j in 0..k {
-                    add_scaled(target, -lr * drive.l[i * k + j], row(j * m + a));
-                }
-                for ((o, d), r) in target.iter_mut().zip(&c.decay).zip(row(here)) {
-                    *o = *o * d - weight_decay * r;
-                }
-                for b in 0..m {
-                    let pulled = &self.pulled_teacher[(b * m + a) * s..(b * m + a + 1) * s];
-                    add_scaled(target, lr * drive.g[i * m + b], pulled);
+                let r = block(y, here);
+                let target = &mut out[here * s + start..][..B];
+                for lane in 0..B {
+                    target[lane] = lr * (taught[lane] - decay[lane] * forgotten[lane])
+                        - weight_decay * r[lane];
                 }
             }
         }
         for i in 0..k {
+            let (l_i, g_i) = (&drive.l[i * k..(i + 1) * k], &drive.g[i * m..(i + 1) * m]);
             for j in i..k {
-                let here = k * m + triangle(k, i, j);
-                let target = &mut out[here * s..(here + 1) * s];
-                target.fill(0.0);
-                for b in 0..m {
-                    add_scaled(target, lr * drive.g[i * m + b], row(j * m + b));
-                    add_scaled(target, lr * drive.g[j * m + b], row(i * m + b));
-                }
-                for (o, p) in target.iter_mut().zip(&c.pull) {
-                    *o *= p;
-                }
-                for l in 0..k {
-                    let (left, right) = (lr * drive.l[i * k + l], lr * drive.l[j * k + l]);
-                    for (((o, d), x), z) in target
-                        .iter_mut()
-                        .zip(&c.decay)
-                        .zip(sigma(l, j))
-                        .zip(sigma(i, l))
-                    {
-                        *o -= d * (left * x + right * z);
+                let (l_j, g_j) = (&drive.l[j * k..(j + 1) * k], &drive.g[j * m..(j + 1) * m]);
+                let mut forgotten = [0.0; B];
+                for (l, (left, right)) in l_i.iter().zip(l_j).enumerate() {
+                    let x = block(y, k * m + triangle(k, l, j));
+                    let z = block(y, k * m + triangle(k, i, l));
+                    for lane in 0..B {
+                        forgotten[lane] += left * x[lane] + right * z[lane];
                     }
                 }
-                let source = lr * lr * drive.n[i * k + j];
-                for ((o, gamma), x) in target.iter_mut().zip(&c.diffusion).zip(sigma(i, j)) {
-                    *o += source * gamma - 2.0 * weight_decay * x;
+                let mut taught = [0.0; B];
+                for (b, (left, right)) in g_i.iter().zip(g_j).enumerate() {
+                    let x = block(y, j * m + b);
+                    let z = block(y, i * m + b);
+                    for lane in 0..B {
+                        taught[lane] += left * x[lane] + right * z[lane];
+                    }
+                }
+                let here = k * m + triangle(k, i, j);
+                let sigma = block(y, here);
+                let noise = lr * lr * drive.n[i * k + j];
+                let target = &mut out[here * s + start..][..B];
+                for lane in 0..B {
+                    target[lane] = lr * (pull[lane] * taught[lane] - decay[lane] * forgotten[lane])
+                        + noise * diffusion[lane]
+                        - 2.0 * weight_decay * sigma[lane];
                 }
             }
         }
@@ -269,7 +305,7 @@ impl OdeSystem for OnlineSystem {
         if !work.q.iter().chain(&work.r).chain(v).all(|x| x.is_finite()) {
             return Err(Error::Divergence("overlaps are not finite".to_owned()));
         }
-        self.drive(&work.q, &work.r, v, &mut work.drive);
+        self.drive(&work.q, &work.r, v, &mut work.drive)?;
         vectorised(
             #[inline(always)]
             || self.mode_velocities(&work.drive, y, out),

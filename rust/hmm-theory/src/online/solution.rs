@@ -101,7 +101,7 @@ impl OnlineSystem {
                 solution.reached += 1;
                 solution
                     .error
-                    .push(self.committee.generalisation_error(&q, &r, v));
+                    .push(self.committee.generalisation_error(&q, &r, v)?);
                 solution.q.extend_from_slice(&q);
                 solution.r.extend_from_slice(&r);
                 solution.v.extend_from_slice(v);

@@ -1,0 +1,21 @@
+"""Pictures: functions that take and return matplotlib Axes."""
+
+from .compression import compression, compression_curve, kernel_spectrum, neuron_points
+from .equivalence import equivalence_rates, gaussian_equivalence
+from .online import learning_curve, order_parameters
+from .particles import overfitting, particles, rotation, satisfaction
+
+__all__ = [
+    "compression",
+    "compression_curve",
+    "equivalence_rates",
+    "gaussian_equivalence",
+    "kernel_spectrum",
+    "learning_curve",
+    "neuron_points",
+    "order_parameters",
+    "overfitting",
+    "particles",
+    "rotation",
+    "satisfaction",
+]

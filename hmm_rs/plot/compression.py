@@ -1,0 +1,118 @@
+"""Geometric compression: scaling, regimes, neurons, kernels."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from .axes import COLOURS, axes_of, check_result, style_of
+
+if TYPE_CHECKING:
+    import xarray as xr
+    from matplotlib.axes import Axes
+
+__all__ = ["compression", "compression_curve", "kernel_spectrum", "neuron_points"]
+
+
+def compression(result: xr.Dataset, *, law: float | None = None, ax: Axes | None = None) -> Axes:
+    """Draw the compression at the first fit against the number of examples, each data set as a point.
+
+    Parameters
+    ----------
+    result
+        What :func:`hmm_rs.experiments.compression.compression_scaling` returned.
+    law
+        Prefactor of the line prefactor sqrt p, for instance ``lambda_over_sqrtp`` of the fastest attractor.
+    ax
+        Axes to draw on; None makes a figure.
+    """
+    check_result(result, "lambda_star")
+    ax = axes_of(ax)
+    p, seen = result["p"], result["lambda_star"]
+    ax.loglog(p, seen, ".", color=COLOURS[5], markersize=3, alpha=0.5)
+    average = (seen**-2.0).mean("seed") ** -0.5
+    ax.loglog(
+        p, average, color=COLOURS[0], label=r"$[\langle\Lambda^{-2}\rangle]^{-1/2}$", **style_of(result)
+    )
+    if law is not None:
+        ax.loglog(p, law * p**0.5, color=COLOURS[1], linewidth=1.4, label=rf"theory, ${law:.2f}\,\sqrt{{p}}$")
+    ax.set_xticks(p.values, [f"{int(size)}" for size in p.values])
+    ax.minorticks_off()
+    ax.set_xlabel("training examples $p$")
+    ax.set_ylabel(r"compression $\Lambda^*$")
+    ax.legend(frameon=False)
+    return ax
+
+
+def compression_curve(result: xr.Dataset, *, ax: Axes | None = None) -> Axes:
+    """Draw the compression of one run against time, with t* and the ends of the regimes.
+
+    Parameters
+    ----------
+    result
+        What :meth:`hmm_rs.GradientFlow.run` returned.
+    ax
+        Axes to draw on; None makes a figure.
+    """
+    check_result(result, "compression", "satisfied")
+    ax = axes_of(ax)
+    seen = result.isel(t=result.t.values > 0)
+    ax.loglog(seen.t, seen["compression"], color=COLOURS[0], linewidth=1.4)
+    marks = {"t_star": r"$t^*$", "t_margin_0": "all signs right", "t_margin_half": r"margin $\frac{1}{2}$"}
+    for (key, label), colour in zip(marks.items(), COLOURS[1:], strict=False):
+        if key in result.attrs:
+            ax.axvline(result.attrs[key], color=colour, linewidth=1.0, linestyle="--", label=label)
+    ax.set_xlabel(str(result["t"].attrs.get("long_name", "t")))
+    ax.set_ylabel(r"compression $\Lambda$")
+    ax.legend(frameon=False)
+    return ax
+
+
+def kernel_spectrum(result: xr.Dataset, *, ax: Axes | None = None) -> Axes:
+    """Draw how much of the labels each leading kernel eigenvector holds, before and after training.
+
+    Parameters
+    ----------
+    result
+        What :func:`hmm_rs.experiments.compression.kernel_evolution` returned.
+    ax
+        Axes to draw on; None makes a figure.
+    """
+    check_result(result, "omega2")
+    ax = axes_of(ax)
+    shares = result["omega2"].mean("seed")
+    ranks = range(1, shares.sizes["r"] + 1)
+    for stage, label, colour in ((0, "start", COLOURS[0]), (-1, "end of training", COLOURS[1])):
+        ax.plot(ranks, shares[stage].cumsum("r"), "o-", color=colour, markersize=4.0, label=label)
+    ax.set_xlabel("number of leading eigenvectors")
+    ax.set_ylabel("share of the labels they hold")
+    ax.set_ylim(0.0, 1.0)
+    ax.legend(frameon=False)
+    return ax
+
+
+def neuron_points(result: xr.Dataset, *, time: int = -1, ax: Axes | None = None) -> Axes:
+    """Draw where the neurons' hyperplanes are, coloured by the sign of their output weight.
+
+    Parameters
+    ----------
+    result
+        What :func:`hmm_rs.experiments.compression.neuron_trajectories` returned.
+    time
+        Which of its times.
+    ax
+        Axes to draw on; None makes a figure.
+    """
+    check_result(result, "z", "a")
+    ax = axes_of(ax)
+    z, a = result["z"].isel(t=time).values, result["a"].isel(t=time).values
+    size = 2.0 + 40.0 * abs(a) / abs(a).max()
+    for sign, colour in ((1, COLOURS[0]), (-1, COLOURS[1])):
+        chosen = sign * a > 0
+        label = rf"$\beta {'>' if sign > 0 else '<'} 0$"
+        ax.scatter(z[chosen, 0], z[chosen, 1], s=size[chosen], color=colour, alpha=0.6, label=label)
+    ax.set_xlabel(r"$z_\parallel$")
+    ax.set_ylabel(r"$z_\perp$ (one component)")
+    ax.set_xlim(-3.0, 3.0)
+    ax.set_ylim(-3.0, 3.0)
+    ax.legend(frameon=False)
+    return ax

@@ -1,0 +1,279 @@
+//! Two-layer networks with several outputs: their outputs on many inputs, and plain stochastic
+//! gradient descent on the cross-entropy of a relu network.
+//!
+//! A run is serial, so its bits cannot depend on threads; ensembles run side by side.
+
+use crate::unit::Unit;
+use hmm_core::linalg::{matmul, matmul_add, rows, rows_mut};
+use hmm_core::special::map_in_place;
+use hmm_core::{Cancel, Error, Real, Result};
+use rayon::prelude::*;
+
+/// Inputs whose outputs are made at once.
+const CHUNK: usize = 128;
+
+/// Hidden activations g(`scale` x wᵀ), rows x hidden, of `count` inputs.
+fn hidden_values<T: Real>(x: &[T], count: usize, w: &[T], unit: Unit, scale: T) -> Vec<T> {
+    let inputs = x.len() / count;
+    let hidden = w.len() / inputs;
+    let mut values = vec![T::ZERO; count * hidden];
+    matmul(
+        rows_mut(&mut values, count, hidden),
+        rows(x, count, inputs),
+        rows(w, hidden, inputs).transpose(),
+        scale,
+    );
+    map_in_place(
+        &mut values,
+        #[inline(always)]
+        move |x| unit.value(x),
+    );
+    values
+}
+
+/// Outputs Σ_k v_ck g(`scale` w_k.x) of inputs x (P x `inputs`), as a P x `classes` array.
+///
+/// w is hidden x `inputs`, v is `classes` x hidden.
+pub fn outputs<T: Real>(
+    x: &[T],
+    inputs: usize,
+    w: &[T],
+    v: &[T],
+    classes: usize,
+    unit: Unit,
+    scale: f64,
+    cancel: &Cancel,
+) -> Result<Vec<T>> {
+    let hidden = w.len() / inputs;
+    let mut result = vec![T::ZERO; x.len() / inputs * classes];
+    result
+        .par_chunks_mut(CHUNK * classes)
+        .zip(x.par_chunks(CHUNK * inputs))
+        .try_for_each(|(out, x)| {
+            cancel.check()?;
+            let count = x.len() / inputs;
+            let values = hidden_values(x, count, w, unit, T::from_f64(scale));
+            matmul(
+                rows_mut(out, count, classes),
+                rows(&values, count, hidden),
+                rows(v, classes, hidden).transpose(),
+                T::ONE,
+            );
+            Ok::<(), Error>(())
+        })?;
+    Ok(result)
+}
+
+/// A relu network with logits v relu(w x): w is hidden x inputs, v is classes x hidden.
+pub struct Classifier<T> {
+    /// w
+    pub w: Vec<T>,
+    /// v
+    pub v: Vec<T>,
+    /// Number of inputs.
+    pub inputs: usize,
+    /// Number of classes.
+    pub classes: usize,
+}
+
+impl<T: Real> Classifier<T> {
+    /// One pass over `order`, rows of x (P x inputs) with their `labels`, `batch` of them a step:
+    /// θ <- θ - η ∇ of the batch's mean cross-entropy. Returns the mean loss on the way.
+    ///
+    /// # Errors
+    /// [`Error::Divergence`] if the loss leaves the range of finite numbers, [`Error::Interrupted`]
+    /// if cancelled, an invalid parameter for a row or label that does not exist.
+    pub fn learn(
+        &mut self,
+        x: &[T],
+        labels: &[u32],
+        order: &[u32],
+        lr: f64,
+        batch: usize,
+        cancel: &Cancel,
+    ) -> Result<f64> {
+        self.check(x, labels, order)?;
+        let mut rows_of_batch = vec![T::ZERO; batch.min(order.len()) * self.inputs];
+        let mut loss = 0.0;
+        for (step, drawn) in order.chunks(batch).enumerate() {
+            cancel.check()?;
+            let taken = &mut rows_of_batch[..drawn.len() * self.inputs];
+            for (row, &j) in taken.chunks_exact_mut(self.inputs).zip(drawn) {
+                let start = j as usize * self.inputs;
+                row.copy_from_slice(&x[start..start + self.inputs]);
+            }
+            let batch_loss = self.step(taken, labels, drawn, lr);
+            if !batch_loss.is_finite() {
+                return Err(Error::Divergence(format!(
+                    "the cross-entropy left the finite numbers at step {step}: lr = {lr} is too \
+                     large; lower the learning rate"
+                )));
+            }
+            loss += batch_loss;
+        }
+        Ok(loss / order.len() as f64)
+    }
+
+    fn check(&self, x: &[T], labels: &[u32], order: &[u32]) -> Result<()> {
+        if x.len() != labels.len() * self.inputs {
+            return Err(Error::shape(
+                "X",
+                &[x.len() / self.inputs.max(1), self.inputs],
+                format!("must have one row for each of the {} labels", labels.len()),
+                "pass X of shape (P, N) and labels of shape (P,)",
+            ));
+        }
+        if let Some(label) = labels.iter().find(|&&label| label as usize >= self.classes) {
+            return Err(Error::invalid(
+                "labels",
+                label,
+                format!("must be below the number of classes, {}", self.classes),
+                "number the classes from 0",
+            ));
+        }
+        if let Some(row) = order.iter().find(|&&row| row as usize >= labels.len()) {
+            return Err(Error::invalid(
+                "order",
+                row,
+                format!("must be the number of one of {} samples", labels.len()),
+                "number the samples from 0",
+            ));
+        }
+        Ok(())
+    }
+
+    /// One step; returns the sum of the losses of the batch before it.
+    fn step(&mut self, x: &[T], labels: &[u32], drawn: &[u32], lr: f64) -> f64 {
+        let (count, classes) = (drawn.len(), self.classes);
+        let hidden = self.v.len() / classes;
+        let values = hidden_values(x, count, &self.w, Unit::Relu, T::ONE);
+        let mut logits = vec![T::ZERO; count * classes];
+        matmul(
+            rows_mut(&mut logits, count, classes),
+            rows(&values, count, hidden),
+            rows(&self.v, classes, hidden).transpose(),
+            T::ONE,
+        );
+        let mut loss = 0.0;
+        for (logits, &j) in logits.chunks_exact_mut(classes).zip(drawn) {
+            loss += cross_entropy_slope(logits, labels[j as usize] as usize);
+        }
+        // Slope of the loss in the hidden values, from the old second layer; zero where inactive.
+        let mut slopes = vec![T::ZERO; count * hidden];
+        matmul(
+            rows_mut(&mut slopes, count, hidden),
+            rows(&logits, count, classes),
+            rows(&self.v, classes, hidden),
+            T::ONE,
+        );
+        for (slope, value) in slopes.iter_mut().zip(&values) {
+            if *value <= T::ZERO {
+                *slope = T::ZERO;
+            }
+        }
+        let rate = T::from_f64(-lr / count as f64);
+        matmul_add(
+            rows_mut(&mut self.v, classes, hidden),
+            rows(&logits, count, classes).transpose(),
+            rows(&values, count, hidden),
+            rate,
+        );
+        matmul_add(
+            rows_mut(&mut self.w, hidden, self.inputs),
+            rows(&slopes, count, hidden).transpose(),
+            rows(x, count, self.inputs),
+            rate,
+        );
+        loss
+    }
+}
+
+/// Turn logits into the slope softmax - onehot of their cross-entropy with `label`; returns the loss.
+fn cross_entropy_slope<T: Real>(logits: &mut [T], label: usize) -> f64 {
+    let largest = logits
+        .iter()
+        .fold(f64::NEG_INFINITY, |top, z| top.max(z.to_f64()));
+    let weights: Vec<f64> = logits
+        .iter()
+        .map(|z| (z.to_f64() - largest).exponential())
+        .collect();
+    let total: f64 = weights.iter().sum();
+    let loss = total.ln() + largest - logits[label].to_f64();
+    for (class, (slope, weight)) in logits.iter_mut().zip(&weights).enumerate() {
+        *slope = T::from_f64(weight / total - f64::from(u8::from(class == label)));
+    }
+    loss
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn network() -> Classifier<f64> {
+        let wave = |n: usize, k: f64| (0..n).map(|i| (k * i as f64 + 0.3).sin()).collect();
+        Classifier {
+            w: wave(5 * 4, 1.7),
+            v: wave(3 * 5, 2.3),
+            inputs: 4,
+            classes: 3,
+        }
+    }
+
+    fn loss(network: &Classifier<f64>, x: &[f64], labels: &[u32]) -> f64 {
+        let mut z = outputs(
+            x,
+            4,
+            &network.w,
+            &network.v,
+            3,
+            Unit::Relu,
+            1.0,
+            &Cancel::new(),
+        )
+        .unwrap();
+        z.chunks_exact_mut(3)
+            .zip(labels)
+            .map(|(z, &y)| cross_entropy_slope(z, y as usize))
+            .sum::<f64>()
+            / labels.len() as f64
+    }
+
+    #[test]
+    fn a_step_goes_down_the_gradient() {
+        let x: Vec<f64> = (0..12).map(|i| (0.9 * f64::from(i)).cos()).collect();
+        let labels = [2, 0, 1];
+        let before = network();
+        let mut after = network();
+        let (lr, h) = (1e-3, 1e-6);
+        let seen = after
+            .learn(&x, &labels, &[0, 1, 2], lr, 3, &Cancel::new())
+            .unwrap();
+        assert!((seen - loss(&before, &x, &labels)).abs() < 1e-12);
+        for i in 0..before.w.len() {
+            let (mut up, mut down) = (network(), network());
+            up.w[i] += h;
+            down.w[i] -= h;
+            let slope = (loss(&up, &x, &labels) - loss(&down, &x, &labels)) / (2.0 * h);
+            // Rounding of a central difference: 1e-16/h.
+            assert!(((before.w[i] - after.w[i]) / lr - slope).abs() < 1e-8);
+        }
+        for i in 0..before.v.len() {
+            let (mut up, mut down) = (network(), network());
+            up.v[i] += h;
+            down.v[i] -= h;
+            let slope = (loss(&up, &x, &labels) - loss(&down, &x, &labels)) / (2.0 * h);
+            assert!(((before.v[i] - after.v[i]) / lr - slope).abs() < 1e-8);
+        }
+    }
+
+    #[test]
+    fn wrong_labels_and_rows_are_refused() {
+        let learn = |labels: &[u32], order: &[u32]| {
+            network().learn(&[0.5; 8], labels, order, 0.1, 2, &Cancel::new())
+        };
+        assert!(learn(&[0, 3], &[0]).is_err());
+        assert!(learn(&[0, 1], &[2]).is_err());
+        assert!(learn(&[0], &[0]).is_err());
+        assert!(learn(&[0, 1], &[1, 0, 1]).is_ok());
+    }
+}
