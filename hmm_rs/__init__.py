@@ -43,6 +43,7 @@ from .versions import cite, show_versions
 if TYPE_CHECKING:
     from . import cnn as cnn
     from . import experiments as experiments
+    from . import generators as generators
     from . import kernels as kernels
     from . import plot as plot
     from . import theory as theory
@@ -81,6 +82,7 @@ __all__ = [
     "compression",
     "errors",
     "experiments",
+    "generators",
     "get_num_threads",
     "kernels",
     "logtimes",
@@ -93,7 +95,7 @@ __all__ = [
 ]
 
 #: Rooms imported at first use, so that ``import hmm_rs`` stays quick.
-_LAZY = ("cnn", "experiments", "kernels", "plot", "theory")
+_LAZY = ("cnn", "experiments", "generators", "kernels", "plot", "theory")
 
 
 def __getattr__(name: str) -> Any:

@@ -18,9 +18,11 @@ import numpy.typing as npt
 
 from .. import _lib
 from ..arguments import array, choice, count, number, seed_words
+from ..data.latent import LatentModel
 from ..description import Description
-from ..errors import ConvergenceError, InvalidParameterError, ShapeError
+from ..errors import ConvergenceError, DtypeError, InvalidParameterError, ShapeError
 from ..memory import require
+from ..networks import activation_function
 from ..results import dataset
 
 if TYPE_CHECKING:
@@ -227,6 +229,77 @@ class SampledFeatures:
     def __init__(self, draw: Callable[[int, int], tuple[npt.ArrayLike, npt.ArrayLike]], *, p: int) -> None:
         self.draw = draw
         self.p = count("p", p)
+
+    @classmethod
+    def from_model(
+        cls,
+        model: LatentModel,
+        weights: npt.ArrayLike,
+        *,
+        teacher: npt.ArrayLike,
+        activation: str = "erf",
+        labels: str = "latent",
+        mean_samples: int = 100_000,
+        seed: Any = 0,
+    ) -> SampledFeatures:
+        r"""Return the hidden layer of a network on a model of data as features.
+
+        :math:`v = g(W x/\sqrt N) - E[\cdot]`. Random W gives random features; the first layer of a trained
+        network (``sim.student.w`` after :class:`hmm_rs.OnlineSGD`) gives pre-learned ones.
+
+        Parameters
+        ----------
+        model
+            A model of data or a generator.
+        weights
+            W, shape (p, N).
+        teacher
+            Weights of the linear teacher: (D,) on the latents, :math:`\nu = h\cdot c/\sqrt D`, or (N,) on the inputs.
+        activation
+            g: "erf" (of u/√2), "relu" or "linear".
+        labels
+            "latent" or "input": what the teacher acts on.
+        mean_samples
+            Samples of the mean that centres the features.
+        seed
+            Names these samples and, with the number of a draw, all others.
+
+        Examples
+        --------
+        >>> import hmm_rs as hr
+        >>> model = hr.generators.random_layers([10, 20, 30], "erf")
+        >>> W = np.random.default_rng(0).standard_normal((8, 30))
+        >>> features = SampledFeatures.from_model(model, W, teacher=np.ones(10), mean_samples=1000)
+        >>> nu, v = features.fields(5, 0)
+        >>> nu.shape, v.shape
+        ((5,), (5, 8))
+        """
+        if not isinstance(model, LatentModel):
+            raise DtypeError(
+                f"model = {model!r:.80}: must be a model of data; pass HiddenManifold(...) or a generator"
+            )
+        W = array("weights", weights, (None, model.N), rule="= (features, N)")
+        choice("activation", activation, ("erf", "relu", "linear"))
+        size = model.D if choice("labels", labels, ("latent", "input")) == "latent" else model.N
+        h = array("teacher", teacher, (size,), rule=f"with labels={labels!r}")
+        words = seed_words(seed).tolist()
+
+        def hidden(X: npt.NDArray[Any]) -> Vector:
+            return np.asarray(activation_function(activation, X @ W.T / math.sqrt(model.N)))
+
+        mean, step = np.zeros(len(W)), 10_000
+        total = count("mean_samples", mean_samples)
+        for start in range(0, total, step):
+            X = model.sample(min(step, total - start), seed=[*words, 0], start=start)[0]
+            mean += hidden(X).sum(axis=0)
+        mean /= total
+
+        def draw(n: int, stream: int) -> tuple[Vector, Vector]:
+            X, C = model.sample(n, seed=[*words, 1, stream])
+            latents = C if labels == "latent" else X
+            return latents @ h / math.sqrt(size), hidden(X) - mean
+
+        return cls(draw, p=len(W))
 
     def fields(self, n: int, seed: int) -> tuple[Vector, Vector]:
         """Return `n` checked teacher fields and features of stream `seed`."""

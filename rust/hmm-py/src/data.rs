@@ -156,6 +156,16 @@ pub struct Handle<T> {
     features: Option<Arc<Features<T>>>,
 }
 
+impl<T> Handle<T> {
+    /// A source without features of its own.
+    pub fn without_features(source: Arc<dyn Source<T>>) -> Self {
+        Self {
+            source,
+            features: None,
+        }
+    }
+}
+
 /// A source of samples in one precision.
 #[pyclass(name = "Source", module = "hmm_rs._lib", frozen)]
 pub struct PySource(pub ByDtype<Handle<f32>, Handle<f64>>);

@@ -8,6 +8,7 @@ mod classifier;
 mod compression;
 mod data;
 mod full_batch;
+mod generator;
 mod gradient_flow;
 mod hinge_theory;
 mod kernels;
@@ -26,6 +27,7 @@ fn _lib(module: &Bound<'_, PyModule>) -> PyResult<()> {
     compression::register(module)?;
     data::register(module)?;
     full_batch::register(module)?;
+    generator::register(module)?;
     gradient_flow::register(module)?;
     hinge_theory::register(module)?;
     kernels::register(module)?;

@@ -4,9 +4,11 @@
 //! so any thread may make it. [`online`] learns from the stream by one-pass gradient descent.
 
 pub mod classifier;
+pub mod covariance;
 pub mod features;
 pub mod fields;
 pub mod full_batch;
+pub mod generator;
 pub mod gradient_flow;
 pub mod hidden_manifold;
 pub mod labelled;

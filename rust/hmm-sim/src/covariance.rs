@@ -1,0 +1,225 @@
+//! Covariances of a source, streamed: nothing larger than the accumulators and one slab of samples.
+
+use crate::source::{Source, sample};
+use faer::Mat;
+use hmm_core::linalg::{matmul_add, rows};
+use hmm_core::random::Stream;
+use hmm_core::{Cancel, Error, Result};
+use rayon::prelude::*;
+use std::sync::Arc;
+
+/// Samples of a slab: fixed, so that sums have one order. Long enough to make the products efficient.
+const SLAB: usize = 1024;
+/// Side of a tile of the accumulators; tiles are what threads work on.
+const TILE: usize = 128;
+
+/// One tile of the scatter of inputs with inputs or latents.
+struct Tile {
+    row: usize,
+    column: usize,
+    sum: Mat<f64>,
+}
+
+/// Running mean and scatter of inputs x and latents c (Chan, Golub and LeVeque 1979).
+pub struct CovarianceStream {
+    source: Arc<dyn Source<f64>>,
+    stream: Stream,
+    count: u64,
+    mean: Vec<f64>,
+    latent_mean: Vec<f64>,
+    /// Tiles of `sum (x - mean)(x - mean)^T` on and below the diagonal.
+    inputs: Vec<Tile>,
+    /// Tiles of `sum (x - mean)(c - mean)^T`.
+    cross: Vec<Tile>,
+}
+
+/// Estimates so far.
+pub struct Covariances {
+    /// Mean of the inputs (N).
+    pub mean: Vec<f64>,
+    /// `E (x - mean)(x - mean)^T`, row-major (N x N).
+    pub omega: Vec<f64>,
+    /// `E (x - mean)(c - mean)^T`, row-major (N x D).
+    pub phi: Vec<f64>,
+}
+
+fn tiles(rows: usize, columns: usize, lower: bool) -> Vec<Tile> {
+    let mut out = Vec::new();
+    for row in (0..rows).step_by(TILE) {
+        let end = if lower { row + 1 } else { columns };
+        for column in (0..end).step_by(TILE) {
+            out.push(Tile {
+                row,
+                column,
+                sum: Mat::zeros(TILE.min(rows - row), TILE.min(columns - column)),
+            });
+        }
+    }
+    out
+}
+
+impl Tile {
+    /// `sum += factor left^T right` over the tile's columns of two row-major slabs.
+    fn add(&mut self, left: &[f64], right: &[f64], count: usize, factor: f64) {
+        let (height, width) = (self.sum.nrows(), self.sum.ncols());
+        let left = rows(left, count, left.len() / count);
+        let right = rows(right, count, right.len() / count);
+        matmul_add(
+            self.sum.as_mut(),
+            left.subcols(self.row, height).transpose(),
+            right.subcols(self.column, width),
+            factor,
+        );
+    }
+}
+
+impl CovarianceStream {
+    /// Nothing seen yet of `stream` of `source`.
+    pub fn new(source: Arc<dyn Source<f64>>, stream: Stream) -> Self {
+        let (n, d) = (source.inputs(), source.latents());
+        Self {
+            mean: vec![0.0; n],
+            latent_mean: vec![0.0; d],
+            inputs: tiles(n, n, true),
+            cross: tiles(n, d, false),
+            count: 0,
+            source,
+            stream,
+        }
+    }
+
+    /// Samples seen.
+    pub fn count(&self) -> u64 {
+        self.count
+    }
+
+    /// See `samples` more.
+    ///
+    /// # Errors
+    /// A generator that fails, samples that are not finite, an interruption (between slabs).
+    pub fn advance(&mut self, samples: u64, cancel: &Cancel) -> Result<()> {
+        let (n, d) = (self.source.inputs(), self.source.latents());
+        let end = self.count + samples;
+        while self.count < end {
+            cancel.check()?;
+            // Slabs sit on a grid of the stream, however a call is cut.
+            let room = SLAB as u64 - self.count % SLAB as u64;
+            let size = room.min(end - self.count) as usize;
+            let mut x = vec![0.0; size * n];
+            let mut c = vec![0.0; size * d];
+            sample(
+                &*self.source,
+                &self.stream,
+                self.count,
+                &mut x,
+                &mut c,
+                cancel,
+            )?;
+            self.merge(&mut x, &c, size)?;
+        }
+        Ok(())
+    }
+
+    /// Merge a slab: `S += S_b + d d^T count B/(count + B)`, `mean += d B/(count + B)`.
+    fn merge(&mut self, x: &mut [f64], c: &[f64], size: usize) -> Result<()> {
+        let (n, d) = (self.mean.len(), c.len() / size);
+        let mut slab_mean = vec![0.0; n];
+        for row in x.chunks_exact(n) {
+            for (mean, x) in slab_mean.iter_mut().zip(row) {
+                *mean += x;
+            }
+        }
+        let mut latent_sum = vec![0.0; d];
+        for row in c.chunks_exact(d) {
+            for (sum, c) in latent_sum.iter_mut().zip(row) {
+                *sum += c;
+            }
+        }
+        for mean in &mut slab_mean {
+            *mean /= size as f64;
+        }
+        if slab_mean.iter().any(|mean| !mean.is_finite()) {
+            return Err(Error::Divergence(
+                "the generator gave numbers that are not finite; check its weights and its scale"
+                    .to_owned(),
+            ));
+        }
+        for row in x.chunks_exact_mut(n) {
+            for (x, mean) in row.iter_mut().zip(&slab_mean) {
+                *x -= mean;
+            }
+        }
+        let (seen, fresh) = (self.count as f64, size as f64);
+        let shift: Vec<f64> = slab_mean
+            .iter()
+            .zip(&self.mean)
+            .map(|(new, old)| new - old)
+            .collect();
+        let weight = seen * fresh / (seen + fresh);
+        let x = &*x;
+        self.inputs.par_iter_mut().for_each(|tile| {
+            tile.add(x, x, size, 1.0);
+            tile.add(&shift, &shift, 1, weight);
+        });
+        let latent_shift: Vec<f64> = latent_sum
+            .iter()
+            .zip(&self.latent_mean)
+            .map(|(sum, old)| sum / fresh - old)
+            .collect();
+        // Inputs are centred in the slab, so latents need not be.
+        self.cross.par_iter_mut().for_each(|tile| {
+            tile.add(x, c, size, 1.0);
+            tile.add(&shift, &latent_shift, 1, weight);
+        });
+        let moved = self.mean.iter_mut().chain(&mut self.latent_mean);
+        for (mean, shift) in moved.zip(shift.iter().chain(&latent_shift)) {
+            *mean += shift * fresh / (seen + fresh);
+        }
+        self.count += size as u64;
+        Ok(())
+    }
+
+    /// The estimates, divided by the count.
+    ///
+    /// # Errors
+    /// Fewer than two samples.
+    pub fn estimate(&self) -> Result<Covariances> {
+        if self.count < 2 {
+            return Err(Error::invalid(
+                "n_samples",
+                self.count,
+                "a covariance needs at least 2 samples",
+                "pass more",
+            ));
+        }
+        let (n, d) = (self.mean.len(), self.source.latents());
+        let scale = 1.0 / self.count as f64;
+        let mut omega = vec![0.0; n * n];
+        let mut phi = vec![0.0; n * d];
+        for tile in &self.inputs {
+            for j in 0..tile.sum.ncols() {
+                for i in 0..tile.sum.nrows() {
+                    let (row, column) = (tile.row + i, tile.column + j);
+                    // A tile on the diagonal holds both halves; the lower one is taken for both.
+                    if column <= row {
+                        let value = tile.sum[(i, j)] * scale;
+                        omega[row * n + column] = value;
+                        omega[column * n + row] = value;
+                    }
+                }
+            }
+        }
+        for tile in &self.cross {
+            for j in 0..tile.sum.ncols() {
+                for i in 0..tile.sum.nrows() {
+                    phi[(tile.row + i) * d + tile.column + j] = tile.sum[(i, j)] * scale;
+                }
+            }
+        }
+        Ok(Covariances {
+            mean: self.mean.clone(),
+            omega,
+            phi,
+        })
+    }
+}
