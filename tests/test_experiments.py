@@ -218,18 +218,45 @@ def test_without_scikit_learn_the_digits_say_what_to_install(monkeypatch):
 SMALL = {"D": 10, "M": 4, "K": 4, "lr": 0.2, "samples": 50.0, "classify": True}
 
 
-def averages(scenario, seeds, **options):
-    runs = [independent_students(scenario, seed=seed, **SMALL, **options).isel(t=-1) for seed in seeds]
-    return {name: float(np.mean([r[name] for r in runs])) for name in ("e1", "e2", "e12", "e12_white")}
+def sign_averages(scenario, seeds, **options):
+    """Return averages over seeds, at t = 500, of fractions of signs that differ."""
+    options = SMALL | {"t_max": 500.0, "save_at": [500.0]} | options
+    runs = [independent_students(scenario, seed=seed, **options).isel(t=-1) for seed in seeds]
+    mean = {
+        name: float(np.mean([r[f"{name}_sign"] for r in runs])) for name in ("e1", "e2", "e12", "e12_white")
+    }
+    return mean | {"ratio": mean["e12_white"] / mean["e12"]}
 
 
 def test_only_latent_labels_make_students_agree_on_the_manifold_and_not_off_it():
-    ratio = {}
-    for scenario in ("iid", "input", "latent"):
-        seen = averages(scenario, range(2), N=150, t_max=100.0, test_size=1500, save_at=[100.0])
-        ratio[scenario] = seen["e12_white"] / seen["e12"]
-    assert ratio["latent"] > 2.0, ratio
+    ratio = {
+        scenario: sign_averages(scenario, range(4), N=150, test_size=2000)["ratio"]
+        for scenario in ("iid", "input", "latent")
+    }
+    # Measured over 8 seeds: 1.0, 1.1 and 3.2 with a spread of 0.2, 0.25 and 0.55 from seed to seed,
+    # half of that for the average of four: the limits are three of those away.
+    assert ratio["latent"] > 2.2, ratio
     assert max(ratio["iid"], ratio["input"]) < 1.5, ratio
+
+
+@pytest.mark.slow
+def test_the_published_small_scale_numbers():
+    # Fractions of signs that differ, N = 400, one run each in the specification: error, on the
+    # manifold, off it. The published run is one seed with initial weights that are not recorded, and
+    # our spread from seed to seed is 0.005 to 0.012 (error), 0.003 to 0.006 (on) and 0.003 to 0.012
+    # (off): three of them, plus what off-manifold weights remember of the initial ones (latent, off).
+    expected = {
+        "iid": (0.058, 0.039, 0.029),
+        "input": (0.052, 0.037, 0.038),
+        "latent": (0.054, 0.017, 0.066),
+    }
+    for scenario, (error, on, off) in expected.items():
+        seen = sign_averages(scenario, range(8), N=400, test_size=4000)
+        assert seen["e1"] == pytest.approx(error, abs=0.015), scenario
+        assert seen["e2"] == pytest.approx(error, abs=0.015), scenario
+        assert seen["e12"] == pytest.approx(on, abs=0.01), scenario
+        assert seen["e12_white"] == pytest.approx(off, abs=0.04 if scenario == "latent" else 0.012), scenario
+        assert (seen["ratio"] > 3.0) == (scenario == "latent")
 
 
 @pytest.mark.parametrize("scenario", SCENARIOS)
@@ -278,12 +305,15 @@ def test_a_diverging_experiment_hands_over_what_it_has():
 
 
 def test_wider_networks_reach_lower_errors_on_digits():
-    result = increasing_complexity(K=[1, 2, 4, 8], t_max=300.0)
+    result = increasing_complexity(K=[1, 2, 4, 8], t_max=1000.0)
     last = result.isel(t=-1)
-    assert (np.diff(last.train_mse) < 0).all()
-    assert last.test_error.sel(K=8) < 0.6 * last.test_error.sel(K=1)
+    # Two units do as well as one here; from then on, over three seeds, each doubling lowers the
+    # training error by 20 % or more and eight units make at most a third of the mistakes of one.
+    assert (np.diff(last.train_mse.sel(K=[2, 4, 8])) < 0).all()
+    assert last.train_mse.sel(K=8) < 0.6 * last.train_mse.sel(K=1)
+    assert last.test_error.sel(K=8) < 0.5 * last.test_error.sel(K=1)
     assert np.isnan(last.v.sel(K=2).values).tolist() == [False] * 2 + [True] * 6
-    again = increasing_complexity(K=[2], t_max=300.0, threads=3)
+    again = increasing_complexity(K=[2], t_max=1000.0, threads=3)
     np.testing.assert_array_equal(again.test_mse[0], result.test_mse.sel(K=2))
 
 

@@ -92,8 +92,8 @@ def increasing_complexity(
     Examples
     --------
     >>> from hmm_rs.experiments.increasing_complexity import increasing_complexity
-    >>> result = increasing_complexity(K=[1, 4], t_max=50)
-    >>> bool((result.train_mse.isel(t=-1) < result.train_mse.isel(t=0)).all())
+    >>> result = increasing_complexity(K=[1, 8], t_max=200)
+    >>> bool(result.train_mse.isel(K=1, t=-1) < result.train_mse.isel(K=0, t=-1))
     True
     """
     widths = [count("K", width) for width in K]

@@ -36,7 +36,7 @@ Classes = npt.NDArray[np.uint32]
 Bools = npt.NDArray[np.bool_]
 
 #: Samples labelled at once, and how many times the wanted number may be looked through.
-_BLOCK, _PATIENCE = 2048, 100
+_BLOCK, _PATIENCE = 2048, 1000
 
 
 @dataclass(frozen=True, eq=False)

@@ -33,7 +33,7 @@ _SECOND = np.array([8 / 5, -1 / 5, 8 / 315, -1 / 560])
 def resolve(name: str, activation: Any) -> str | _lib.TabulatedUnit:
     """Return what the compiled equations take for `activation`."""
     if callable(activation):
-        return _table(check_nonlinearity(activation, name))  # type: ignore[arg-type]
+        return _table(check_nonlinearity(activation, name))
     if not isinstance(activation, str):
         raise DtypeError(f"{name} = {activation!r:.60}: must be a name or a smooth function; pass 'erf', say")
     if activation == "tanh":

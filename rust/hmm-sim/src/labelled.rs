@@ -60,17 +60,23 @@ impl LabelledLaw {
         let (coins, inputs) = normals.split_at_mut(COINS);
         let label = match self.shape {
             Shape::Separable { sigma } => {
-                inputs.iter_mut().for_each(|x| *x *= sigma);
+                for x in inputs.iter_mut() {
+                    *x *= sigma;
+                }
                 sign(inputs[0])
             }
             Shape::Sphere { radius } => {
                 let norm = inputs.iter().map(|x| x * x).sum::<f64>().sqrt();
-                inputs.iter_mut().for_each(|x| *x *= radius / norm);
+                for x in inputs.iter_mut() {
+                    *x *= radius / norm;
+                }
                 sign(inputs[0])
             }
             Shape::Mixture { mu, sigma } => {
                 let y = sign(coins[0]);
-                inputs.iter_mut().for_each(|x| *x *= sigma);
+                for x in inputs.iter_mut() {
+                    *x *= sigma;
+                }
                 inputs[0] += y * mu;
                 y
             }

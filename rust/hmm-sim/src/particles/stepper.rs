@@ -553,9 +553,9 @@ mod tests {
                         let at = |sign: f64| {
                             let (mut a, mut w) = (start.a.clone(), start.w.clone());
                             if which == 0 {
-                                a[k] += sign * 1e-5
+                                a[k] += sign * 1e-5;
                             } else {
-                                w[7 * k + which - 1] += sign * 1e-5
+                                w[7 * k + which - 1] += sign * 1e-5;
                             }
                             loss_of(a, w)
                         };

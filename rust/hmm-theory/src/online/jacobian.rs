@@ -431,3 +431,83 @@ impl StiffSystem for OnlineSystem {
         jacobian.answer = answer;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::integrals::Unit;
+    use crate::integrate::OdeSystem;
+    use crate::online::fields::Activation;
+    use crate::online::hidden_manifold::{Manifold, TeacherModes, hidden_manifold};
+    use crate::online::{ModeArrays, Setting};
+
+    /// K = M = 2, three modes, everything switched on.
+    fn system() -> Result<OnlineSystem> {
+        let setting = Setting {
+            student: Activation::Closed(Unit::Erf),
+            teacher: Activation::Closed(Unit::Erf),
+            v0: vec![0.9, 1.2],
+            v_teacher: vec![1.0, 0.7],
+            lr: 0.4,
+            lr_v: 0.3,
+            noise: 0.2,
+            weight_decay: 0.05,
+            batch: 2,
+        };
+        let gamma = [[0.8, -0.3], [0.2, 1.1], [-0.5, 0.4]];
+        let omega = [[0.6, 0.9], [-1.1, 0.3], [0.2, -0.7]];
+        let outer = |x: [f64; 2], y: [f64; 2]| [x[0] * y[0], x[0] * y[1], x[1] * y[0], x[1] * y[1]];
+        let products = |x: &[[f64; 2]; 3], y: &[[f64; 2]; 3]| -> Vec<f64> {
+            x.iter().zip(y).flat_map(|(x, y)| outer(*x, *y)).collect()
+        };
+        hidden_manifold(
+            &setting,
+            &Manifold {
+                delta: 0.3,
+                moments: [0.0, 0.6, 0.5],
+                center: true,
+                rho: &[0.4, 1.1, 1.6],
+                weights: &[1.0 / 3.0; 3],
+                w0: &[1.2, 0.1, 0.1, 0.9],
+                teacher_modes: TeacherModes::Exact,
+            },
+            ModeArrays {
+                covariance: &products(&gamma, &gamma),
+                overlap: &products(&gamma, &omega),
+                teacher: &products(&omega, &omega),
+            },
+        )
+    }
+
+    #[test]
+    fn solves_with_the_derivative_of_the_right_hand_side() -> Result<()> {
+        let system = system()?;
+        let y = &system.initial;
+        let shift = 2.5;
+        let mut jacobian = ModeJacobian::default();
+        system.linearise(y, &mut jacobian)?;
+        system.factorise(&mut jacobian, shift)?;
+        let b: Vec<f64> = (0..y.len()).map(|i| (i as f64 * 1.7).sin()).collect();
+        let mut x = b.clone();
+        StiffSystem::solve(&system, &mut jacobian, &mut x);
+        // (shift - J) x by a central difference along x.
+        let h = 1e-5;
+        let velocity = |sign: f64| -> Result<Vec<f64>> {
+            let moved: Vec<f64> = y.iter().zip(&x).map(|(y, x)| y + sign * h * x).collect();
+            let mut out = vec![0.0; y.len()];
+            system.velocity(
+                &moved,
+                &mut out,
+                &mut crate::online::modes::Workspace::default(),
+            )?;
+            Ok(out)
+        };
+        let (plus, minus) = (velocity(1.0)?, velocity(-1.0)?);
+        for i in 0..y.len() {
+            let along = (plus[i] - minus[i]) / (2.0 * h);
+            let back = shift * x[i] - along;
+            assert!((back - b[i]).abs() < 1e-7, "{i}: {back} {}", b[i]);
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,1 @@
+"""Published figures, reproduced: here simulation and theory meet."""
