@@ -25,7 +25,7 @@ def test_published_numbers():
     assert cnn.CNN(2).parameters == 2123
     assert cnn.CNN(10).parameters == 23_251
     assert len(cnn.CNN(10)._layers) == 16
-    # By adaptive quadrature; the theory note prints 1.6766.
+    # By adaptive quadrature, printed elsewhere as 1.6766.
     assert abs(cnn._swish_scale() - 1.6765324703) < 1e-9
 
 

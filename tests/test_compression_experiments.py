@@ -19,14 +19,14 @@ def test_compression_at_the_first_fit_grows_like_the_root_of_p():
     # The fastest attractor dominates: theory .9016; 20 data sets leave some 6 %.
     fastest = max(hr.theory.attractors(5), key=lambda a: a["growth"])
     assert abs(prefactor - fastest["lambda_over_sqrtp"]) < 4 * result.attrs["prefactor_error"]
-    # t* comes up to terms of order h later than its leading logarithm (theory note: 17 % at d = 5).
+    # t* comes up to terms of order h later than its leading logarithm (an independent numpy run: 17 % at d = 5).
     predicted = hr.theory.compression_time(200, 1e-6, fastest["growth"])
     assert 1.0 < float(result["t_star"].mean()) / predicted < 1.3
 
 
 @pytest.mark.parametrize(("d", "factor"), [(2, 2.0), (3, 2.0), (5, 2.0)])
 def test_feature_learning_beats_the_lazy_kernel(d, factor):
-    # Theory note: x3.4, x3.7, x3.5 at p = 512 with 2 to 5 data sets.
+    # Independent numpy runs: x3.4, x3.7, x3.5 at p = 512 with 2 to 5 data sets.
     result = experiments.learning_curves(
         hr.Stripe(d),
         sizes=[512],
@@ -163,7 +163,7 @@ def test_learning_curves_of_the_stripe(d):
         fits[name] = experiments.fit_exponent(result.p, learnt)
         print(f"d={d} {name}: {-fits[name].exponent:.3f} +- {fits[name].error:.3f}")
     print(f"d={d} theory: {theory}")
-    # Pre-asymptotic sizes: both curves are steeper than their laws at d = 5 (theory note, section 11:
+    # Pre-asymptotic sizes: both curves are steeper than their laws at d = 5 (independent numpy runs:
     # .84 and .61 instead of .69 and .38), so the gates are wide and the order is what counts.
     assert abs(-fits["network"].exponent - theory["feature"]) < 0.35
     assert abs(-fits["closed_ntk"].exponent - theory["lazy"]) < 0.3
@@ -197,7 +197,7 @@ def test_learning_curve_of_the_cylinder():
 @pytest.mark.slow
 def test_compression_of_the_cylinder():
     result = experiments.compression_scaling(hr.Cylinder(5), sizes=[512, 1024, 2048, 4096, 8192], seeds=20)
-    # Theory note, section 11: slope .565 for p >= 512 over 6 data sets.
+    # Independent numpy runs: slope .565 for p >= 512 over 6 data sets.
     assert abs(result.attrs["exponent"] - 0.5) < 0.2
 
 

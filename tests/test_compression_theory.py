@@ -306,7 +306,7 @@ def test_svc_separates_the_stripe():
     fit = hr.kernels.svc(hr.kernels.ntk(X), y)
     assert fit.kkt_violation < 1e-8
     error = fit.error(hr.kernels.ntk(X_test, X[fit.support]), y_test)
-    # Theory note, section 11: .0464 at p = 256, .0337 at p = 512.
+    # Independent numpy runs: .0464 at p = 256, .0337 at p = 512.
     assert 0.02 < error < 0.06
 
 

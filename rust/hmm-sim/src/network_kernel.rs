@@ -2,7 +2,7 @@
 //!
 //! `h Theta(x, x') = (s^2/h) [R R'^T + (A A'^T) o ((M B)(M' B)^T)]` with `A = (x/sqrt d, 1)`,
 //! pre-activations `A V^T`, `R = max(0, A V^T)`, `M = 1(A V^T > 0)`, `B = diag(beta)` and activation
-//! `s max(0, u)` (theory note, section 7). Tiles of points against tiles of points, neurons in
+//! `s max(0, u)`. Tiles of points against tiles of points, neurons in
 //! blocks: what is held at a time does not grow with the number of points or neurons.
 
 use hmm_core::linalg::{matmul, rows, rows_mut};

@@ -2,7 +2,7 @@
 //!
 //! `f(x) = (1/h) sum_n beta_n sigma(omega_n.x/sqrt d + b_n)`, predictor `F = alpha (f - f_0)`, objective
 //! `L = (1/(alpha p)) sum l(y F)`, `d theta/dt = -grad L` ("code time"; the published time is
-//! `t/alpha`). Theory note of the compression study, sections 2 and 3.
+//! `t/alpha`). Source: Paccolat et al., J. Stat. Mech. 2021, 044001.
 
 mod flow;
 mod fused;

