@@ -45,7 +45,7 @@ test-python: $(VENV)/installed $(VENV)/made-test
 test-all: test-rust $(VENV)/made-test ## the slow physics too
 	$(BIN)/python -P -m pytest -q -m "slow or not slow"
 
-bench: $(VENV)/installed $(VENV)/made-bench ## speed against rivals, side by side
+bench: $(VENV)/installed $(VENV)/made-test $(VENV)/made-bench ## speed against rivals, side by side
 	set -e; for bench in benches/bench_*.py; do echo "== $$bench"; $(BIN)/python $$bench; done
 
 lint: $(VENV)/installed $(VENV)/made-test $(VENV)/made-lint ## rustfmt, clippy, ruff, mypy, stubtest

@@ -43,6 +43,7 @@ from .versions import cite, show_versions
 if TYPE_CHECKING:
     from . import cnn as cnn
     from . import experiments as experiments
+    from . import figures as figures
     from . import generators as generators
     from . import kernels as kernels
     from . import plot as plot
@@ -82,6 +83,7 @@ __all__ = [
     "compression",
     "errors",
     "experiments",
+    "figures",
     "generators",
     "get_num_threads",
     "kernels",
@@ -95,7 +97,7 @@ __all__ = [
 ]
 
 #: Rooms imported at first use, so that ``import hmm_rs`` stays quick.
-_LAZY = ("cnn", "experiments", "generators", "kernels", "plot", "theory")
+_LAZY = ("cnn", "experiments", "figures", "generators", "kernels", "plot", "theory")
 
 
 def __getattr__(name: str) -> Any:
