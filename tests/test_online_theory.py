@@ -425,3 +425,12 @@ def test_too_large_a_rate_gives_the_solution_so_far(method):
     result = raised.value.result
     assert 1 <= result.sizes["t"] < 50
     assert np.isfinite(result.eg).all()
+
+
+def test_too_many_steps_give_the_solution_so_far():
+    """An explicit method forced through a very long run stops at its limit of 200,000 steps."""
+    system = theory.SaadSolla([[1.0]], [[0.3]], T=[[1.0]], v0=[1.0], v_teacher=[1.0], lr=1.0)
+    with pytest.raises(hr.ConvergenceError, match="rtol") as raised:
+        system.solve([0.0, 1.0, 1e9], method="explicit")
+    assert raised.value.result.sizes["t"] == 2
+    assert np.isfinite(raised.value.result.eg).all()

@@ -196,7 +196,8 @@ def solve_many(
         if solution["outcome"] == "stalled":
             raise ConvergenceError(
                 f"rtol = {rtol:g}, atol = {atol:g} cannot be met beyond t = {solution['last']:.6g}: "
-                f"the step became too small; loosen rtol, or look at the solution so far in .result",
+                f"the step became too small or 200,000 steps did not suffice; loosen rtol, use method='auto', "
+                f"or look at the solution so far in .result",
                 result,
             )
         if solution["outcome"] == "diverged":

@@ -136,7 +136,7 @@ pub enum Outcome {
 }
 
 /// Steps after which an integration is given up.
-const MOST_STEPS: usize = 2_000_000;
+const MOST_STEPS: usize = 200_000;
 
 /// |y| beyond which a solution counts as diverged: no overlap of a working student comes near.
 const DIVERGED: f64 = 1e12;
