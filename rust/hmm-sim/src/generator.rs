@@ -218,7 +218,10 @@ impl<T: Real> Layer<T> {
                     match seen.get_mut(position) {
                         Some(seen) if !*seen => *seen = true,
                         _ => {
-                            return Err(misfit(index, "keep and change must be distinct positions"));
+                            return Err(misfit(
+                                index,
+                                "keep and change must be distinct positions",
+                            ));
                         }
                     }
                 }
