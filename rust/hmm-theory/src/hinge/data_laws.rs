@@ -231,6 +231,9 @@ pub(super) fn positive(argument: &'static str, value: f64) -> Result<f64> {
 mod tests {
     use super::*;
 
+    /// A law, its density, and where quadrature of it may begin.
+    type Case<'a> = (BaseLaw, &'a dyn Fn(f64) -> f64, f64);
+
     /// Every law's moments against quadrature of its density.
     #[test]
     fn moments_are_integrals_of_the_density() {
@@ -241,7 +244,6 @@ mod tests {
         let sphere =
             |z: f64| k / radius * (1.0 - (z / radius).powi(2)).max(0.0).powf(0.5 * (d - 3.0));
         let mixture = |z: f64| normal_pdf((z - 0.8) / 1.5) / 1.5;
-        type Case<'a> = (BaseLaw, &'a dyn Fn(f64) -> f64, f64);
         let cases: [Case<'_>; 3] = [
             (BaseLaw::Gaussian { sigma: 1.5 }, &half_normal, 0.0),
             (BaseLaw::Sphere { radius, d }, &sphere, 0.0),
