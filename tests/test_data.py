@@ -130,6 +130,12 @@ def test_conjugate_data_have_the_same_second_moments(f):
     np.testing.assert_allclose(X.T @ C / len(X), phi, atol=0.02)
 
 
+def test_conjugate_data_of_gaussian_inputs_are_gaussian_inputs():
+    model = hr.TeacherStudent(6)
+    X, C = hr.GaussianEquivalent(model).sample(50)
+    np.testing.assert_allclose(X, C, atol=1e-14)
+
+
 def test_teacher_student_inputs_are_the_latents():
     X, C = hr.TeacherStudent(17).sample(200)
     assert (X == C).all()
@@ -175,6 +181,10 @@ def test_descriptions_are_frozen_and_compare_by_content():
         (hr.InvalidParameterError, lambda: hr.HiddenManifold(10, 2, f="tanh").covariances(method="exact")),
         (hr.InvalidParameterError, lambda: hr.TeacherStudent(0)),
         (hr.DtypeError, lambda: hr.GaussianEquivalent("model")),
+        (
+            hr.InvalidParameterError,
+            lambda: hr.GaussianEquivalent(hr.StoredSamples(np.ones((4, 3)), np.ones(4))),
+        ),
         (hr.ShapeError, lambda: hr.TwoLayer(np.ones((2, 3)), np.ones(3))),
         (hr.InvalidParameterError, lambda: hr.TwoLayer(np.ones((2, 3)), [1.0, np.inf])),
         (hr.InvalidParameterError, lambda: hr.TwoLayer.random(0, 3)),

@@ -6,10 +6,11 @@ import math
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from .. import _lib
 from ..arguments import count, seed_words
-from ..errors import DtypeError
+from ..errors import DtypeError, InvalidParameterError
 from .hidden_manifold import HiddenManifold
 from .latent import LatentModel
 
@@ -48,6 +49,10 @@ class TeacherStudent(LatentModel):
         """(a, b, c) = (0, 1, 1), those of the identity."""
         return 0.0, 1.0, 1.0
 
+    def covariances(self) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+        """Return Ω = Φ = 1, shapes (N, N)."""
+        return np.eye(self.N), np.eye(self.N)
+
     def _make_source(self, dtype: str) -> _lib.Source:
         return _lib.Source.gaussian(self.N, dtype)
 
@@ -79,6 +84,11 @@ class GaussianEquivalent(LatentModel):
         if not isinstance(model, LatentModel):
             raise DtypeError(
                 f"model = {model!r:.80}: must be a model of data; pass HiddenManifold(...) or a generator"
+            )
+        if not isinstance(model, HiddenManifold) and not hasattr(model, "covariances"):
+            raise InvalidParameterError(
+                f"model = {model!r:.80}: has no covariances, so no conjugate Gaussian data; "
+                f"pass HiddenManifold(...) or a generator"
             )
         self._describe(model=model)
         object.__setattr__(self, "N", model.N)
