@@ -492,7 +492,7 @@ impl<T: Real> Maker<'_, T> {
 /// changes a result.
 fn group_blocks<T: Real>(source: &dyn Source<T>, threads: usize) -> usize {
     let block = source.block_rows() * source.inputs() * size_of::<T>();
-    (2 * threads).min(GROUP_BYTES / block.max(1)).max(1)
+    (4 * threads).min(GROUP_BYTES / block.max(1)).max(1)
 }
 
 /// Averages over test samples.
