@@ -64,7 +64,6 @@ pub(crate) fn advance<S: OdeSystem>(
     let mut partial = vec![vec![0.0; n]; STAGES + 1];
     let (mut error_5, mut error_3) = (vec![0.0; n], vec![0.0; n]);
     let (mut stiff_steps, mut easy_steps) = (0, 0);
-    let mut just_rejected = false;
     while progress.reached < times.len() {
         cancel.check()?;
         if let Some(outcome) = progress.stalled() {
@@ -91,13 +90,7 @@ pub(crate) fn advance<S: OdeSystem>(
             &mut error_3,
         );
         if error > 1.0 || error.is_nan() {
-            progress.statistics.rejections += 1;
-            progress.h = h * if error.is_finite() {
-                (0.9 * error.powf(-0.125)).max(0.2)
-            } else {
-                0.1
-            };
-            just_rejected = true;
+            progress.reject(h, error, 8.0);
             continue;
         }
         // `stage` still holds the last stage, which the interpolant will overwrite.
@@ -164,14 +157,7 @@ pub(crate) fn advance<S: OdeSystem>(
         progress.t += h;
         std::mem::swap(&mut progress.y, &mut y_new);
         k.swap(0, STAGES);
-        progress.statistics.steps += 1;
-        let growth = (0.9 * error.max(1e-10).powf(-0.125)).clamp(0.333, 6.0);
-        progress.h = h * if just_rejected {
-            growth.min(1.0)
-        } else {
-            growth
-        };
-        just_rejected = false;
+        progress.accept(h, error, 8.0, (0.333, 6.0));
         let remaining = (end - progress.t) / progress.h;
         if stiff_steps >= STIFF_STEPS && worth_changing.is_some_and(|steps| remaining > steps) {
             return Ok(None);

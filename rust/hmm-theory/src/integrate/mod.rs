@@ -150,9 +150,34 @@ pub(crate) struct Progress {
     pub statistics: Statistics,
     /// Output times reached.
     pub reached: usize,
+    /// Whether the last trial was refused: the step after it may not grow.
+    pub just_rejected: bool,
 }
 
 impl Progress {
+    /// Refuse a step of size `h` with `error` > 1 of a method whose error goes as h^`order`.
+    fn reject(&mut self, h: f64, error: f64, order: f64) {
+        self.statistics.rejections += 1;
+        self.h = h * if error.is_finite() {
+            (0.9 * error.powf(-1.0 / order)).max(0.2)
+        } else {
+            0.1
+        };
+        self.just_rejected = true;
+    }
+
+    /// Count a step of size `h` with `error` <= 1 and choose the next, within `limits` of this one.
+    fn accept(&mut self, h: f64, error: f64, order: f64, limits: (f64, f64)) {
+        self.statistics.steps += 1;
+        let growth = (0.9 * error.max(1e-10).powf(-1.0 / order)).clamp(limits.0, limits.1);
+        self.h = h * if self.just_rejected {
+            growth.min(1.0)
+        } else {
+            growth
+        };
+        self.just_rejected = false;
+    }
+
     /// Outcome if the step size has become meaningless at this time.
     fn stalled(&self) -> Option<Outcome> {
         let finite = self.y.iter().all(|x| x.abs() < DIVERGED);
@@ -193,6 +218,7 @@ pub fn integrate<S: StiffSystem>(
         h: 0.0,
         statistics: Statistics::default(),
         reached: 0,
+        just_rejected: false,
     };
     while progress.reached < times.len() && times[progress.reached] <= 0.0 {
         record(progress.reached, initial)?;

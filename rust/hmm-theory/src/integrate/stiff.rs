@@ -151,7 +151,6 @@ pub(crate) fn advance<S: StiffSystem>(
     let (mut stage, mut buffer) = (vec![0.0; n], vec![0.0; n]);
     let mut jacobian = S::Jacobian::default();
     let mut fresh = false;
-    let mut just_rejected = false;
     while progress.reached < times.len() {
         cancel.check()?;
         if let Some(outcome) = progress.stalled() {
@@ -182,13 +181,7 @@ pub(crate) fn advance<S: StiffSystem>(
             Err(other) => return Err(other),
         };
         if error > 1.0 || error.is_nan() {
-            progress.statistics.rejections += 1;
-            progress.h = h * if error.is_finite() {
-                (0.9 * error.powf(-0.2)).max(0.2)
-            } else {
-                0.1
-            };
-            just_rejected = true;
+            progress.reject(h, error, 5.0);
             continue;
         }
         if times[progress.reached] <= progress.t + h || progress.t + h >= end {
@@ -221,14 +214,7 @@ pub(crate) fn advance<S: StiffSystem>(
         progress.t += h;
         std::mem::swap(&mut progress.y, &mut stage);
         fresh = false;
-        progress.statistics.steps += 1;
-        let growth = (0.9 * error.max(1e-10).powf(-0.2)).clamp(0.2, 5.0);
-        progress.h = h * if just_rejected {
-            growth.min(1.0)
-        } else {
-            growth
-        };
-        just_rejected = false;
+        progress.accept(h, error, 5.0, (0.2, 5.0));
     }
     Ok(Outcome::Complete)
 }
