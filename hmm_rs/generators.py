@@ -23,6 +23,7 @@ import itertools
 import json
 import math
 import struct
+from abc import abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -183,9 +184,9 @@ class Generator(LatentModel):
 
     center: bool
 
+    @abstractmethod
     def _raw_source(self, dtype: str, mean: Vector | None) -> _lib.Source:
         """Return a source of outputs minus `mean` (None: minus nothing)."""
-        raise NotImplementedError
 
     @property
     def mean(self) -> Vector:

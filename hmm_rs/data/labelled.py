@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from typing import Any
 
 import numpy as np
@@ -17,15 +18,15 @@ __all__ = ["GaussianMixture", "LabelledData", "LinearlySeparable", "UniformSpher
 Floats = npt.NDArray[np.float64]
 
 
-class LabelledData(Description):
+class LabelledData(Description, ABC):
     """Inputs x in d dimensions with labels y = ±1, some of them flipped."""
 
     d: int
     flip: float
 
+    @abstractmethod
     def _law(self) -> _lib.LabelledLaw:
         """Return the compiled law."""
-        raise NotImplementedError
 
     def sample(
         self,

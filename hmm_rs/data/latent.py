@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from abc import abstractmethod
+from abc import ABC, abstractmethod
 from typing import Any
 
 import numpy as np
@@ -16,7 +16,7 @@ from ..memory import require
 __all__ = ["LatentModel"]
 
 
-class LatentModel(Description):
+class LatentModel(Description, ABC):
     """Inputs x (N of them) made from latents c ~ N(0, 1) (D of them).
 
     The compiled source behind a description (its feature matrix, for example) is made at first
