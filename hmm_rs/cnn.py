@@ -9,12 +9,10 @@ Source: Paccolat, Petrini, Geiger, Tyloo & Wyart, J. Stat. Mech. 2021, 044001, a
 
 from __future__ import annotations
 
-import gzip
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -22,6 +20,8 @@ import numpy.typing as npt
 
 from . import _lib
 from .arguments import array, choice, count
+from .data.images import digits as digit_images
+from .data.images import read_idx as load_idx
 from .dynamics.driver import Observation
 from .dynamics.gradient_flow import _Flow, _labels, _test_set
 from .errors import HmmError, InvalidParameterError, ShapeError
@@ -42,43 +42,11 @@ def _jax() -> Any:
 # -- data ------------------------------------------------------------------------------------------
 
 
-def load_idx(path: str | Path) -> Array:
-    """Return the array in a file of the idx format (MNIST's), gzipped or not.
-
-    Parameters
-    ----------
-    path
-        For instance ``train-images-idx3-ubyte.gz``.
-    """
-    path = Path(path)
-    if not path.is_file():
-        raise InvalidParameterError(f"path = {str(path)!r}: there is no such file; pass a local idx file")
-    try:
-        with (gzip.open if path.suffix == ".gz" else open)(path, "rb") as file:
-            raw = file.read()
-    except (OSError, EOFError) as error:
-        raise InvalidParameterError(
-            f"path = {str(path)!r}: cannot be read ({error}); fetch it anew"
-        ) from None
-    kinds = {8: "u1", 9: "i1", 11: ">i2", 12: ">i4", 13: ">f4", 14: ">f8"}
-    axes = raw[3] if len(raw) > 3 else 0
-    if raw[:2] != b"\0\0" or len(raw) < 4 + 4 * axes or raw[2] not in kinds or not axes:
-        raise InvalidParameterError(f"path = {str(path)!r}: is not an idx file; pass MNIST's own format")
-    shape = tuple(np.frombuffer(raw, ">u4", axes, 4).tolist())
-    dtype = np.dtype(kinds[raw[2]])
-    if len(raw) != 4 + 4 * axes + math.prod(shape) * dtype.itemsize:
-        raise InvalidParameterError(f"path = {str(path)!r}: does not hold {shape} numbers; fetch it anew")
-    return np.frombuffer(raw, dtype, offset=4 + 4 * axes).reshape(shape).astype(dtype.newbyteorder("="))
-
-
 def digits() -> tuple[Array, Array]:
     """Return scikit-learn's 1797 digits: images (1797, 8, 8) and classes."""
-    try:
-        from sklearn.datasets import load_digits
-    except ImportError:
-        raise HmmError("hr.cnn.digits needs scikit-learn; pip install 'hmm_rs[sklearn]'") from None
-    data = load_digits()
-    return data.images, data.target
+    found = digit_images()
+    # Back to the 17 grey levels of the data set: exact, they were divided by a power of two.
+    return 16.0 * found.X.reshape(-1, 8, 8), found.classes
 
 
 class ParitySets(NamedTuple):
