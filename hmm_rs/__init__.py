@@ -11,7 +11,6 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 from . import _lib, errors, observables
-from .arguments import count as _count
 from .data import (
     Cylinder,
     GaussianEquivalent,
@@ -26,7 +25,8 @@ from .data import (
     UniformSphere,
 )
 from .dynamics import FullBatch, GradientFlow, KernelFlow, OnlineSGD, Particles, logtimes, resume
-from .errors import (
+from .ground.arguments import count as _count
+from .ground.errors import (
     ConvergenceError,
     DivergenceError,
     DtypeError,
@@ -36,10 +36,10 @@ from .errors import (
     ShapeError,
     StopRun,
 )
-from .mean_field_network import MeanFieldNetwork
-from .networks import TwoLayer
-from .observables import compression
-from .versions import cite, show_versions
+from .ground.versions import cite, show_versions
+from .measure.compression import compression
+from .networks.mean_field import MeanFieldNetwork
+from .networks.two_layer import TwoLayer
 
 if TYPE_CHECKING:
     from . import cnn as cnn

@@ -1,12 +1,15 @@
-"""The exceptions of hmm_rs.
+"""Every error of hmm_rs: the public address of :mod:`hmm_rs.ground.errors`."""
 
-Every one of them is an :class:`HmmError` and also the builtin class a Python programmer would
-catch. Messages name the argument, its value, the rule it breaks and the remedy.
-"""
-
-from __future__ import annotations
-
-from typing import Any
+from .ground.errors import (
+    ConvergenceError,
+    DivergenceError,
+    DtypeError,
+    HmmError,
+    InvalidParameterError,
+    ResourceError,
+    ShapeError,
+    StopRun,
+)
 
 __all__ = [
     "ConvergenceError",
@@ -18,45 +21,3 @@ __all__ = [
     "ShapeError",
     "StopRun",
 ]
-
-
-class HmmError(Exception):
-    """Base class of all errors of hmm_rs."""
-
-
-class InvalidParameterError(HmmError, ValueError):
-    """An argument has a value outside its domain."""
-
-
-class ShapeError(HmmError, ValueError):
-    """An array has the wrong shape."""
-
-
-class DtypeError(HmmError, TypeError):
-    """An argument has the wrong type or an array the wrong dtype."""
-
-
-class _ResultError(HmmError):
-    """An error that carries what was computed before it."""
-
-    result: Any
-
-    def __init__(self, message: str = "", result: Any = None) -> None:
-        super().__init__(message)
-        self.result = result
-
-
-class ConvergenceError(_ResultError, RuntimeError):
-    """An iteration did not reach its tolerance; ``.result`` holds the best iterate."""
-
-
-class DivergenceError(_ResultError, FloatingPointError):
-    """A run left the range of finite numbers; ``.result`` holds what was computed before."""
-
-
-class ResourceError(HmmError, MemoryError):
-    """Memory or another resource would not suffice."""
-
-
-class StopRun(Exception):  # noqa: N818 (a request, not an error)
-    """Raised in a callback to end a run normally."""

@@ -5,7 +5,7 @@ import pytest
 from scipy.special import erf
 
 from hmm_rs.errors import InvalidParameterError, ShapeError
-from hmm_rs.mean_field_network import MeanFieldNetwork
+from hmm_rs.networks import MeanFieldNetwork
 
 TWINS = {
     "relu": lambda z: np.where(z > 0, z, 0.0),

@@ -9,8 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 from .. import _lib
-from ..arguments import count, seed_words
-from ..errors import DtypeError, InvalidParameterError
+from ..ground.arguments import count, seed_words
+from ..ground.errors import DtypeError, InvalidParameterError
 from .hidden_manifold import HiddenManifold
 from .latent import LatentModel
 

@@ -9,8 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 from .. import _lib
-from ..arguments import array, choice, count, seed_words
-from ..errors import InvalidParameterError
+from ..ground.arguments import array, choice, count, seed_words
+from ..ground.errors import InvalidParameterError
 from .latent import LatentModel
 from .nonlinearity import Nonlinearity, check_nonlinearity, gaussian_moments
 

@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ..arguments import choice, count
-from ..errors import HmmError, InvalidParameterError, ShapeError
+from ..ground.arguments import choice, count
+from ..ground.errors import HmmError, InvalidParameterError, ShapeError
 
 __all__ = ["NORMALISATIONS", "Images", "digits", "load_idx", "normalise", "read_idx"]
 

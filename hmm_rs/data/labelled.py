@@ -9,9 +9,9 @@ import numpy as np
 import numpy.typing as npt
 
 from .. import _lib
-from ..arguments import choice, count, number, seed_words
-from ..description import Description
-from ..memory import require
+from ..ground.arguments import choice, count, number, seed_words
+from ..ground.description import Description
+from ..ground.memory import require
 
 __all__ = ["GaussianMixture", "LabelledData", "LinearlySeparable", "UniformSphere"]
 

@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from .. import arguments
-from ..errors import InvalidParameterError
+from ..ground import arguments
+from ..ground.errors import InvalidParameterError
 from .gaussian import TeacherStudent
 
 __all__ = ["Cylinder", "LabelledGaussian", "SingleInterface", "Sphere", "Stripe"]

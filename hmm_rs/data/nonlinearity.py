@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from ..arguments import choice, number
-from ..errors import ConvergenceError, DtypeError, InvalidParameterError, ShapeError
+from ..ground.arguments import choice, number
+from ..ground.errors import ConvergenceError, DtypeError, InvalidParameterError, ShapeError
 
 __all__ = ["NAMES", "Nonlinearity", "check_nonlinearity", "gaussian_moments"]
 

@@ -6,8 +6,8 @@ import numpy as np
 import numpy.typing as npt
 
 from .. import _lib
-from ..arguments import array
-from ..networks import TwoLayer
+from ..ground.arguments import array
+from ..networks.two_layer import TwoLayer
 from .latent import LatentModel
 
 __all__ = ["StoredSamples"]

@@ -20,7 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from .. import _lib
-from ..errors import InvalidParameterError
+from ..ground.errors import InvalidParameterError
 
 __all__ = ["decode", "encode", "read", "write"]
 

@@ -19,9 +19,9 @@ import numpy as np
 import numpy.typing as npt
 
 from .. import _lib
-from ..arguments import array, count, number
-from ..errors import DivergenceError, DtypeError, InvalidParameterError, StopRun
-from ..results import dataset
+from ..ground.arguments import array, count, number
+from ..ground.errors import DivergenceError, DtypeError, InvalidParameterError, StopRun
+from ..ground.results import dataset
 from . import checkpoint as checkpoints
 
 if TYPE_CHECKING:

@@ -17,13 +17,13 @@ import numpy as np
 import numpy.typing as npt
 
 from .. import _lib
-from ..arguments import array, choice, count, number, seed_words
 from ..data.latent import LatentModel
-from ..description import Description
-from ..errors import ConvergenceError, DtypeError, InvalidParameterError, ShapeError
-from ..memory import require
-from ..networks import activation_function
-from ..results import dataset
+from ..ground.arguments import array, choice, count, number, seed_words
+from ..ground.description import Description
+from ..ground.errors import ConvergenceError, DtypeError, InvalidParameterError, ShapeError
+from ..ground.memory import require
+from ..ground.results import dataset
+from ..networks.two_layer import activation_function
 
 if TYPE_CHECKING:
     import xarray as xr

@@ -13,12 +13,12 @@ import numpy as np
 import numpy.typing as npt
 
 from .. import _lib
-from ..arguments import array, choice, count, dtype_name, number
-from ..errors import DtypeError, InvalidParameterError
-from ..kernels import positive_gram
-from ..mean_field_network import MeanFieldNetwork
-from ..memory import require
-from ..observables import compression, conserved_quantity
+from ..ground.arguments import array, choice, count, dtype_name, number
+from ..ground.errors import DtypeError, InvalidParameterError
+from ..ground.memory import require
+from ..kernels.statistics import positive_gram
+from ..measure.compression import compression, conserved_quantity
+from ..networks.mean_field import MeanFieldNetwork
 from .driver import Callback, Driver, Observation, save_times
 
 if TYPE_CHECKING:

@@ -10,13 +10,13 @@ import numpy as np
 import numpy.typing as npt
 
 from .. import _lib
-from ..arguments import choice, count, dtype_name, number, seed_words
 from ..data.gaussian import GaussianEquivalent, TeacherStudent
 from ..data.hidden_manifold import HiddenManifold
 from ..data.latent import LatentModel
-from ..errors import DtypeError, ShapeError
-from ..memory import require
-from ..networks import TwoLayer
+from ..ground.arguments import choice, count, dtype_name, number, seed_words
+from ..ground.errors import DtypeError, ShapeError
+from ..ground.memory import require
+from ..networks.two_layer import TwoLayer
 from .driver import Callback, Driver, Observation, save_times
 
 if TYPE_CHECKING:

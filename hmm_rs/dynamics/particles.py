@@ -10,11 +10,11 @@ import numpy as np
 import numpy.typing as npt
 
 from .. import _lib
-from ..arguments import array, choice, count, dtype_name, number, seed_words
 from ..data.labelled import LabelledData
-from ..errors import DtypeError, InvalidParameterError, ShapeError
-from ..mean_field_network import MeanFieldNetwork
-from ..memory import require
+from ..ground.arguments import array, choice, count, dtype_name, number, seed_words
+from ..ground.errors import DtypeError, InvalidParameterError, ShapeError
+from ..ground.memory import require
+from ..networks.mean_field import MeanFieldNetwork
 from .driver import Callback, Driver, Observation, logtimes
 
 if TYPE_CHECKING:

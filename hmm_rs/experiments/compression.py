@@ -16,15 +16,15 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from .. import kernels
 from .._lib import get_num_threads
-from ..arguments import array, choice, count, number
 from ..data.manifolds import LabelledGaussian, Stripe
 from ..dynamics.gradient_flow import GradientFlow
-from ..errors import ConvergenceError, InvalidParameterError
-from ..mean_field_network import MeanFieldNetwork
-from ..observables import compression, neuron_alignment, neuron_points
-from ..results import dataset
+from ..ground.arguments import array, choice, count, number
+from ..ground.errors import ConvergenceError, InvalidParameterError
+from ..ground.results import dataset
+from ..kernels import statistics as kernels
+from ..measure.compression import compression, neuron_alignment, neuron_points
+from ..networks.mean_field import MeanFieldNetwork
 
 if TYPE_CHECKING:
     import xarray as xr

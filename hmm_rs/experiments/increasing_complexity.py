@@ -15,14 +15,14 @@ import numpy as np
 import numpy.typing as npt
 
 from .._lib import get_num_threads
-from ..arguments import array, choice, count, number
 from ..data.images import NORMALISATIONS, Images, digits, normalise
 from ..data.stored import StoredSamples
 from ..dynamics.driver import logtimes
 from ..dynamics.online_sgd import OnlineSGD
-from ..errors import InvalidParameterError
-from ..networks import TwoLayer
-from ..results import dataset
+from ..ground.arguments import array, choice, count, number
+from ..ground.errors import InvalidParameterError
+from ..ground.results import dataset
+from ..networks.two_layer import TwoLayer
 
 if TYPE_CHECKING:
     import xarray as xr

@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from ..arguments import array, choice, count, number
 from ..data.gaussian import TeacherStudent
 from ..data.hidden_manifold import HiddenManifold
 from ..data.images import Images, digits, normalise
@@ -23,10 +22,11 @@ from ..data.nonlinearity import Nonlinearity
 from ..data.stored import StoredSamples
 from ..dynamics.driver import logtimes
 from ..dynamics.online_sgd import OnlineSGD
-from ..errors import DivergenceError, InvalidParameterError
-from ..memory import require
-from ..networks import TwoLayer
-from ..results import dataset
+from ..ground.arguments import array, choice, count, number
+from ..ground.errors import DivergenceError, InvalidParameterError
+from ..ground.memory import require
+from ..ground.results import dataset
+from ..networks.two_layer import TwoLayer
 
 if TYPE_CHECKING:
     import xarray as xr

@@ -18,13 +18,13 @@ import numpy as np
 import numpy.typing as npt
 
 from .. import _lib
-from ..arguments import choice, count, number, seed_words
 from ..data.gaussian import TeacherStudent
 from ..data.hidden_manifold import HiddenManifold
 from ..data.images import Images, digits, normalise
-from ..errors import ConvergenceError, InvalidParameterError, ShapeError
-from ..memory import require
-from ..results import dataset
+from ..ground.arguments import choice, count, number, seed_words
+from ..ground.errors import ConvergenceError, InvalidParameterError, ShapeError
+from ..ground.memory import require
+from ..ground.results import dataset
 
 if TYPE_CHECKING:
     import xarray as xr

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy.typing as npt
 
 from .. import plot
-from ..arguments import choice
 from ..data import LinearlySeparable
 from ..dynamics import Particles
-from ..mean_field_network import MeanFieldNetwork
+from ..ground.arguments import choice
+from ..networks.mean_field import MeanFieldNetwork
 from ..plot.axes import COLOURS
 from ..theory import HingeMeanField
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from ..errors import DtypeError, HmmError, InvalidParameterError
+from ..ground.errors import DtypeError, HmmError, InvalidParameterError
 
 if TYPE_CHECKING:
     import xarray as xr

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ..errors import InvalidParameterError
+from ..ground.errors import InvalidParameterError
 from .axes import COLOURS, axes_of, check_result, style_of, time_axis
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..errors import InvalidParameterError
+from ..ground.errors import InvalidParameterError
 from .axes import COLOURS, axes_of, check_result, style_of
 
 if TYPE_CHECKING:

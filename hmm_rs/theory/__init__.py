@@ -1,12 +1,14 @@
 """Deterministic theory: Gaussian averages, spectra, equations of learning dynamics.
 
-No solver draws a random number (:mod:`~hmm_rs.theory.equivalence`, which measures distances, samples);
-solvers answer with the tables the simulations return.
+No solver draws a random number; solvers answer with the tables the simulations return.
 """
+
+import importlib
+from typing import TYPE_CHECKING, Any
 
 from ..data.hidden_manifold import one_layer_covariances
 from ..data.nonlinearity import gaussian_moments
-from . import equivalence, phenomena, replica
+from . import replica
 from .compression import (
     attractors,
     compression_all_active,
@@ -21,6 +23,10 @@ from .integrals import generalisation_error, i2, i3, i4
 from .online import CovarianceODE, HiddenManifoldODE, SaadSolla, solve_many
 from .order_parameters import order_parameters
 from .spectrum import marchenko_pastur
+
+if TYPE_CHECKING:
+    from . import equivalence as equivalence
+    from . import phenomena as phenomena
 
 __all__ = [
     "CovarianceODE",
@@ -50,3 +56,12 @@ __all__ = [
     "rich_front",
     "solve_many",
 ]
+
+#: Rooms further right that keep an address here; imported at first use, so that theory stands alone.
+_DOORS = ("equivalence", "phenomena")
+
+
+def __getattr__(name: str) -> Any:
+    if name in _DOORS:
+        return importlib.import_module(f".{name}", __name__)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

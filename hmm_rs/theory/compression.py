@@ -12,15 +12,16 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from .. import _lib, arguments
-from ..errors import ConvergenceError, InvalidParameterError, ShapeError
-from ..observables import compression
-from ..results import dataset
+from .. import _lib
+from ..ground import arguments
+from ..ground.errors import ConvergenceError, InvalidParameterError, ShapeError
+from ..ground.results import dataset
+from ..measure.compression import compression
 
 if TYPE_CHECKING:
     import xarray as xr
 
-    from ..mean_field_network import MeanFieldNetwork
+    from ..networks.mean_field import MeanFieldNetwork
 
 __all__ = [
     "PopulationField",

@@ -8,10 +8,10 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from ..arguments import array
 from ..data.nonlinearity import Nonlinearity, check_nonlinearity, gaussian_moments
-from ..errors import InvalidParameterError, ShapeError
-from ..networks import activation_function
+from ..ground.arguments import array
+from ..ground.errors import InvalidParameterError, ShapeError
+from ..networks.two_layer import activation_function
 
 __all__ = ["recursive_covariances"]
 

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from ..arguments import array, number
 from ..data.nonlinearity import Nonlinearity, gaussian_moments
-from ..errors import InvalidParameterError
+from ..ground.arguments import array, number
+from ..ground.errors import InvalidParameterError
 
 if TYPE_CHECKING:
     import xarray as xr

@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from .. import _lib
-from ..arguments import count, number
+from ..ground.arguments import count, number
 
 __all__ = ["marchenko_pastur"]
 

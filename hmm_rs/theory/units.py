@@ -11,10 +11,10 @@ import numpy as np
 import numpy.typing as npt
 
 from .. import _lib
-from ..arguments import choice
 from ..data.nonlinearity import check_nonlinearity
-from ..errors import DtypeError
-from ..networks import UNITS
+from ..ground.arguments import choice
+from ..ground.errors import DtypeError
+from ..networks.two_layer import UNITS
 
 __all__ = ["Activation", "described", "resolve"]
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from . import _lib
+from .. import _lib
 
 if TYPE_CHECKING:
     import xarray as xr

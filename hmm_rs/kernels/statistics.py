@@ -14,12 +14,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from . import _lib, arguments
-from .errors import ConvergenceError, DtypeError, InvalidParameterError, ShapeError
-from .memory import require
+from .. import _lib
+from ..ground import arguments
+from ..ground.errors import ConvergenceError, DtypeError, InvalidParameterError, ShapeError
+from ..ground.memory import require
 
 if TYPE_CHECKING:
-    from .mean_field_network import MeanFieldNetwork
+    from ..networks.mean_field import MeanFieldNetwork
 
 __all__ = [
     "SupportVectors",

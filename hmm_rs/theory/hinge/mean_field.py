@@ -18,11 +18,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from .. import _lib
-from ..arguments import array, choice, count, number
-from ..description import Description
-from ..errors import DtypeError, InvalidParameterError, ShapeError
-from ..results import dataset
+from ... import _lib
+from ...ground.arguments import array, choice, count, number
+from ...ground.description import Description
+from ...ground.errors import DtypeError, InvalidParameterError, ShapeError
+from ...ground.results import dataset
 
 if TYPE_CHECKING:
     import xarray as xr

@@ -6,7 +6,7 @@ import platform
 from importlib import metadata
 from typing import Any
 
-from . import _lib
+from .. import _lib
 
 __all__ = ["WORKS", "cite", "show_versions"]
 

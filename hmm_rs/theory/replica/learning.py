@@ -36,10 +36,10 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from .. import _lib
-from ..arguments import array, choice, count, number
-from ..errors import ConvergenceError, InvalidParameterError, ShapeError
-from ..results import dataset
+from ... import _lib
+from ...ground.arguments import array, choice, count, number
+from ...ground.errors import ConvergenceError, InvalidParameterError, ShapeError
+from ...ground.results import dataset
 
 if TYPE_CHECKING:
     import xarray as xr

@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from . import _lib
-from .arguments import array, choice, count, number, seed_words
-from .description import Description
-from .errors import ShapeError
+from .. import _lib
+from ..ground.arguments import array, choice, count, number, seed_words
+from ..ground.description import Description
+from ..ground.errors import ShapeError
 
 __all__ = ["UNITS", "TwoLayer", "activation_function"]
 

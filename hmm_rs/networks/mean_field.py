@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from . import _lib, arguments
-from .errors import ShapeError
+from .. import _lib
+from ..ground import arguments
+from ..ground.errors import ShapeError
 
 __all__ = ["ACTIVATIONS", "MeanFieldNetwork"]
 

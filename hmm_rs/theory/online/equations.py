@@ -9,20 +9,20 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 import numpy as np
 import numpy.typing as npt
 
-from .. import _lib
-from ..arguments import array, choice, count, number
-from ..data.gaussian import GaussianEquivalent, TeacherStudent
-from ..data.hidden_manifold import HiddenManifold
-from ..errors import ConvergenceError, DivergenceError, DtypeError, InvalidParameterError
-from ..results import dataset
-from .order_parameters import NonlinearityOrMoments, centred_moments, feature_matrix, moments
-from .spectrum import marchenko_pastur
-from .units import Activation, described, resolve
+from ... import _lib
+from ...data.gaussian import GaussianEquivalent, TeacherStudent
+from ...data.hidden_manifold import HiddenManifold
+from ...ground.arguments import array, choice, count, number
+from ...ground.errors import ConvergenceError, DivergenceError, DtypeError, InvalidParameterError
+from ...ground.results import dataset
+from ..order_parameters import NonlinearityOrMoments, centred_moments, feature_matrix, moments
+from ..spectrum import marchenko_pastur
+from ..units import Activation, described, resolve
 
 if TYPE_CHECKING:
     import xarray as xr
 
-    from ..dynamics import OnlineSGD
+    from ...dynamics import OnlineSGD
 
 __all__ = ["CovarianceODE", "HiddenManifoldODE", "SaadSolla", "solve_many"]
 

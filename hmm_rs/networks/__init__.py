@@ -1,0 +1,6 @@
+"""Networks: weights are plain arrays in frozen descriptions."""
+
+from .mean_field import MeanFieldNetwork
+from .two_layer import TwoLayer
+
+__all__ = ["MeanFieldNetwork", "TwoLayer"]
