@@ -48,6 +48,7 @@ if TYPE_CHECKING:
     from . import generators as generators
     from . import kernels as kernels
     from . import plot as plot
+    from . import testing as testing
     from . import theory as theory
 
 __version__ = _lib.__version__
@@ -95,11 +96,12 @@ __all__ = [
     "resume",
     "set_num_threads",
     "show_versions",
+    "testing",
     "theory",
 ]
 
 #: Rooms imported at first use, so that ``import hmm_rs`` stays quick.
-_LAZY = ("cnn", "experiments", "figures", "generators", "kernels", "plot", "theory")
+_LAZY = ("cnn", "experiments", "figures", "generators", "kernels", "plot", "testing", "theory")
 
 
 def __getattr__(name: str) -> Any:
