@@ -31,7 +31,13 @@ PURE_CRATES = ("hmm-core", "hmm-sim", "hmm-theory", "hmm")
 RENEW = "renew with `python tests/test_public_names.py` if it is meant"
 
 #: Packages that users address by name although the top of the package does not list them.
-ADDRESSED = ("hmm_rs.data", "hmm_rs.data.images", "hmm_rs.dynamics", "hmm_rs.networks")
+ADDRESSED = (
+    "hmm_rs.data",
+    "hmm_rs.data.images",
+    "hmm_rs.dynamics",
+    "hmm_rs.dynamics.full_batch",
+    "hmm_rs.networks",
+)
 
 
 # -- Python --------------------------------------------------------------------------------------------
