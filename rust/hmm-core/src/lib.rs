@@ -12,12 +12,17 @@ pub mod cancel;
 pub mod error;
 pub mod fused;
 pub mod linalg;
+pub mod memory;
+pub mod names;
 pub mod parallel;
 pub mod random;
 pub mod real;
 pub mod special;
+pub mod table;
 
 pub use aligned::Aligned;
 pub use cancel::Cancel;
 pub use error::{Error, Result};
+pub use names::{Activation, Loss, Named};
 pub use real::Real;
+pub use table::{Column, Entry, Table};

@@ -17,5 +17,6 @@ pub mod nonlinearity;
 pub mod online;
 pub mod particles;
 pub mod source;
+pub mod stepper;
 pub mod stored;
 pub mod unit;

@@ -49,7 +49,7 @@ fn describe<'py>(py: Python<'py>, spectrum: &Spectrum) -> PyResult<Bound<'py, Py
 /// Check and clip atoms.
 #[pyfunction]
 fn replica_spectrum<'py>(py: Python<'py>, atoms: Atoms<'py>) -> PyResult<Bound<'py, PyDict>> {
-    let made = border::call(py, || spectrum(&atoms))?;
+    let made = border::attached(py, || spectrum(&atoms))?;
     describe(py, &made)
 }
 
@@ -80,7 +80,7 @@ fn replica_spectrum_random_features(
     rho: f64,
     nodes: usize,
 ) -> PyResult<Bound<'_, PyDict>> {
-    let made = border::call(py, || {
+    let made = border::attached(py, || {
         Spectrum::random_features(y, kappa1, kappa_star, rho, nodes)
     })?;
     describe(py, &made)
@@ -145,8 +145,8 @@ fn replica_curve<'py>(
     options: Options,
     threads: Option<usize>,
 ) -> PyResult<Bound<'py, PyDict>> {
-    let spectrum = border::call(py, || spectrum(&atoms))?;
-    let settings = border::call(py, || settings(&options))?;
+    let spectrum = border::attached(py, || spectrum(&atoms))?;
+    let settings = border::attached(py, || settings(&options))?;
     let alphas = alphas.as_array().to_vec();
     let solved = border::run(py, threads, |cancel| {
         replica::learning_curve(&spectrum, &alphas, &settings, cancel)
@@ -162,7 +162,7 @@ fn replica_ridgeless(
     alpha: f64,
     noise: f64,
 ) -> PyResult<(f64, f64)> {
-    border::call(py, || {
+    border::attached(py, || {
         let limit = replica::ridgeless(&spectrum(&atoms)?, alpha, noise)?;
         Ok((limit.test_mse, limit.train_mse))
     })
@@ -179,7 +179,7 @@ fn replica_max_margin<'py>(
     tol: f64,
     max_iterations: usize,
 ) -> PyResult<Bound<'py, PyDict>> {
-    let spectrum = border::call(py, || spectrum(&atoms))?;
+    let spectrum = border::attached(py, || spectrum(&atoms))?;
     let limit = border::run(py, None, |_| {
         replica::max_margin(&spectrum, alpha, flip, noise, tol, max_iterations)
     })?;
@@ -201,7 +201,7 @@ fn replica_max_margin<'py>(
 /// The separability threshold.
 #[pyfunction]
 fn replica_threshold(py: Python<'_>, atoms: Atoms<'_>, flip: f64, noise: f64) -> PyResult<f64> {
-    border::call(py, || {
+    border::attached(py, || {
         replica::separability_threshold(&spectrum(&atoms)?, flip, noise)
     })
 }
@@ -216,8 +216,8 @@ fn replica_optimal_ridge<'py>(
     lower: f64,
     upper: f64,
 ) -> PyResult<(f64, bool, Bound<'py, PyDict>)> {
-    let spectrum = border::call(py, || spectrum(&atoms))?;
-    let settings = border::call(py, || settings(&options))?;
+    let spectrum = border::attached(py, || spectrum(&atoms))?;
+    let settings = border::attached(py, || settings(&options))?;
     let best = border::run(py, None, |cancel| {
         replica::optimal_ridge(&spectrum, alpha, &settings, lower, upper, cancel)
     })?;
@@ -232,7 +232,7 @@ fn replica_prox<'py>(
     v: f64,
     loss: &str,
 ) -> PyResult<[Bound<'py, PyArray1<f64>>; 4]> {
-    let points = border::call(py, || {
+    let points = border::attached(py, || {
         let loss = Loss::from_name(loss)?;
         s.as_array()
             .iter()

@@ -1,7 +1,7 @@
 //! Bindings of full-batch learning.
 
+use super::data::seed_from;
 use crate::border;
-use crate::data::seed_from;
 use hmm_core::random::{Purpose, Stream};
 use hmm_core::{Error, Result};
 use hmm_sim::full_batch::experiment::{GaussianFeatures, Observation, Task, run};
@@ -37,7 +37,7 @@ fn full_batch_fit<'py>(
     stop: (f64, usize),
     threads: Option<usize>,
 ) -> PyResult<Vec<Bound<'py, PyDict>>> {
-    let loss = border::call(py, || Loss::from_name(loss))?;
+    let loss = border::attached(py, || Loss::from_name(loss))?;
     let contiguous = |_| {
         Error::shape(
             "X",
@@ -46,7 +46,7 @@ fn full_batch_fit<'py>(
             "pass np.ascontiguousarray(X)",
         )
     };
-    let problems = border::call(py, || {
+    let problems = border::attached(py, || {
         problems
             .iter()
             .map(|(x, y)| {

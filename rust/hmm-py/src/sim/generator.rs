@@ -1,7 +1,7 @@
 //! Deep generators and their streamed covariances.
 
-use crate::border::{call, run};
-use crate::data::{ByDtype, Handle, PySource, seed_from};
+use super::data::{ByDtype, Handle, PySource, seed_from};
+use crate::border::{attached, run};
 use hmm_core::random::{Purpose, Stream};
 use hmm_core::{Error, Real, Result};
 use hmm_sim::covariance::CovarianceStream;
@@ -166,7 +166,7 @@ fn deep_generator(
 ) -> PyResult<(PySource, usize)> {
     let described = layers.iter().map(describe).collect::<PyResult<Vec<_>>>()?;
     let mean = mean.as_deref();
-    call(py, || {
+    attached(py, || {
         Ok(if dtype == "float32" {
             let handle = source::<f32>(latents, &described, mean)?;
             let inputs = handle.source.inputs();
@@ -194,7 +194,7 @@ struct PyCovarianceStream(CovarianceStream);
 impl PyCovarianceStream {
     #[new]
     fn new(py: Python<'_>, source: &PySource, seed: Vec<u32>) -> PyResult<Self> {
-        call(py, || {
+        attached(py, || {
             let stream = Stream::new(&seed_from(&seed)?, Purpose::Sample);
             match &source.0 {
                 ByDtype::F64(handle) => Ok(Self(CovarianceStream::new(
@@ -223,7 +223,7 @@ impl PyCovarianceStream {
 
     /// (mean, Omega, Phi).
     fn estimate<'py>(&self, py: Python<'py>) -> PyResult<Estimates<'py>> {
-        let found = call(py, || self.0.estimate())?;
+        let found = attached(py, || self.0.estimate())?;
         let n = found.mean.len();
         let d = found.phi.len() / n;
         Ok((

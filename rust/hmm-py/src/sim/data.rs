@@ -1,6 +1,7 @@
 //! Data sources: descriptions from Python become sources that fill blocks.
 
-use crate::border::{call, run};
+use crate::border::{attached, run};
+pub use crate::convert::dtype::ByDtype;
 use hmm_core::random::{Purpose, Seed, Stream, fill_normal};
 use hmm_core::{Error, Real};
 use hmm_sim::features::{FeatureKind, Features};
@@ -14,14 +15,6 @@ use numpy::{
 };
 use pyo3::prelude::*;
 use std::sync::Arc;
-
-/// Both precisions of a thing, only one of which exists.
-pub enum ByDtype<A, B> {
-    /// float32
-    F32(A),
-    /// float64
-    F64(B),
-}
 
 /// Eight 32-bit words from Python as a seed.
 pub fn seed_from(words: &[u32]) -> hmm_core::Result<Seed> {
@@ -283,7 +276,7 @@ impl PySource {
             .as_ref()
             .map(|matrix| matrix.as_slice())
             .transpose()?;
-        let seed = call(py, || seed_from(&seed))?;
+        let seed = attached(py, || seed_from(&seed))?;
         let single = dtype == "float32";
         let drawn = run(py, None, |_| {
             Ok(if single {
@@ -330,7 +323,7 @@ impl PySource {
                 "pass one",
             )
         };
-        call(py, || {
+        attached(py, || {
             Ok(Self(match &manifold.0 {
                 ByDtype::F32(handle) => {
                     let features = handle.features.clone().ok_or_else(missing)?;
@@ -370,7 +363,7 @@ impl PySource {
     ) -> PyResult<Self> {
         let (inputs, latents) = (from_latents.shape()[0], from_latents.shape()[1]);
         let (a, b) = (from_latents.as_slice()?, from_noise.as_slice()?);
-        call(py, || {
+        attached(py, || {
             Ok(Self(by_dtype!(dtype, correlated(inputs, latents, a, b))))
         })
     }
@@ -384,7 +377,7 @@ impl PySource {
         dtype: &str,
     ) -> PyResult<Self> {
         let (inputs, x, y) = (x.shape()[1], x.as_slice()?, y.as_slice()?);
-        call(py, || Ok(Self(by_dtype!(dtype, stored(x, y, inputs)))))
+        attached(py, || Ok(Self(by_dtype!(dtype, stored(x, y, inputs)))))
     }
 
     /// x = function(c) - mean with a Python function of a (rows, D) array.
@@ -425,7 +418,7 @@ impl PySource {
         test: bool,
         threads: Option<usize>,
     ) -> PyResult<(Bound<'py, PyAny>, Bound<'py, PyAny>)> {
-        let seed = call(py, || seed_from(&seed))?;
+        let seed = attached(py, || seed_from(&seed))?;
         let purpose = if test { Purpose::Test } else { Purpose::Sample };
         let stream = Stream::new(&seed, purpose);
         match &self.0 {
@@ -480,7 +473,7 @@ fn weight_normals(
     unit: u32,
     count: usize,
 ) -> PyResult<Bound<'_, PyArray1<f64>>> {
-    let values = call(py, || {
+    let values = attached(py, || {
         let mut values = vec![0.0; count];
         let stream = Stream::new(&seed_from(&seed)?, Purpose::Weights);
         fill_normal(&mut stream.generator(unit, 0), &mut values);

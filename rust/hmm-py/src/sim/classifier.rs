@@ -1,7 +1,7 @@
 //! Outputs of two-layer networks, and training of classifiers.
 
+use super::online::unit_from;
 use crate::border::run;
-use crate::online::unit_from;
 use hmm_core::{Error, Real, Result};
 use hmm_sim::classifier::{Classifier, outputs};
 use numpy::{

@@ -50,7 +50,7 @@ fn tabulate(
             })
             .map_err(|error| Error::Callback(Box::new(error)))
     };
-    border::call(py, || DensityTable::new(&mut evaluate, scale, support))
+    border::attached(py, || DensityTable::new(&mut evaluate, scale, support))
 }
 
 /// The reduction to one rotation.
@@ -82,7 +82,7 @@ impl HingeTheory {
             Ok(_) => BaseLaw::Gaussian { sigma: scale },
             Err(_) => BaseLaw::Density(Arc::new(tabulate(py, law, scale, support)?)),
         };
-        border::call(py, || {
+        border::attached(py, || {
             let law = DataLaw::new(base, flip)?;
             Ok(Self(HingeMeanField::new(
                 law,
@@ -352,7 +352,7 @@ fn hinge_rich_front<'py>(
 /// The constant `K(A)` of the late-time law.
 #[pyfunction]
 fn hinge_late_constant(py: Python<'_>, a: f64) -> PyResult<f64> {
-    border::call(py, || asymptotics::late_constant(a))
+    border::attached(py, || asymptotics::late_constant(a))
 }
 
 /// The self-consistent mean field on a few projections.

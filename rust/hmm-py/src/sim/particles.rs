@@ -1,7 +1,8 @@
 //! Mean-field networks, labelled data and the particle engine.
 
+use super::data::ByDtype;
 use crate::border;
-use crate::data::ByDtype;
+use crate::convert::dtype::either;
 use hmm_core::random::{Purpose, Stream};
 use hmm_core::{Error, Real};
 use hmm_sim::labelled::{LabelledLaw, Shape};
@@ -109,16 +110,6 @@ impl PyLabelledLaw {
             y.into_pyarray(py),
         ))
     }
-}
-
-/// Call the same method in either precision.
-macro_rules! either {
-    ($by:expr, $run:ident => $body:expr) => {
-        match $by {
-            ByDtype::F32($run) => $body,
-            ByDtype::F64($run) => $body,
-        }
-    };
 }
 
 /// A network in training, in either precision.
@@ -339,11 +330,11 @@ impl PyParticles {
         match &mut self.0 {
             ByDtype::F32(run) => {
                 let (a, w) = (vector(a)?, matrix(w)?);
-                border::call(py, || run.restore(a, w, step, first))
+                border::attached(py, || run.restore(a, w, step, first))
             }
             ByDtype::F64(run) => {
                 let (a, w) = (vector(a)?, matrix(w)?);
-                border::call(py, || run.restore(a, w, step, first))
+                border::attached(py, || run.restore(a, w, step, first))
             }
         }
     }

@@ -42,7 +42,7 @@ fn learning_curve_exponents(
     d_par: usize,
     xi: f64,
 ) -> PyResult<(f64, f64)> {
-    border::call(py, || {
+    border::attached(py, || {
         let exponents = theory::learning_curve_exponents(d, d_par, xi)?;
         Ok((exponents.lazy, exponents.feature))
     })
@@ -54,7 +54,7 @@ type AttractorRow = (f64, f64, f64, f64, f64, f64, bool, bool, f64);
 /// Fixed points on the informative axis.
 #[pyfunction]
 fn attractors(py: Python<'_>, d: usize, labels: Labels) -> PyResult<Vec<AttractorRow>> {
-    border::call(py, || {
+    border::attached(py, || {
         let found = theory::attractors(d, &labels.on_axis()?)?;
         Ok(found
             .into_iter()
@@ -78,7 +78,7 @@ fn attractors(py: Python<'_>, d: usize, labels: Labels) -> PyResult<Vec<Attracto
 /// Time of the first fit for a growth rate.
 #[pyfunction]
 fn characteristic_time(py: Python<'_>, h: f64, alpha: f64, growth: f64) -> PyResult<f64> {
-    border::call(py, || theory::characteristic_time(h, alpha, growth))
+    border::attached(py, || theory::characteristic_time(h, alpha, growth))
 }
 
 /// `(E[y x 1], E[y 1], P_act)`.
@@ -90,7 +90,7 @@ fn population_field<'py>(
     labels: Labels,
 ) -> PyResult<(Bound<'py, PyArray1<f64>>, f64, f64)> {
     let omega = omega.as_slice()?;
-    let field = border::call(py, || {
+    let field = border::attached(py, || {
         theory::population_field(omega, b, &labels.on_axis()?)
     })?;
     Ok((field.inputs.into_pyarray(py), field.bias, field.active))
@@ -99,7 +99,7 @@ fn population_field<'py>(
 /// Compression per `sqrt p` if every neuron saw every point.
 #[pyfunction]
 fn compression_all_active(py: Python<'_>, labels: Labels) -> PyResult<f64> {
-    border::call(py, || {
+    border::attached(py, || {
         Ok(theory::compression_all_active(&labels.on_axis()?))
     })
 }

@@ -1,7 +1,8 @@
 //! One-pass SGD: the stepper behind `hmm_rs.OnlineSGD`.
 
-use crate::border::{call, run};
-use crate::data::{ByDtype, Handle, PySource, seed_from};
+use super::data::{ByDtype, Handle, PySource, seed_from};
+use crate::border::{attached, run};
+use crate::convert::dtype::either;
 use hmm_core::random::Seed;
 use hmm_core::{Aligned, Error, Real};
 use hmm_sim::fields::{FieldMoments, Labels, Teacher};
@@ -26,16 +27,6 @@ pub fn unit_from(name: &str) -> Unit {
 pub struct PyOnlineSgd {
     run: ByDtype<OnlineSgd<f32>, OnlineSgd<f64>>,
     inputs: usize,
-}
-
-/// Call the same method in either precision.
-macro_rules! either {
-    ($by:expr, $run:ident => $body:expr) => {
-        match $by {
-            ByDtype::F32($run) => $body,
-            ByDtype::F64($run) => $body,
-        }
-    };
 }
 
 /// Weights as Python passes them.
@@ -104,7 +95,7 @@ impl PyOnlineSgd {
         test_size: usize,
         seed: Vec<u32>,
     ) -> PyResult<Self> {
-        let seed = call(py, || seed_from(&seed))?;
+        let seed = attached(py, || seed_from(&seed))?;
         let moments = moments.map(|(b, zeta)| FieldMoments { b, zeta });
         let student = Weights {
             w: w.as_slice()?,
@@ -130,7 +121,7 @@ impl PyOnlineSgd {
             batch,
         };
         let inputs = either!(&source.0, handle => handle.source.inputs());
-        call(py, || {
+        attached(py, || {
             let run = match &source.0 {
                 ByDtype::F32(handle) => ByDtype::F32(build(
                     handle, moments, &student, &teacher, labels, classify, rule, test_size, &seed,
@@ -188,7 +179,7 @@ impl PyOnlineSgd {
         step: u64,
     ) -> PyResult<()> {
         let (w, v) = (w.as_slice()?, v.as_slice()?);
-        call(
+        attached(
             py,
             || either!(&mut self.run, run => restore(run, w, v, step)),
         )

@@ -88,7 +88,7 @@ fn i2<'py>(
     c: Array<'py>,
     names: Vec<String>,
 ) -> PyResult<Bound<'py, PyArray1<f64>>> {
-    let values = border::call(py, || {
+    let values = border::attached(py, || {
         let [g, h] = some_units(&names)?;
         for_each_matrix::<2>(&c, |c| integrals::i2(g, h, c[0][0], c[0][1], c[1][1]))
     })?;
@@ -102,7 +102,7 @@ fn i3<'py>(
     c: Array<'py>,
     names: Vec<String>,
 ) -> PyResult<Bound<'py, PyArray1<f64>>> {
-    let values = border::call(py, || {
+    let values = border::attached(py, || {
         let [g, h] = some_units(&names)?;
         for_each_matrix::<3>(&c, |c| integrals::i3(g, h, c))
     })?;
@@ -116,7 +116,7 @@ fn i4<'py>(
     c: Array<'py>,
     names: Vec<String>,
 ) -> PyResult<Bound<'py, PyArray1<f64>>> {
-    let values = border::call(py, || {
+    let values = border::attached(py, || {
         let [g, h_c, h_d] = some_units(&names)?;
         for_each_matrix::<4>(&c, |c| integrals::i4(g, [h_c, h_d], c))
     })?;
@@ -131,7 +131,7 @@ fn marchenko_pastur(
     delta: f64,
     n: usize,
 ) -> PyResult<(Bound<'_, PyArray1<f64>>, Bound<'_, PyArray1<f64>>)> {
-    let law = border::call(py, || spectrum::marchenko_pastur(delta, n))?;
+    let law = border::attached(py, || spectrum::marchenko_pastur(delta, n))?;
     Ok((law.rho.into_pyarray(py), law.weights.into_pyarray(py)))
 }
 
@@ -145,7 +145,7 @@ fn generalisation_error<'py>(
     v: Array<'py>,
     setting: &OnlineSetting,
 ) -> PyResult<Bound<'py, PyArray1<f64>>> {
-    let values = border::call(py, || {
+    let values = border::attached(py, || {
         let (committee, _) = setting.0.committee(numbers(&t)?)?;
         let (k, m) = (committee.k, committee.m);
         numbers(&q)?
@@ -174,7 +174,7 @@ impl TabulatedUnit {
         slopes: Vec<f64>,
         curvatures: Vec<f64>,
     ) -> PyResult<Self> {
-        border::call(py, || {
+        border::attached(py, || {
             let points = values
                 .iter()
                 .zip(&slopes)
@@ -226,7 +226,7 @@ impl OnlineSetting {
         weight_decay: f64,
         batch: usize,
     ) -> PyResult<Self> {
-        border::call(py, || {
+        border::attached(py, || {
             Ok(Self(Setting {
                 student: student.activation("activation")?,
                 teacher: teacher.activation("teacher_activation")?,
@@ -257,7 +257,7 @@ impl OnlineEquations {
         r0: Array<'_>,
         t: Array<'_>,
     ) -> PyResult<Self> {
-        border::call(py, || {
+        border::attached(py, || {
             let (q0, r0, t) = (numbers(&q0)?, numbers(&r0)?, numbers(&t)?);
             saad_solla(&setting.0, q0, r0, t).map(Self)
         })
@@ -280,7 +280,7 @@ impl OnlineEquations {
         center: bool,
         teacher_modes: &str,
     ) -> PyResult<Self> {
-        border::call(py, || {
+        border::attached(py, || {
             let manifold = Manifold {
                 delta,
                 moments,
@@ -311,7 +311,7 @@ impl OnlineEquations {
         r0: Array<'_>,
         t_modes: Array<'_>,
     ) -> PyResult<Self> {
-        border::call(py, || {
+        border::attached(py, || {
             let modes = ModeArrays {
                 covariance: numbers(&q0)?,
                 overlap: numbers(&r0)?,
@@ -358,7 +358,7 @@ fn solve_online<'py>(
     method: &str,
     threads: Option<usize>,
 ) -> PyResult<Vec<Bound<'py, PyDict>>> {
-    let (tolerance, method) = border::call(py, || {
+    let (tolerance, method) = border::attached(py, || {
         Ok((Tolerance::new(rtol, atol)?, Method::from_name(method)?))
     })?;
     let systems: Vec<&OnlineSystem> = systems.iter().map(|system| &system.0).collect();

@@ -1,0 +1,50 @@
+//! Precision: chosen by name once, carried by type from there on.
+
+hmm_core::named! {
+    /// Precision of a run.
+    pub enum Dtype: "dtype" {
+        /// Single precision.
+        F32 = "float32",
+        /// Double precision.
+        F64 = "float64",
+    }
+}
+
+/// A thing of one of the two precisions.
+pub enum ByDtype<A, B> {
+    /// float32
+    F32(A),
+    /// float64
+    F64(B),
+}
+
+/// Do the same with either precision: `either!(thing, inner => expression)`.
+macro_rules! either {
+    ($by:expr, $inner:ident => $body:expr) => {
+        match $by {
+            $crate::convert::dtype::ByDtype::F32($inner) => $body,
+            $crate::convert::dtype::ByDtype::F64($inner) => $body,
+        }
+    };
+}
+
+/// Make a thing in the precision that is asked for: `in_dtype!(dtype, T => expression)`, with the type `T` bound in
+/// the expression, which gives a `Result`.
+macro_rules! in_dtype {
+    ($dtype:expr, $real:ident => $body:expr) => {
+        match $dtype {
+            $crate::convert::dtype::Dtype::F32 => {
+                type $real = f32;
+                $body.map($crate::convert::dtype::ByDtype::F32)
+            }
+            $crate::convert::dtype::Dtype::F64 => {
+                type $real = f64;
+                $body.map($crate::convert::dtype::ByDtype::F64)
+            }
+        }
+    };
+}
+
+pub(crate) use either;
+#[allow(unused_imports)] // until every engine is made through it
+pub(crate) use in_dtype;
