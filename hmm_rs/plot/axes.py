@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Literal
 
-from ..ground.errors import DtypeError, HmmError, InvalidParameterError
+from ..ground.errors import DtypeError, InvalidParameterError
+from ..ground.extras import extra
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -19,13 +20,11 @@ COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#0
 
 def axes_of(ax: Axes | None) -> Axes:
     """Return `ax`, or the Axes of a new figure of one column's width."""
-    try:
-        import matplotlib.pyplot as plt
-    except ImportError:
-        raise HmmError("hr.plot needs matplotlib; pip install 'hmm_rs[plot]'") from None
+    pyplot = extra("matplotlib.pyplot", of="plot", needed_by="hr.plot")
     if ax is not None:
         return ax
-    return plt.subplots(figsize=(4.8, 3.6), layout="constrained")[1]
+    made: Axes = pyplot.subplots(figsize=(4.8, 3.6), layout="constrained")[1]
+    return made
 
 
 def check_result(result: Any, *variables: str) -> None:
