@@ -3,6 +3,7 @@
 //! Data come from a [`source::Source`], block by block; a block is a function of its number alone,
 //! so any thread may make it. [`online`] learns from the stream by one-pass gradient descent.
 
+pub mod activation;
 pub mod classifier;
 pub mod covariance;
 pub mod features;
@@ -19,4 +20,3 @@ pub mod particles;
 pub mod source;
 pub mod stepper;
 pub mod stored;
-pub mod unit;
