@@ -100,7 +100,7 @@ def increasing_complexity(
     if not widths:
         raise InvalidParameterError("K = []: must hold at least one width; pass K=(1, 2, 4, 8)")
     choice("normalisation", normalisation, NORMALISATIONS)
-    batch, seed = count("batch", batch), count("seed", seed, minimum=0)
+    batch, seed = count("batch", batch), count("seed", seed, minimum=0, maximum=None)
     t_max = number("t_max", t_max, minimum=0.0, exclusive=True)
     images = digits() if images is None else images
     for name, part in (("images", images), ("test_images", test_images)):

@@ -118,7 +118,7 @@ def teacher_task(
     choice("kind", kind, ("noise", "input", "latent"))
     N, D, M, classes = count("N", N), count("D", D), count("M", M), count("classes", classes, minimum=2)
     quota = [count("train_per_class", train_per_class), count("test_per_class", test_per_class)]
-    words = seed_words([count("seed", seed, minimum=0), 1])
+    words = seed_words([count("seed", seed, minimum=0, maximum=None), 1])
     model = TeacherStudent(N) if kind == "noise" else HiddenManifold(N, D, f="sign", seed=[seed, 0])
     seen_by_teacher = D if kind == "latent" else N
     wanted = classes * sum(quota)
@@ -292,7 +292,7 @@ def memorisation(
     task = image_task() if task is None else task
     K, epochs, batch = count("K", K), count("epochs", epochs), count("batch", batch)
     lr = number("lr", lr, minimum=0.0)
-    numbers = [count("seeds", s, minimum=0) for s in seeds]
+    numbers = [count("seeds", s, minimum=0, maximum=None) for s in seeds]
     if len(numbers) < 2:
         raise InvalidParameterError(f"seeds = {numbers}: must hold two seeds or more; pass seeds=(0, 1, 2)")
     train = task.classes
