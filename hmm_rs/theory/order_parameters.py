@@ -92,9 +92,9 @@ def check_rows(F: Any, f: NonlinearityOrMoments) -> None:
         return
     variances = _row_variances(feature_matrix(F))
     raise InvalidParameterError(
-        f"F has rows of squared norm {variances.min():.3g} D to {variances.max():.3g} D: these equations take one set "
-        f"of moments (a, b, c) of f for all inputs, which needs D; scale the rows (HiddenManifold(normalise_rows=True)), "
-        f"or use CovarianceODE, which keeps every input's own"
+        f"F has rows of squared norm {variances.min():.3g} D to {variances.max():.3g} D: these equations take one "
+        f"set of moments (a, b, c) of f for all inputs, which needs D; scale the rows "
+        f"(HiddenManifold(normalise_rows=True)), or use CovarianceODE, which keeps every input's own"
     )
 
 

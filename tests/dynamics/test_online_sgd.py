@@ -344,7 +344,7 @@ def test_rows_of_unlike_norms_have_overlaps_that_are_measured():
     F *= (np.sqrt(D) / np.linalg.norm(F, axis=1) * np.geomspace(0.1, 10, N))[:, None]
     sim = make(model=hr.HiddenManifold(N, D, F=F, f="tanh"), lr=0.05, test_size=20_000)
     seen = sim.observe()
-    X, C = sim.model.sample(20_000, seed=11)
+    X = sim.model.sample(20_000, seed=11)[0]
     fields = X @ sim.student.w.T / np.sqrt(N)
     # Sampling errors of both: 5/√20000 of Q, which is of order one.
     np.testing.assert_allclose(seen["Q"], fields.T @ fields / len(X), atol=0.05)

@@ -234,8 +234,8 @@ def test_zero_variances():
 
 
 def exact_i3(C):
-    """I3 of erf units in 60 digits, by the covariance's own numbers."""
-    with mpmath.workdps(60):
+    """I3 of erf units in 400 digits, by the covariance's own numbers."""
+    with mpmath.workdps(400):
         a, b, c = (mpmath.mpf(float(C[0, i])) for i in range(3))
         bc, cc = mpmath.mpf(float(C[1, 2])), mpmath.mpf(float(C[2, 2]))
         gates = 2 / mpmath.pi / mpmath.sqrt((1 + a) * (1 + cc) - c * c)
