@@ -22,7 +22,7 @@ from .driver import Callback, Driver, Observation, save_times
 if TYPE_CHECKING:
     import xarray as xr
 
-__all__ = ["OnlineSGD"]
+__all__ = ["Labels", "OnlineSGD"]
 
 #: What the teacher sees.
 Labels = Literal["latent", "input"]
@@ -322,8 +322,10 @@ def _field_moments(model: LatentModel) -> dict[str, float] | None:
 
 
 def _rows_are_alike(model: HiddenManifold) -> bool:
-    """Return whether one set of moments serves all inputs: rows of F of squared norm D, within thrice what chance
-    makes of Gaussian rows."""
+    """Return whether one set of moments serves all inputs.
+
+    Rows of F then have squared norm D, within thrice what chance makes of Gaussian rows.
+    """
     if model.features != "array" or model.normalise_rows:
         return True
     variances = np.einsum("ir,ir->i", model.F, model.F) / model.D

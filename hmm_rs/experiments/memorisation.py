@@ -211,8 +211,8 @@ def overlap_beyond_chance(correct: npt.ArrayLike) -> float:
     for network, row in enumerate(right):
         if row.all() or not row.any():
             raise InvalidParameterError(
-                f"correct[{network}]: the network gets {'all' if row.all() else 'none'} of {row.size} samples right, so "
-                f"no correlation is defined; leave it out, or look at a harder or an earlier task"
+                f"correct[{network}]: the network gets {'all' if row.all() else 'none'} of {row.size} samples right, "
+                f"so no correlation is defined; leave it out, or look at a harder or an earlier task"
             )
     return _mean_correlation(right)
 
@@ -274,7 +274,8 @@ def memorisation(
         networks get right; ``train_chance``, what it would be if they were independent;
         ``train_overlap``, see :func:`overlap_beyond_chance`. ``train_loss`` (epoch, seed) is the mean
         cross-entropy during the epoch. What is not defined (the loss at epoch 0, an overlap where a network gets all
-        or no samples right) is not-a-number, and the variable's attribute ``undefined`` says why. Training labels are those trained on.
+        or no samples right) is not-a-number, and the variable's attribute ``undefined`` says why. Training
+        labels are those trained on.
 
     Raises
     ------
@@ -360,8 +361,8 @@ def memorisation(
         missing = result.epoch.values[np.isnan(overlap.values)]
         if missing.size:
             overlap.attrs["undefined"] = (
-                f"epochs {', '.join(f'{epoch:g}' for epoch in missing)}: a network gets all samples right, or none, so no "
-                f"correlation is defined"
+                f"epochs {', '.join(f'{epoch:g}' for epoch in missing)}: a network gets all samples right, or none, "
+                f"so no correlation is defined"
             )
     for name, text in (
         ("correct", "classified correctly"),

@@ -32,13 +32,15 @@ def _average(C: npt.ArrayLike, n: int, units: Units) -> npt.NDArray[np.float64]:
         raise ShapeError(
             f"C has shape {given}: must be (..., {n}, {n}), the covariance of {n} fields; pass such an array"
         )
-    names = [units] * n if isinstance(units, str) else list(units)
+    names: list[str] = [units] * n if isinstance(units, str) else [*units]
     if len(names) != n:
         raise ShapeError(
             f"activation has {len(names)} entries: must be one name or {n} (one per field); pass 'erf', say"
         )
     names = [activation_name("activation", name, CLOSED) for name in names]
-    require(8 * (n * n + 1) * math.prod(given[:-2]), "averages of so many covariances", "pass fewer at a time")
+    require(
+        8 * (n * n + 1) * math.prod(given[:-2]), "averages of so many covariances", "pass fewer at a time"
+    )
     if math.prod(given) == 0:
         return np.zeros(given[:-2])
     covariances = array("C", C, given).reshape(-1, n, n)

@@ -92,9 +92,9 @@ def check_rows(F: Any, f: NonlinearityOrMoments) -> None:
         return
     variances = _row_variances(feature_matrix(F))
     raise InvalidParameterError(
-        f"F has rows of squared norm {variances.min():.3g} D to {variances.max():.3g} D: these equations take one set "
-        f"of moments (a, b, c) of f for all inputs, which needs D; scale the rows (HiddenManifold(normalise_rows=True)), "
-        f"or use CovarianceODE, which keeps every input's own"
+        f"F has rows of squared norm {variances.min():.3g} D to {variances.max():.3g} D: these equations take one "
+        f"set of moments (a, b, c) of f for all inputs, which needs D; scale the rows "
+        f"(HiddenManifold(normalise_rows=True)), or use CovarianceODE, which keeps every input's own"
     )
 
 
@@ -117,7 +117,8 @@ def neglected_covariance(F: Array, f: Nonlinearity) -> float:
     variances = _row_variances(F)
     if len(F) < 2 or not (variances > 0.0).all():
         return 0.0
-    value = UNITS[f].value if isinstance(f, str) else check_nonlinearity(f)
+    f = check_nonlinearity(f)
+    value = UNITS[f].value if isinstance(f, str) else f
     # Midpoints in probability: they do not mind jumps, and Hermite polynomials stay below 1e-3 of their norm off.
     u = ndtri((np.arange(_NODES) + 0.5) / _NODES)
     y = np.asarray(value(np.sqrt(variances)[:, None] * u), dtype=np.float64)

@@ -2,6 +2,9 @@
 
 import copy
 import pickle
+import signal
+import threading
+import time
 
 import numpy as np
 import pytest
@@ -10,6 +13,7 @@ from hypothesis import strategies as st
 from scipy.special import erf
 
 import hmm_rs as hr
+from hmm_rs.ground.arguments import seed_words
 
 UNITS = {
     "erf": (lambda x: erf(x / np.sqrt(2)), lambda x: np.sqrt(2 / np.pi) * np.exp(-x * x / 2)),
@@ -122,9 +126,7 @@ def test_analytic_error_is_the_gaussian_average(units):
 
 def test_test_error_is_that_of_the_forward_pass():
     sim = make(test_size=257, dtype="float64")
-    X, C = sim.model.source().sample(
-        257, start=0, seed=hr.arguments.seed_words(sim.seed), test=True, threads=None
-    )
+    X, C = sim.model.source().sample(257, start=0, seed=seed_words(sim.seed), test=True, threads=None)
     delta = sim.student.forward(X) - sim.teacher.forward(C)
     assert sim.observe()["eg"] == pytest.approx(0.5 * np.mean(delta**2), rel=1e-12)
 
@@ -169,7 +171,7 @@ def test_streamed_test_set_equals_the_cached_one():
     a = small.observe()["eg"] * 2944
     b = large.observe()["eg"] * 3200
     tail = 3200 - 2944
-    X, C = model.source().sample(tail, start=2944, seed=hr.arguments.seed_words(4), test=True, threads=None)
+    X, C = model.source().sample(tail, start=2944, seed=seed_words(4), test=True, threads=None)
     rest = 0.5 * np.sum((large.student.forward(X) - large.teacher.forward(C)) ** 2)
     assert b - a == pytest.approx(rest, rel=1e-9)
 
@@ -220,7 +222,7 @@ def test_too_large_a_learning_rate_is_a_divergence_with_the_partial_result():
 )
 def test_bad_options_give_the_documented_error(error, options, monkeypatch):
     if options.pop("memory", None) is not None:
-        monkeypatch.setattr("hmm_rs.memory.available_bytes", lambda: 1000)
+        monkeypatch.setattr("hmm_rs.ground.memory.available_bytes", lambda: 1000)
     with pytest.raises(error):
         make(**options)
 
@@ -264,3 +266,106 @@ def test_zero_learning_rate_changes_nothing():
     before = sim.student.w
     sim.advance(300)
     assert (sim.student.w == before).all()
+
+
+@pytest.mark.parametrize("kappa", [1e-4, 2e-4, 1e-3, 0.03, 50.0, 400.0])
+@pytest.mark.parametrize("batch", [1, 3])
+def test_single_precision_decays_as_double_precision_does(kappa, batch):
+    N, steps = 10_000, 2000
+    student = hr.TwoLayer.random(2, N, v=0.7, seed=3)
+    sim = hr.OnlineSGD(
+        hr.TeacherStudent(N),
+        hr.TwoLayer.random(1, N, seed=2),
+        student=student,
+        lr=0.0,
+        train_second_layer=True,
+        weight_decay=kappa,
+        batch=batch,
+        dtype="float32",
+        test_size=10,
+    )
+    sim.advance(steps)
+    keep = (1.0 - kappa / N) ** steps
+    decayed = 1.0 - keep
+    assert 1.0 - sim.student.v[0] / 0.7 == pytest.approx(decayed, rel=1e-3, abs=2e-7)
+    ratio = float((sim.student.w * student.w).sum() / (student.w**2).sum())
+    assert 1.0 - ratio == pytest.approx(decayed, rel=1e-3, abs=2e-8)
+
+
+@pytest.mark.parametrize("batch", [1, 4])
+def test_slow_decay_keeps_the_promises_of_single_precision(batch):
+    options = {
+        "dtype": "float32",
+        "weight_decay": 1.5,
+        "train_second_layer": True,
+        "batch": batch,
+        "model": hr.HiddenManifold(200, 60),
+    }
+    whole, sliced, double = make(**options), make(**options), make(**options | {"dtype": "float64"})
+    whole.advance(400)
+    double.advance(400)
+    for _ in range(40):
+        sliced.advance(10)
+    assert (whole.student.w == sliced.student.w).all()
+    assert (whole.student.v == sliced.student.v).all()
+    np.testing.assert_allclose(whole.student.w, double.student.w, atol=2e-4)
+    middle = make(**options)
+    middle.advance(123)
+    twin = pickle.loads(pickle.dumps(middle))
+    assert (twin.student.w == middle.student.w).all()
+    for sim in (middle, twin):
+        sim.advance(277)
+        assert (sim.student.w == whole.student.w).all()
+        assert sim.observe()["eg"] == whole.observe()["eg"]
+
+
+@pytest.mark.parametrize(("dtype", "size"), [("float32", 1e39), ("float64", 1e200), ("float32", 3e38)])
+def test_weights_that_cannot_be_measured_are_an_error(dtype, size):
+    student = hr.TwoLayer(np.full((1, 5), size), [1.0])
+    with pytest.raises((hr.InvalidParameterError, hr.DivergenceError), match="finite"):
+        hr.OnlineSGD(
+            hr.TeacherStudent(5), hr.TwoLayer.random(1, 5), student=student, lr=0.2, dtype=dtype
+        ).observe()
+
+
+def test_steps_end_with_the_random_stream():
+    sim = make()
+    with pytest.raises(hr.InvalidParameterError, match="random stream"):
+        sim.advance(2**45)
+    assert sim.step == 0
+    with pytest.raises(hr.InvalidParameterError, match="random stream"):
+        make(batch=2**40).advance(1)
+
+
+def test_rows_of_unlike_norms_have_overlaps_that_are_measured():
+    # tanh is odd, so that no row has a mean: fields are centred, and Q is their true covariance.
+    N, D = 400, 100
+    F = np.random.default_rng(0).standard_normal((N, D))
+    F *= (np.sqrt(D) / np.linalg.norm(F, axis=1) * np.geomspace(0.1, 10, N))[:, None]
+    sim = make(model=hr.HiddenManifold(N, D, F=F, f="tanh"), lr=0.05, test_size=20_000)
+    seen = sim.observe()
+    X = sim.model.sample(20_000, seed=11)[0]
+    fields = X @ sim.student.w.T / np.sqrt(N)
+    # Sampling errors of both: 5/√20000 of Q, which is of order one.
+    np.testing.assert_allclose(seen["Q"], fields.T @ fields / len(X), atol=0.05)
+    assert seen["eg_analytic"] == pytest.approx(seen["eg"], rel=0.06)
+
+
+def test_inputs_with_a_mean_have_no_analytic_error():
+    model = hr.HiddenManifold(60, 20, f="relu", center=False)
+    assert "eg_analytic" not in make(model=model).observe()
+    assert "eg_analytic" in make(model=hr.HiddenManifold(60, 20, f="sign", center=False)).observe()
+
+
+def test_a_long_call_answers_ctrl_c():
+    sim = make(N=400, K=2000, test_size=200)
+    timer = threading.Timer(0.5, signal.raise_signal, [signal.SIGINT])
+    timer.start()
+    started = time.monotonic()
+    with pytest.raises(KeyboardInterrupt):
+        sim.advance(10**7)
+    assert time.monotonic() - started < 1.5
+    # Whole steps only: it goes on as if nothing had been.
+    done, twin = sim.step, make(N=400, K=2000, test_size=200)
+    twin.advance(done)
+    assert (twin.student.w == sim.student.w).all()

@@ -23,6 +23,7 @@ from hmm_rs.experiments.memorisation import (
     overlap_beyond_chance,
     teacher_task,
 )
+from hmm_rs.ground.arguments import seed_words
 
 # -- stored samples: one engine of SGD, data from memory ------------------------------------------
 
@@ -89,11 +90,13 @@ def test_classified_labels_are_the_signs_of_the_teacher():
     model, teacher = hr.HiddenManifold(50, 10), hr.TwoLayer.random(2, 10, v=[1.0, -1.0], seed=1)
     student = hr.TwoLayer.random(2, 50, seed=2)
     sim = hr.OnlineSGD(model, teacher, student=student, lr=0.0, classify=True, test_size=400)
-    X, C = model.source().sample(400, start=0, seed=hr.arguments.seed_words(0), test=True, threads=None)
+    X, C = model.source().sample(400, start=0, seed=seed_words(0), test=True, threads=None)
     y = np.sign(teacher.forward(C))
     seen = sim.observe()
     assert seen["eg"] == pytest.approx(0.5 * np.mean((student.forward(X) - y) ** 2), rel=1e-12)
-    assert np.isnan(seen["eg_analytic"])
+    # The error of ±1 labels is no sum of averages over units: it is left out, in runs too.
+    assert "eg_analytic" not in seen
+    assert "eg_analytic" not in sim.run(0.0)
     with pytest.raises(hr.InvalidParameterError, match="classify"):
         hr.theory.HiddenManifoldODE.from_simulation(sim)
 
@@ -336,9 +339,34 @@ def test_overlap_is_one_for_equal_sets_and_zero_for_independent_ones():
     assert overlap_beyond_chance([right[0], right[0]]) == pytest.approx(1.0, abs=1e-12)
     # A correlation of independent samples has standard deviation 1/√P = 0.01; four of them.
     assert abs(overlap_beyond_chance(right)) < 0.04
-    assert np.isnan(overlap_beyond_chance(np.ones((2, 5))))
+    for correct in (np.ones((2, 5)), [[True, False], [True, True]], [[False, True], [False, False]]):
+        with pytest.raises(hr.InvalidParameterError, match="samples right"):
+            overlap_beyond_chance(correct)
     with pytest.raises(hr.ShapeError):
         overlap_beyond_chance(np.ones(5))
+
+
+def test_what_a_tiny_task_leaves_undefined_is_said():
+    task = teacher_task("noise", N=8, M=4, classes=2, train_per_class=2, test_per_class=1)
+    result = memorisation(task, K=64, epochs=60, lr=0.1, batch=1, seeds=[0, 1])
+    for name in ("train_overlap", "test_overlap", "train_loss"):
+        undefined = np.isnan(result[name].values).reshape(len(result.epoch), -1).any(axis=1)
+        reason = result[name].attrs.get("undefined", "")
+        assert bool(reason) == undefined.any()
+        for epoch in result.epoch.values[undefined]:
+            assert re.search(rf"\b{epoch:g}\b", reason)
+    # All four samples are learnt by heart in the end, so that nothing varies any more.
+    assert np.isnan(result.train_overlap[-1])
+
+
+def test_too_few_images_are_refused():
+    one = Images(np.array([[0.0, 1.0]]), np.array([1]))
+    with pytest.raises(hr.InvalidParameterError, match="images holds 1"):
+        increasing_complexity(one, K=[1], t_max=1.0)
+    result = increasing_complexity(one, one, K=[1], t_max=3.0, save_at=[0.0, 0.1, 0.2, 3.0])
+    assert result.indexes["t"].is_unique
+    assert result.t.values.tolist() == [0.0, 0.5, 3.0]
+    assert np.isfinite(result.test_mse).all()
 
 
 def test_identical_seeds_agree_and_learning_permuted_labels_leaves_tests_at_chance():

@@ -53,8 +53,65 @@ def test_plateau_of_figure_3():
 
 def test_no_plateau_in_a_plain_decay():
     system = hr.theory.SaadSolla([[0.01]], [[0.05]], T=[[1.0]], v0=[1.0], v_teacher=[1.0], lr=0.5)
-    found = phenomena.plateau(system.solve(np.geomspace(0.1, 30.0, 100)))
-    assert np.isnan(list(found.values())).all()
+    with pytest.raises(hr.ConvergenceError, match="no plateau"):
+        phenomena.plateau(system.solve(np.geomspace(0.1, 30.0, 100)))
+    with pytest.raises(hr.ConvergenceError, match="a plateau needs 5"):
+        phenomena.plateau(system.solve([0.0, 1.0, 2.0]))
+
+
+def test_a_plateau_that_has_not_ended_names_no_end():
+    times = np.geomspace(0.1, 1000.0, 300)
+    whole = phenomena.random_start(2, 2, delta=0.01, size=100).solve(times)
+    full = phenomena.plateau(whole)
+    part = whole.isel(t=times < 1.5 * full["end"])
+    found = phenomena.plateau(part)
+    assert "specialisation" not in found
+    assert np.isfinite(list(found.values())).all()
+
+
+def test_a_plateau_is_sought_in_one_curve():
+    curves = phenomena.increasing_complexity([1, 2], t_eval=[0.0, 1.0, 2.0], spectrum="orthogonal")
+    with pytest.raises(hr.ShapeError, match="select one"):
+        phenomena.plateau(curves)
+    with pytest.raises(hr.ShapeError):
+        phenomena.plateau(5)
+
+
+def test_late_errors_over_seeds_show_every_end_state():
+    options = {"spectrum": "orthogonal"}
+    result = phenomena.late_error_against_students([2, 3], seeds=range(6), **options)
+    assert result.eg.dims == ("K", "seed")
+    np.testing.assert_allclose(result.eg_mean, result.eg.mean("seed"))
+    np.testing.assert_allclose(result.eg_std, result.eg.std("seed"), atol=1e-15)
+    # K = M has one end state, K = 3 on M = 2 two of them.
+    assert result.eg_std.sel(K=2) < 1e-5
+    ends = result.eg.sel(K=3).values
+    assert ends.max() > 1.3 * ends.min()
+    for seed in (0, 4):
+        alone = phenomena.late_error_against_students([2, 3], seed=seed, **options)
+        np.testing.assert_array_equal(alone.eg, result.eg.sel(seed=seed))
+    assert result.stationary.dtype == bool
+    np.testing.assert_array_equal(result.stationary, result.change < 0.01)
+
+
+def test_what_still_moves_is_not_stationary():
+    early = phenomena.late_error_against_delta([0.1], t_max=2.0, seeds=[1, 2], spectrum="orthogonal")
+    assert not early.stationary.any()
+    late = phenomena.late_error_against_learning_rate([0.1, 0.5], seeds=[3], spectrum="orthogonal")
+    assert late.stationary.all()
+    assert late.eg.shape == (2, 1)
+    np.testing.assert_allclose(late.t, [40_000.0, 8_000.0])
+
+
+@pytest.mark.parametrize("seeds", [[], [-1], [0.5]])
+def test_bad_seeds(seeds):
+    with pytest.raises(hr.HmmError):
+        phenomena.late_error_against_students([1], seeds=seeds)
+
+
+def test_seed_and_seeds_are_not_given_together():
+    with pytest.raises(hr.InvalidParameterError, match="both given"):
+        phenomena.late_error_against_students([1], seeds=[1], seed=2)
 
 
 @pytest.mark.parametrize(

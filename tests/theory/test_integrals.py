@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 
+import mpmath
 import numpy as np
 import pytest
 from hypothesis import given
@@ -230,6 +231,60 @@ def test_zero_variances():
         assert theory.i2(zero[:2, :2], unit) == 0.0
         assert theory.i3(zero[:3, :3], unit) == 0.0
         assert theory.i4(zero, unit) == 0.0
+
+
+def exact_i3(C):
+    """I3 of erf units in 400 digits, by the covariance's own numbers."""
+    with mpmath.workdps(400):
+        a, b, c = (mpmath.mpf(float(C[0, i])) for i in range(3))
+        bc, cc = mpmath.mpf(float(C[1, 2])), mpmath.mpf(float(C[2, 2]))
+        gates = 2 / mpmath.pi / mpmath.sqrt((1 + a) * (1 + cc) - c * c)
+        return float(gates * (bc - b * c / (1 + a)))
+
+
+@pytest.mark.parametrize("scale", [1e-3, 1.0, 1e5, 1e12, 1e16, 1e20, 1e60, 1e140])
+@pytest.mark.parametrize("field", ["one", "two"])
+def test_fields_of_any_variance(scale, field):
+    C = np.ones((3, 3)) if field == "one" else np.array([[1.0, 0.5, 1.0], [0.5, 2.0, 0.5], [1.0, 0.5, 1.0]])
+    C = scale * C
+    assert float(theory.i3(C)) == pytest.approx(exact_i3(C), rel=1e-12)
+
+
+@pytest.mark.parametrize("scale", [1e5, 1e9, 1e16, 1e40, 1e140])
+def test_two_gates_of_one_large_field_are_the_density_at_zero(scale):
+    # g' is a density of unit variance, so g'(x)² g(x)² is (2/π) exp(-x²) erf(x/√2)² over a flat field:
+    # E = (2/π)/√(2π scale) ∫ exp(-x²) erf(x/√2)² dx.
+    x = np.linspace(-12, 12, 20_001)
+    integral = np.trapezoid(np.exp(-x * x) * special.erf(x / np.sqrt(2)) ** 2, x)
+    expected = 2 / np.pi / np.sqrt(2 * np.pi * scale) * integral
+    assert float(theory.i4(np.full((4, 4), scale))) == pytest.approx(expected, rel=max(1e-10, 1 / scale))
+
+
+def test_variances_whose_products_overflow_are_refused():
+    with pytest.raises(hr.InvalidParameterError, match="finite numbers"):
+        theory.i3(np.full((3, 3), 1e200))
+
+
+def test_a_rectifier_of_a_field_that_is_always_zero_is_shut():
+    # The simulation's convention, g'(0) = 0.
+    C = np.diag([0.0, 0.0, 1.0, 1.0])
+    assert float(theory.i4(C, "relu")) == 0.0
+    assert float(theory.i3(np.diag([0.0, 1.0, 1.0]), ("relu", "relu", "linear"))) == 0.0
+    linear = theory.i4(np.diag([1.0, 1.0, 1.0, 1.0]), ("relu", "relu", "linear", "linear"))
+    assert float(linear) == pytest.approx(0.0, abs=1e-15)
+
+
+def test_more_covariances_than_memory_are_refused():
+    with pytest.raises(hr.ResourceError):
+        theory.i4(np.broadcast_to(np.eye(4), (10**11, 4, 4)))
+    with pytest.raises(hr.ResourceError):
+        theory.marchenko_pastur(0.1, 10**13)
+    assert theory.i4(np.zeros((0, 4, 4))).shape == (0,)
+
+
+def test_units_have_two_names():
+    C = covariance(5, 2)
+    assert theory.i2(C, ("identity", "erf")) == theory.i2(C, ("linear", "erf"))
 
 
 @pytest.mark.parametrize(

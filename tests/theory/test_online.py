@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import importlib.util
+import signal
 import sys
+import threading
+import time
 from pathlib import Path
 
 import numpy as np
@@ -308,9 +311,228 @@ def test_many_systems_in_parallel_equal_single_solves():
         assert result.attrs["steps"] == alone.attrs["steps"]
 
 
+def on_gaussian_inputs(unit="erf", *, std_w=1.0, N=40, **options):
+    return hr.OnlineSGD(
+        hr.TeacherStudent(N),
+        hr.TwoLayer.random(1, N, activation=unit, seed=1),
+        student=hr.TwoLayer.random(2, N, activation=unit, std_w=std_w, seed=2),
+        lr=0.2,
+        labels="input",
+        test_size=500,
+        **options,
+    )
+
+
+@pytest.mark.parametrize("method", ["auto", "explicit", "stiff"])
+def test_a_student_of_zero_weights_is_the_same_on_both_sides(method):
+    sim = on_gaussian_inputs("relu", std_w=0.0, N=500)
+    before = sim.observe()
+    for system in (theory.CovarianceODE.from_simulation(sim), theory.SaadSolla.from_simulation(sim)):
+        result = system.solve([0.0, 5.0], method=method)
+        # g'(0) = 0: it never learns, and its error is the teacher's own second moment.
+        assert result.eg[1] == pytest.approx(before["eg_analytic"], rel=1e-12)
+        assert (result.Q == 0.0).all()
+    sim.advance(2500)
+    assert (sim.student.w == 0.0).all()
+
+
+@pytest.mark.parametrize("method", ["auto", "explicit", "stiff"])
+@pytest.mark.parametrize("size", [1e-6, 1e-12, 1e-18])
+def test_growth_from_below_the_tolerance_is_kept(method, size):
+    system = theory.SaadSolla(
+        [[size]], [[0.0]], T=[[size]], v0=[1.0], v_teacher=[1.0], lr=9.5, weight_decay=0.1
+    )
+    times = [0.5, 1.0, 1.5]
+    exact = system.solve(times, method="explicit", rtol=1e-12, atol=1e-40)
+    np.testing.assert_allclose(system.solve(times, method=method).eg, exact.eg, rtol=2e-4)
+
+
+def test_growth_of_one_part_from_below_the_tolerance():
+    # R alone is tiny: the seed of specialisation among modes of order one.
+    options = {"T": [[1.0]], "v0": [1.0], "v_teacher": [1.0], "lr": 1.0}
+    for method in ("explicit", "stiff"):
+        even = theory.SaadSolla([[1.0]], [[0.0]], **options).solve([5.0], method=method)
+        tiny = theory.SaadSolla([[1.0]], [[1e-13]], **options).solve([5.0], method=method)
+        np.testing.assert_allclose(tiny.R, even.R, rtol=1e-6)
+
+
+def stored_samples():
+    X = np.random.default_rng(0).standard_normal((50, 10))
+    model = hr.data.StoredSamples(X, np.sign(X[:, 0]))
+    return hr.OnlineSGD(model, model.labels_teacher, student=hr.TwoLayer.random(2, 10), lr=0.1, test_size=50)
+
+
+def test_stored_samples_are_sent_to_what_serves_them():
+    sim = stored_samples()
+    X, y = sim.model.X, sim.model.y
+    for system in (theory.HiddenManifoldODE, theory.SaadSolla, theory.CovarianceODE):
+        with pytest.raises(hr.DtypeError, match=r"covariances=\(Omega, Phi\)"):
+            system.from_simulation(sim)
+    covariances = X.T @ X / 50, X.T @ y[:, None] / 50
+    result = theory.CovarianceODE.from_simulation(sim, covariances=covariances).solve([0.0, 5.0])
+    assert result.eg[1] < result.eg[0]
+
+
+@pytest.mark.parametrize(
+    ("system", "remedy"),
+    [
+        (theory.HiddenManifoldODE, "use SaadSolla.from_simulation"),
+        (theory.SaadSolla, "use HiddenManifoldODE.from_simulation"),
+    ],
+)
+def test_remedies_are_systems_that_take_the_simulation(system, remedy):
+    if system is theory.SaadSolla:
+        sim = hr.OnlineSGD(
+            hr.HiddenManifold(20, 5), hr.TwoLayer.random(1, 5), student=hr.TwoLayer.random(1, 20), lr=0.1
+        )
+    else:
+        sim = on_gaussian_inputs()
+    with pytest.raises(hr.DtypeError, match=remedy):
+        system.from_simulation(sim)
+    other = remedy.split()[1].split(".")[0]
+    getattr(theory, other).from_simulation(sim)
+
+
+@pytest.mark.parametrize("system", [theory.HiddenManifoldODE, theory.SaadSolla, theory.CovarianceODE])
+@pytest.mark.parametrize("thing", [5, None, "sim", object()])
+def test_what_is_no_simulation_is_refused(system, thing):
+    with pytest.raises(hr.DtypeError, match="must be a simulation"):
+        system.from_simulation(thing)
+
+
+@pytest.mark.parametrize("systems", [5, None, [5], [None], "ab"])
+def test_what_are_no_systems_is_refused(systems):
+    with pytest.raises(hr.DtypeError, match="systems"):
+        theory.solve_many(systems, [0.0, 1.0])
+    with pytest.raises(hr.HmmError):
+        theory.solve_many([continuum(0.1)], None)
+
+
+def test_inputs_with_a_mean_are_refused_by_both_equations():
+    sim = hr.OnlineSGD(
+        hr.HiddenManifold(20, 5, f="relu", center=False),
+        hr.TwoLayer.random(1, 5),
+        student=hr.TwoLayer.random(1, 20),
+        lr=0.1,
+    )
+    for system in (theory.HiddenManifoldODE, theory.CovarianceODE):
+        with pytest.raises(hr.InvalidParameterError, match="center=True"):
+            system.from_simulation(sim)
+
+
+def test_rows_of_unlike_norms_are_refused_unless_f_is_linear():
+    rng = np.random.default_rng(0)
+    F = rng.standard_normal((60, 30)) * np.geomspace(0.1, 10, 60)[:, None]
+    w, w_teacher = rng.standard_normal((2, 60)), rng.standard_normal((1, 30))
+    weights = {"v": [1.0, 1.0], "v_teacher": [1.0], "lr": 0.1}
+    for scaled in (F, 3.0 * rng.standard_normal((60, 30))):
+        with pytest.raises(hr.InvalidParameterError, match="CovarianceODE"):
+            theory.HiddenManifoldODE.from_weights(scaled, w, w_teacher, f="relu", **weights)
+        with pytest.raises(hr.InvalidParameterError, match="CovarianceODE"):
+            theory.order_parameters(scaled, w, w_teacher, f=np.cos)
+    linear = theory.HiddenManifoldODE.from_weights(F, w, w_teacher, f="identity", **weights).solve([0.0])
+    other = theory.CovarianceODE(F @ F.T / 30, F / np.sqrt(30), w=w, w_teacher=w_teacher, **weights).solve(
+        [0.0]
+    )
+    assert linear.eg[0] == pytest.approx(float(other.eg[0]), rel=1e-10)
+    # Gaussian rows and unit rows are alike.
+    for model in (hr.HiddenManifold(60, 5, F=rng.standard_normal((60, 5))), hr.HiddenManifold(60, 5)):
+        theory.HiddenManifoldODE.from_weights(model, w, rng.standard_normal((1, 5)), f="relu", **weights)
+
+
+def test_the_covariance_left_out_at_small_d_is_said():
+    def share(D, f="sign"):
+        model = hr.HiddenManifold(300, D, f=f, normalise_rows=True)
+        sim = hr.OnlineSGD(
+            model, hr.TwoLayer.random(1, D), student=hr.TwoLayer.random(1, 300), lr=0.1, test_size=10
+        )
+        result = theory.HiddenManifoldODE.from_simulation(sim).solve([0.0])
+        # The definition, with the closed form of the covariance, over the same inputs.
+        F = model.F[:256]
+        G = F @ F.T / D
+        off = ~np.eye(256, dtype=bool)
+        exact = theory.one_layer_covariances(F, "sign")[0] if f == "sign" else G
+        b = theory.gaussian_moments(f)[1]
+        expected = np.linalg.norm((exact - b * b * G)[off]) / np.linalg.norm(exact[off])
+        found = result.attrs["neglected_covariance"]
+        assert found == pytest.approx(expected, abs=0.02)
+        return found
+
+    shares = [share(D) for D in (3, 10, 30, 100)]
+    assert (np.diff(shares) < 0).all()
+    # 1/D: the cubic term of the arc sine.
+    assert shares[-1] == pytest.approx(0.645 / 100, rel=0.3)
+    assert share(10, "identity") < 1e-3
+
+
+@pytest.mark.parametrize("nodes", [10**11, 10**18])
+def test_nodes_that_do_not_fit_are_refused(nodes):
+    with pytest.raises(hr.ResourceError):
+        continuum(0.1, nodes=nodes)
+
+
+@pytest.mark.parametrize(
+    "work",
+    [
+        lambda: theory.SaadSolla(
+            np.eye(32),
+            0.1 * np.eye(32),
+            T=np.eye(32),
+            v0=np.ones(32),
+            v_teacher=np.ones(32),
+            lr=0.1,
+            activation="relu",
+        ).solve([100.0]),
+        lambda: theory.generalisation_error(
+            np.tile(np.eye(2), (10**5, 1, 1)),
+            np.zeros((10**5, 2, 2)),
+            np.eye(2),
+            [1, 1],
+            [1, 1],
+            activation="tanh",
+        ),
+        lambda: [
+            theory.i4(np.broadcast_to(0.5 + 0.5 * np.eye(4), (10**6, 4, 4)), "relu") for _ in range(100)
+        ],
+        lambda: theory.SaadSolla(
+            np.eye(100), 0.1 * np.eye(100), T=np.eye(100), v0=np.ones(100), v_teacher=np.ones(100), lr=0.1
+        ).solve([1000.0], method="stiff"),
+    ],
+    ids=["relu", "tanh", "i4", "stiff"],
+)
+def test_a_long_solution_answers_ctrl_c(work):
+    timer = threading.Timer(0.5, signal.raise_signal, [signal.SIGINT])
+    timer.start()
+    started = time.monotonic()
+    with pytest.raises(KeyboardInterrupt):
+        work()
+    # .2 s is asked for; another test may hold the other core.
+    assert time.monotonic() - started < 1.5
+
+
+def test_errors_of_a_run_follow_from_its_own_overlaps():
+    run = on_gaussian_inputs().run(1.0, save_at=[0.0, 0.5, 1.0])
+    found = theory.generalisation_error(run.Q, run.R, run["T"], run.v, [1.0])
+    np.testing.assert_allclose(found, run.eg_analytic, rtol=1e-12)
+    moving = np.stack([np.eye(1), 2.0 * np.eye(1)])
+    both = theory.generalisation_error(np.ones((2, 1, 1)), np.zeros((2, 1, 1)), moving, [1.0], [1.0])
+    for T, error in zip(moving, both, strict=True):
+        assert error == theory.generalisation_error([[1.0]], [[0.0]], T, [1.0], [1.0])
+
+
 def test_result_schema():
     result = continuum(0.2).solve(np.linspace(0, 5, 7))
     assert dict(result.sizes) == {"t": 7, "k": 2, "k2": 2, "m": 2, "m2": 2}
+    sim = on_gaussian_inputs()
+    run = sim.run(0.1, save_at=[0.0, 0.1])
+    for solution in (
+        result,
+        theory.SaadSolla.from_simulation(sim).solve([0.0, 0.1]),
+        theory.CovarianceODE.from_simulation(sim).solve([0.0, 0.1]),
+    ):
+        for name in ("eg", "Q", "R", "T", "v"):
+            assert solution[name].dims == run[name].dims
+    assert (theory.SaadSolla.from_simulation(sim).solve(run.t).t.values == run.t.values).all()
     assert result.attrs["source"] == "theory"
     assert result.attrs["steps"] > 0
     b = theory.gaussian_moments("sign")[1]

@@ -23,8 +23,19 @@ from ..units import Activation, described, resolve
 if TYPE_CHECKING:
     import xarray as xr
 
-__all__ = ["Method", "OnlineODE", "Simulation", "manifold_of", "options_of", "remedy", "solve_systems"]
+__all__ = [
+    "Labels",
+    "Method",
+    "OnlineODE",
+    "Simulation",
+    "manifold_of",
+    "options_of",
+    "remedy",
+    "solve_systems",
+]
 
+#: What the teacher sees.
+Labels = Literal["latent", "input"]
 #: Integrators.
 Method = Literal["auto", "explicit", "stiff"]
 
@@ -34,7 +45,7 @@ class Simulation(Protocol):
 
     model: LatentModel
     teacher: TwoLayer
-    labels: str
+    labels: Labels
     classify: bool
     lr: float
     lr_v: float
@@ -61,7 +72,7 @@ class OnlineODE:
     settings: dict[str, Any]
     _equations: _lib.OnlineEquations
     _T: Array
-    _remarks: Mapping[str, str | float] = MappingProxyType({})
+    _remarks: Mapping[str, Any] = MappingProxyType({})
 
     def _prepare(
         self,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal, Self, get_args
+from typing import Any, Self, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -13,12 +13,9 @@ from ...ground.arguments import array, choice
 from ...ground.errors import DtypeError, InvalidParameterError
 from ..order_parameters import centred_moments
 from ..units import Activation
-from .base import OnlineODE, Simulation, manifold_of, options_of, remedy
+from .base import Labels, OnlineODE, Simulation, manifold_of, options_of, remedy
 
 __all__ = ["CovarianceODE"]
-
-#: What the teacher sees.
-Labels = Literal["latent", "input"]
 
 
 class CovarianceODE(OnlineODE):
@@ -166,8 +163,6 @@ def _covariances_of(sim: Simulation) -> tuple[npt.ArrayLike, npt.ArrayLike]:
     if manifold is not None:
         centred_moments(manifold.moments, center=manifold.center)
     if not hasattr(model, "covariances"):
-        raise DtypeError(
-            f"sim.model is {type(model).__name__}: has no covariances of its own; {remedy(sim)}"
-        )
+        raise DtypeError(f"sim.model is {type(model).__name__}: has no covariances of its own; {remedy(sim)}")
     Omega, Phi = model.covariances()
     return Omega, Phi

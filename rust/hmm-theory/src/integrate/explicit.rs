@@ -4,7 +4,7 @@
 //! stiffness detection as in their program DOP853.
 
 use super::dop853_coefficients::{A, D, E3, E5, EXTENDED, STAGES};
-use super::{Interpolant, OdeSystem, Outcome, Progress, Tolerance, combine, record_within};
+use super::{Block, Interpolant, OdeSystem, Outcome, Progress, Tolerance, combine, record_within};
 use hmm_core::special::vectorised;
 use hmm_core::{Cancel, Error, Result};
 
@@ -64,6 +64,7 @@ pub(crate) fn advance<S: OdeSystem>(
     let mut partial = vec![vec![0.0; n]; STAGES + 1];
     let (mut error_5, mut error_3) = (vec![0.0; n], vec![0.0; n]);
     let (mut stiff_steps, mut easy_steps) = (0, 0);
+    let blocks = system.blocks();
     while progress.reached < times.len() {
         cancel.check()?;
         if let Some(outcome) = progress.stalled() {
@@ -95,6 +96,7 @@ pub(crate) fn advance<S: OdeSystem>(
             &progress.y,
             &y_new,
             tolerance,
+            &blocks,
             &mut error_5,
             &mut error_3,
         );
@@ -130,7 +132,8 @@ pub(crate) fn advance<S: OdeSystem>(
             } else {
                 h
             };
-            if LAST_TERM * tolerance.norm(&dense.nested[6], &y_old, &y_new) <= 1.0 {
+            if LAST_TERM * tolerance.norm_by_block(&blocks, &dense.nested[6], &y_old, &y_new) <= 1.0
+            {
                 record_within(
                     progress,
                     &dense,
@@ -205,6 +208,7 @@ fn embedded_error(
     y: &[f64],
     y_new: &[f64],
     tolerance: Tolerance,
+    blocks: &[Block],
     error_5: &mut [f64],
     error_3: &mut [f64],
 ) -> f64 {
@@ -214,8 +218,8 @@ fn embedded_error(
         #[inline(always)]
         || {
             (
-                tolerance.norm(error_5, y, y_new),
-                tolerance.norm(error_3, y, y_new),
+                tolerance.norm_by_block(blocks, error_5, y, y_new),
+                tolerance.norm_by_block(blocks, error_3, y, y_new),
             )
         },
     );

@@ -20,9 +20,12 @@ pub trait OdeSystem: Sync {
     type Workspace: Default;
     /// Length of y.
     fn dimension(&self) -> usize;
-    /// Ends of the blocks of y: each is a quantity with a scale of its own.
-    fn blocks(&self) -> Vec<usize> {
-        vec![self.dimension()]
+    /// The blocks of y: each is a quantity with a scale of its own.
+    fn blocks(&self) -> Vec<Block> {
+        vec![Block {
+            end: self.dimension(),
+            group: 0,
+        }]
     }
     /// f(y); [`Error::Divergence`] where it is not finite.
     fn velocity(
@@ -32,6 +35,15 @@ pub trait OdeSystem: Sync {
         work: &mut Self::Workspace,
         cancel: &Cancel,
     ) -> Result<()>;
+}
+
+/// A part of the state, from the end of the one before it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Block {
+    /// Where it ends.
+    pub end: usize,
+    /// Blocks of one group are made of each other: the rounding of the largest is in all of them.
+    pub group: usize,
 }
 
 /// A system that can solve linear equations with its Jacobian J.
@@ -109,28 +121,46 @@ impl Tolerance {
     }
 }
 
-/// A block of the state whose largest entry is below 1e6 atol is resolved to this share of it: an absolute tolerance
-/// is meant for a solution that stays as large as it is, and says nothing of one that grows out of it.
+/// A block of the state is resolved to this share of its largest entry even where that is far below atol: an absolute
+/// tolerance is meant for a solution that stays as large as it is, and says nothing of one that grows out of it.
 const RESOLVED: f64 = 1e-6;
+
+/// Share of the largest entry of a group of blocks that is rounding in all of them, and not resolved.
+const ROUNDING: f64 = 1e-15;
 
 impl Tolerance {
     /// [`Self::norm`] with the absolute part of each block no larger than [`RESOLVED`] of its largest entry.
     ///
-    /// A stiff method damps what its step does not resolve, growth too: without this, growth from below atol is lost.
-    fn norm_by_block(self, blocks: &[usize], error: &[f64], before: &[f64], after: &[f64]) -> f64 {
+    /// Without this, growth from below atol is wrong, and lost by a stiff method, which damps what it does not resolve.
+    fn norm_by_block(self, blocks: &[Block], error: &[f64], before: &[f64], after: &[f64]) -> f64 {
+        let ranges = || {
+            let starts = std::iter::once(0).chain(blocks.iter().map(|block| block.end));
+            starts.zip(blocks).map(|(start, block)| start..block.end)
+        };
+        let largest: Vec<f64> = ranges()
+            .map(|range| {
+                let entries = before[range.clone()].iter().chain(&after[range]);
+                entries.fold(0.0_f64, |most, x| most.max(x.abs()))
+            })
+            .collect();
         let mut sum = 0.0;
-        let mut start = 0;
-        for &end in blocks {
-            let range = start..end;
-            start = end;
-            let entries = before[range.clone()].iter().chain(&after[range.clone()]);
-            let largest = entries.fold(0.0_f64, |most, x| most.max(x.abs()));
-            let block = Self {
+        for ((range, block), own) in ranges().zip(blocks).zip(&largest) {
+            let group = blocks.iter().zip(&largest);
+            let of_group = group
+                .filter(|(other, _)| other.group == block.group)
+                .fold(0.0_f64, |most, (_, x)| most.max(*x));
+            let resolved = (RESOLVED * own)
+                .max(ROUNDING * of_group)
+                .max(f64::MIN_POSITIVE);
+            let tolerance = Self {
                 rtol: self.rtol,
-                atol: self.atol.min((RESOLVED * largest).max(f64::MIN_POSITIVE)),
+                atol: self.atol.min(resolved),
             };
-            sum +=
-                block.sum_of_squares(&error[range.clone()], &before[range.clone()], &after[range]);
+            sum += tolerance.sum_of_squares(
+                &error[range.clone()],
+                &before[range.clone()],
+                &after[range],
+            );
         }
         (sum / error.len() as f64).sqrt()
     }

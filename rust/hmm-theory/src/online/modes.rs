@@ -17,7 +17,7 @@
 use super::committee::{Committee, Drive};
 use super::fields::Scratch;
 use crate::integrals::arcsine::LANES;
-use crate::integrate::OdeSystem;
+use crate::integrate::{Block, OdeSystem};
 use hmm_core::special::vectorised;
 use hmm_core::{Cancel, Error, Result};
 
@@ -311,9 +311,15 @@ impl OdeSystem for OnlineSystem {
         self.initial.len()
     }
 
-    fn blocks(&self) -> Vec<usize> {
+    fn blocks(&self) -> Vec<Block> {
         let (k, m, s) = (self.committee.k, self.committee.m, self.modes());
-        vec![k * m * s, self.row_count() * s, self.initial.len()]
+        let block = |end: usize, group: usize| Block { end, group };
+        // r and sigma are made of each other; v stands apart.
+        vec![
+            block(k * m * s, 0),
+            block(self.row_count() * s, 0),
+            block(self.initial.len(), 1),
+        ]
     }
 
     fn velocity(
