@@ -1,19 +1,24 @@
 //! Hinge-loss mean-field theory.
 
-use crate::border;
-use hmm_core::Error;
+use crate::border::{call, run};
+use crate::convert::columns::to_dict;
+use crate::convert::name::Name;
+use hmm_core::{Error, Table};
 use hmm_theory::hinge::density::DensityTable;
 use hmm_theory::hinge::fluctuations::{
-    InitialScales, node_variance, satisfaction_band, test_errors,
+    Fluctuations, InitialScales, Point, node_variance, satisfaction_band, test_errors,
 };
 use hmm_theory::hinge::memorisation::{FiniteSample, end_of_training, memorise};
 use hmm_theory::hinge::projections::{
-    HingeLoss, ProjectedData, ProjectedMeanField, ProjectedNodes,
+    ProjectedData, ProjectedMeanField, ProjectedNodes, ProjectedState, Scales,
 };
-use hmm_theory::hinge::{BaseLaw, DataLaw, HingeMeanField, asymptotics, gd};
-use numpy::{IntoPyArray, PyArray1, PyArrayLike1, PyReadonlyArray1};
+use hmm_theory::hinge::{
+    BaseLaw, DataLaw, HingeLoss, HingeMeanField, InitialMoments, LawName, asymptotics, gd,
+};
+use numpy::{IntoPyArray, PyArray, PyArray1, PyArrayLike1, PyReadonlyArray1, PyReadonlyArray2};
 use pyo3::prelude::*;
-use std::sync::Arc;
+use pyo3::types::PyDict;
+use std::sync::{Arc, Mutex, PoisonError};
 
 type Vector<'py> = Bound<'py, PyArray1<f64>>;
 
@@ -22,81 +27,152 @@ pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<HingeTheory>()?;
     module.add_class::<ProjectedHinge>()?;
     module.add_function(wrap_pyfunction!(hinge_lazy_master, module)?)?;
-    module.add_function(wrap_pyfunction!(hinge_rich_front, module)?)?;
-    module.add_function(wrap_pyfunction!(hinge_late_constant, module)?)
-}
-
-/// Contents of a one-dimensional array.
-fn values(array: &PyReadonlyArray1<'_, f64>) -> Vec<f64> {
-    array.as_array().to_vec()
+    module.add_function(wrap_pyfunction!(hinge_rich_front, module)?)
 }
 
 /// A Python callable as a density.
 fn tabulate(
     py: Python<'_>,
-    density: &Bound<'_, PyAny>,
+    density: &Py<PyAny>,
     scale: f64,
     support: (f64, f64),
 ) -> PyResult<DensityTable> {
-    let mut evaluate = |z: &[f64]| {
-        let argument = z.to_vec().into_pyarray(py);
-        density
-            .call1((argument,))
-            .and_then(|result| {
-                Ok(result
-                    .extract::<PyArrayLike1<'_, f64>>()?
-                    .as_array()
-                    .to_vec())
+    run(py, None, |cancel| {
+        let mut evaluate = |z: &[f64]| {
+            Python::attach(|py| {
+                let argument = z.to_vec().into_pyarray(py);
+                let result = density.bind(py).call1((argument,))?;
+                let values = result.extract::<PyArrayLike1<'_, f64>>()?;
+                Ok(values.as_array().to_vec())
             })
-            .map_err(|error| Error::Callback(Box::new(error)))
-    };
-    border::attached(py, || DensityTable::new(&mut evaluate, scale, support))
+            .map_err(|error: PyErr| Error::Callback(Box::new(error)))
+        };
+        DensityTable::new(&mut evaluate, scale, support, cancel)
+    })
+}
+
+/// What a law is: one of those with a name, or a density.
+enum Law {
+    Named(LawName),
+    Density(Py<PyAny>),
+}
+
+impl<'py> FromPyObject<'_, 'py> for Law {
+    type Error = PyErr;
+
+    fn extract(object: Borrowed<'_, 'py, PyAny>) -> PyResult<Self> {
+        if object.is_callable() {
+            return Ok(Self::Density(object.to_owned().unbind()));
+        }
+        let Name(name) = object.extract()?;
+        Ok(Self::Named(name))
+    }
+}
+
+/// A problem as `hmm_rs.theory.HingeMeanField` describes it: its attributes.
+#[derive(FromPyObject)]
+struct Problem {
+    law: Law,
+    d: usize,
+    sigma_x: f64,
+    sigma_a: f64,
+    sigma_w: f64,
+    radius: Option<f64>,
+    mu: Option<f64>,
+    flip: f64,
+    support: (f64, f64),
+    alpha: f64,
+    h: f64,
+    beta: f64,
+    p: f64,
+    kappa: f64,
+    #[pyo3(attribute("C0"))]
+    correlation: f64,
+    #[pyo3(attribute("C1"))]
+    power: f64,
+    subtract_init: bool,
+}
+
+/// An error unless the law's own parameter is there.
+fn needed(argument: &'static str, value: Option<f64>) -> hmm_core::Result<f64> {
+    value.ok_or_else(|| Error::invalid(argument, "None", "this law needs it", "pass a number"))
 }
 
 /// The reduction to one rotation.
 #[pyclass(frozen, module = "hmm_rs._lib")]
-struct HingeTheory(HingeMeanField);
+struct HingeTheory {
+    field: HingeMeanField,
+    scales: InitialScales,
+    sigma_x: f64,
+    d: usize,
+}
+
+impl HingeTheory {
+    fn sample(&self, samples: f64) -> FiniteSample {
+        FiniteSample {
+            d: self.d as f64,
+            samples,
+            sigma_x: self.sigma_x,
+            sigma_a: self.scales.sigma_a,
+            sigma_w: self.scales.sigma_w,
+        }
+    }
+}
 
 #[pymethods]
 impl HingeTheory {
-    /// `law` is "gaussian", "sphere", "mixture" or a density; `scale` is sigma_x, radius, sigma_x, or
-    /// the scale of the density.
     #[new]
-    #[pyo3(signature = (law, d, scale, mu, flip, support, loss, kappa, moments, subtract_init))]
-    fn new(
-        py: Python<'_>,
-        law: &Bound<'_, PyAny>,
-        d: f64,
-        scale: f64,
-        mu: f64,
-        flip: f64,
-        support: (f64, f64),
-        loss: (f64, f64, f64, f64),
-        kappa: f64,
-        moments: (f64, f64),
-        subtract_init: bool,
-    ) -> PyResult<Self> {
-        let base = match law.extract::<String>().as_deref() {
-            Ok("sphere") => BaseLaw::Sphere { radius: scale, d },
-            Ok("mixture") => BaseLaw::Mixture { mu, sigma: scale },
-            Ok(_) => BaseLaw::Gaussian { sigma: scale },
-            Err(_) => BaseLaw::Density(Arc::new(tabulate(py, law, scale, support)?)),
+    fn new(py: Python<'_>, problem: Problem) -> PyResult<Self> {
+        let table = match &problem.law {
+            Law::Named(_) => None,
+            Law::Density(density) => {
+                let table = tabulate(py, density, problem.sigma_x, problem.support)?;
+                Some(BaseLaw::Density(Arc::new(table)))
+            }
         };
-        border::attached(py, || {
-            let law = DataLaw::new(base, flip)?;
-            Ok(Self(HingeMeanField::new(
-                law,
-                loss,
-                kappa,
-                moments,
-                subtract_init,
-            )?))
+        call(py, || {
+            let base = match (table, &problem.law) {
+                (Some(table), _) => table,
+                (None, Law::Named(LawName::Sphere)) => BaseLaw::Sphere {
+                    radius: needed("radius", problem.radius)?,
+                    d: problem.d as f64,
+                },
+                (None, Law::Named(LawName::Mixture)) => BaseLaw::Mixture {
+                    mu: needed("mu", problem.mu)?,
+                    sigma: problem.sigma_x,
+                },
+                (None, _) => BaseLaw::Gaussian {
+                    sigma: problem.sigma_x,
+                },
+            };
+            let loss = HingeLoss {
+                alpha: problem.alpha,
+                h: problem.h,
+                beta: problem.beta,
+                exponent: problem.p,
+            };
+            let moments = InitialMoments {
+                correlation: problem.correlation,
+                power: problem.power,
+            };
+            let law = DataLaw::new(base, problem.flip)?;
+            let subtract_init = problem.subtract_init;
+            Ok(Self {
+                field: HingeMeanField::new(law, loss, problem.kappa, moments, subtract_init)?,
+                scales: InitialScales {
+                    sigma_a: problem.sigma_a,
+                    sigma_w: problem.sigma_w,
+                },
+                sigma_x: problem.sigma_x,
+                d: problem.d,
+            })
         })
     }
 
     fn gamma<'py>(&self, py: Python<'py>, t: PyReadonlyArray1<'py, f64>) -> PyResult<Vector<'py>> {
-        let t = values(&t);
-        Ok(border::run(py, None, |_| self.0.gamma(&t))?.into_pyarray(py))
+        let t = t.as_array();
+        let gamma = run(py, None, |cancel| self.field.gamma(t, cancel))?;
+        Ok(PyArray::from_owned_array(py, gamma))
     }
 
     fn gamma_by_flow<'py>(
@@ -104,26 +180,29 @@ impl HingeTheory {
         py: Python<'py>,
         t: PyReadonlyArray1<'py, f64>,
     ) -> PyResult<Vector<'py>> {
-        let t = values(&t);
-        Ok(border::run(py, None, |_| self.0.gamma_by_flow(&t))?.into_pyarray(py))
+        let t = t.as_array();
+        let gamma = run(py, None, |cancel| self.field.gamma_by_flow(t, cancel))?;
+        Ok(PyArray::from_owned_array(py, gamma))
     }
 
-    fn gamma_dot<'py>(&self, py: Python<'py>, gamma: PyReadonlyArray1<'py, f64>) -> Vector<'py> {
-        let speeds: Vec<f64> = gamma
-            .as_array()
-            .iter()
-            .map(|g| self.0.gamma_dot(*g))
-            .collect();
-        speeds.into_pyarray(py)
+    fn gamma_dot<'py>(
+        &self,
+        py: Python<'py>,
+        gamma: PyReadonlyArray1<'py, f64>,
+    ) -> PyResult<Vector<'py>> {
+        let gamma = gamma.as_array();
+        let speed = run(py, None, |cancel| self.field.speeds(gamma, cancel))?;
+        Ok(PyArray::from_owned_array(py, speed))
     }
 
-    fn alignment<'py>(&self, py: Python<'py>, gamma: PyReadonlyArray1<'py, f64>) -> Vector<'py> {
-        let alignments: Vec<f64> = gamma
-            .as_array()
-            .iter()
-            .map(|g| self.0.alignment(*g))
-            .collect();
-        alignments.into_pyarray(py)
+    fn alignment<'py>(
+        &self,
+        py: Python<'py>,
+        gamma: PyReadonlyArray1<'py, f64>,
+    ) -> PyResult<Vector<'py>> {
+        let gamma = gamma.as_array();
+        let alignment = run(py, None, |_| Ok(gamma.mapv(|g| self.field.alignment(g))))?;
+        Ok(PyArray::from_owned_array(py, alignment))
     }
 
     fn time_of_gamma<'py>(
@@ -131,212 +210,175 @@ impl HingeTheory {
         py: Python<'py>,
         gamma: PyReadonlyArray1<'py, f64>,
     ) -> PyResult<Vector<'py>> {
-        let gamma = values(&gamma);
-        Ok(border::run(py, None, |_| Ok(self.0.time_of_gamma(&gamma)))?.into_pyarray(py))
+        let gamma = gamma.as_array();
+        let t = run(py, None, |cancel| self.field.time_of_gamma(gamma, cancel))?;
+        Ok(PyArray::from_owned_array(py, t))
     }
 
     fn satisfaction_gamma<'py>(
         &self,
         py: Python<'py>,
         z: PyReadonlyArray1<'py, f64>,
-    ) -> Vector<'py> {
-        let gammas: Vec<f64> = z
-            .as_array()
-            .iter()
-            .map(|z| self.0.satisfaction_gamma(*z))
-            .collect();
-        gammas.into_pyarray(py)
+    ) -> PyResult<Vector<'py>> {
+        let z = z.as_array();
+        let gamma = run(py, None, |_| {
+            Ok(z.mapv(|z| self.field.satisfaction_gamma(z)))
+        })?;
+        Ok(PyArray::from_owned_array(py, gamma))
     }
 
-    /// Rotation at which learning stops (None: never).
-    fn plateau(&self) -> Option<f64> {
-        self.0.plateau()
+    /// Rotation at which learning stops; infinite, with the sign of the rotation, if it does not.
+    fn plateau(&self, py: Python<'_>) -> PyResult<f64> {
+        call(py, || Ok(self.field.end()))
     }
 
-    /// `(chi, unsatisfied, loss)` at the given rotations.
+    /// `chi`, `unsatisfied`, `loss` at the given rotations.
     fn observables<'py>(
         &self,
         py: Python<'py>,
         gamma: PyReadonlyArray1<'py, f64>,
-    ) -> [Vector<'py>; 3] {
-        let states: Vec<_> = gamma
-            .as_array()
-            .iter()
-            .map(|g| self.0.observables_at(self.0.alignment(*g)))
-            .collect();
-        [
-            states
-                .iter()
-                .map(|s| s.chi)
-                .collect::<Vec<_>>()
-                .into_pyarray(py),
-            states
-                .iter()
-                .map(|s| s.unsatisfied)
-                .collect::<Vec<_>>()
-                .into_pyarray(py),
-            states
-                .iter()
-                .map(|s| s.loss)
-                .collect::<Vec<_>>()
-                .into_pyarray(py),
-        ]
+    ) -> PyResult<Bound<'py, PyDict>> {
+        let gamma = gamma.as_array();
+        to_dict(
+            py,
+            run(py, None, |cancel| self.field.observables(gamma, cancel))?,
+        )
     }
 
-    /// `(P, Q, S, chi, unsatisfied, loss)` after 0..=steps steps.
-    fn gd<'py>(&self, py: Python<'py>, steps: usize, dt: f64) -> PyResult<[Vector<'py>; 6]> {
-        let states = border::run(py, None, |_| gd::descend(&self.0, steps, dt))?;
-        let column = |value: fn(&gd::GdState) -> f64| -> Vector<'py> {
-            states
-                .iter()
-                .map(value)
-                .collect::<Vec<_>>()
-                .into_pyarray(py)
-        };
-        Ok([
-            column(|s| s.growing),
-            column(|s| s.decaying),
-            column(|s| s.alignment),
-            column(|s| s.observables.chi),
-            column(|s| s.observables.unsatisfied),
-            column(|s| s.observables.loss),
-        ])
+    /// `P`, `Q`, `S`, `gamma`, `chi`, `unsatisfied`, `loss` after 0..=steps steps.
+    fn gd<'py>(&self, py: Python<'py>, steps: usize, dt: f64) -> PyResult<Bound<'py, PyDict>> {
+        let course = run(py, None, |cancel| {
+            gd::descend(&self.field, steps, dt, cancel)
+        })?;
+        to_dict(py, course)
     }
 
     /// Node variances at one point.
+    #[pyo3(signature = (gamma, *, x_par, perpendicular))]
     fn node_variance<'py>(
         &self,
         py: Python<'py>,
         gamma: PyReadonlyArray1<'py, f64>,
-        sigma_a: f64,
-        sigma_w: f64,
-        point: (f64, f64),
-    ) -> Vector<'py> {
-        let scales = InitialScales { sigma_a, sigma_w };
-        let variances: Vec<f64> = gamma
-            .as_array()
-            .iter()
-            .map(|g| node_variance(&self.0, scales, *g, point))
-            .collect();
-        variances.into_pyarray(py)
+        x_par: f64,
+        perpendicular: f64,
+    ) -> PyResult<Vector<'py>> {
+        let gamma = gamma.as_array();
+        let point = Point {
+            x_par,
+            perpendicular,
+        };
+        let variance = run(py, None, |cancel| {
+            node_variance(&self.field, self.scales, gamma, point, cancel)
+        })?;
+        Ok(PyArray::from_owned_array(py, variance))
     }
 
-    /// `(frozen, residual)` test errors.
+    /// `frozen` and `residual` test errors of a network of `width` nodes.
     fn test_errors<'py>(
         &self,
         py: Python<'py>,
         gamma: PyReadonlyArray1<'py, f64>,
-        sigma_a: f64,
-        sigma_w: f64,
         width: f64,
-        d: f64,
-    ) -> [Vector<'py>; 2] {
-        let scales = InitialScales { sigma_a, sigma_w };
-        let (frozen, residual): (Vec<f64>, Vec<f64>) = gamma
-            .as_array()
-            .iter()
-            .map(|g| test_errors(&self.0, scales, *g, width, d))
-            .unzip();
-        [frozen.into_pyarray(py), residual.into_pyarray(py)]
+    ) -> PyResult<Bound<'py, PyDict>> {
+        let gamma = gamma.as_array();
+        let errors = run(py, None, |cancel| {
+            test_errors(
+                &self.field,
+                self.scales,
+                gamma,
+                width,
+                self.d as f64,
+                cancel,
+            )
+        })?;
+        let table = Table::new()
+            .with("frozen", errors.frozen)
+            .with("residual", errors.residual);
+        to_dict(py, table)
     }
 
-    /// `(low, high)` projections satisfied one standard deviation early and late.
+    /// `low` and `high`: projections satisfied one standard deviation early and late.
+    #[pyo3(signature = (gamma, *, width, perpendicular, residual))]
     fn satisfaction_band<'py>(
         &self,
         py: Python<'py>,
         gamma: PyReadonlyArray1<'py, f64>,
-        sigma_a: f64,
-        sigma_w: f64,
         width: f64,
-        xperp2: f64,
+        perpendicular: f64,
         residual: bool,
-    ) -> [Vector<'py>; 2] {
-        let scales = InitialScales { sigma_a, sigma_w };
-        let (low, high): (Vec<f64>, Vec<f64>) = gamma
-            .as_array()
-            .iter()
-            .map(|g| satisfaction_band(&self.0, scales, *g, width, xperp2, residual))
-            .unzip();
-        [low.into_pyarray(py), high.into_pyarray(py)]
+    ) -> PyResult<Bound<'py, PyDict>> {
+        let gamma = gamma.as_array();
+        let kind = if residual {
+            Fluctuations::Residual
+        } else {
+            Fluctuations::Frozen
+        };
+        let band = run(py, None, |cancel| {
+            let scales = self.scales;
+            satisfaction_band(
+                &self.field,
+                scales,
+                gamma,
+                width,
+                perpendicular,
+                kind,
+                cancel,
+            )
+        })?;
+        let table = Table::new().with("low", band.low).with("high", band.high);
+        to_dict(py, table)
     }
 
-    /// `(gamma, extra margin, train unsatisfied, test unsatisfied)` and the rough end of training.
+    /// `gamma`, `extra_margin`, `train_unsatisfied`, `test_unsatisfied` and the rough end of training `t_end`.
     fn memorisation<'py>(
         &self,
         py: Python<'py>,
         t: PyReadonlyArray1<'py, f64>,
-        d: f64,
         samples: f64,
-        sigmas: (f64, f64, f64),
-    ) -> PyResult<([Vector<'py>; 4], f64)> {
-        let (sigma_x, sigma_a, sigma_w) = sigmas;
-        let sample = FiniteSample {
-            d,
-            samples,
-            sigma_x,
-            sigma_a,
-            sigma_w,
-        };
-        let t = values(&t);
-        let (states, end) = border::run(py, None, |_| {
+    ) -> PyResult<Bound<'py, PyDict>> {
+        let (t, sample) = (t.as_array(), self.sample(samples));
+        let (course, end) = run(py, None, |cancel| {
             Ok((
-                memorise(&self.0, sample, &t)?,
-                end_of_training(&self.0, sample)?,
+                memorise(&self.field, sample, t, cancel)?,
+                end_of_training(&self.field, sample)?,
             ))
         })?;
-        let columns = [
-            states
-                .iter()
-                .map(|s| s.gamma)
-                .collect::<Vec<_>>()
-                .into_pyarray(py),
-            states
-                .iter()
-                .map(|s| s.extra_margin)
-                .collect::<Vec<_>>()
-                .into_pyarray(py),
-            states
-                .iter()
-                .map(|s| s.train_unsatisfied)
-                .collect::<Vec<_>>()
-                .into_pyarray(py),
-            states
-                .iter()
-                .map(|s| s.test_unsatisfied)
-                .collect::<Vec<_>>()
-                .into_pyarray(py),
-        ];
-        Ok((columns, end))
+        let table = Table::new()
+            .with("gamma", course.gamma)
+            .with("extra_margin", course.extra_margin)
+            .with("train_unsatisfied", course.train_unsatisfied)
+            .with("test_unsatisfied", course.test_unsatisfied)
+            .with("t_end", end);
+        to_dict(py, table)
     }
 
-    /// Late-time law: rotations at the scaled times `R t`, for `A` (with C1 in it) and a shift of gamma.
-    #[staticmethod]
-    fn late_gamma<'py>(
+    /// The late-time law: `gamma`, `log_law`, `chi_times_sqrt_2Rt` at the times, and `R`, `A`, `K`.
+    fn late_time<'py>(
+        &self,
         py: Python<'py>,
-        a: f64,
-        shift: f64,
-        scaled_times: PyReadonlyArray1<'py, f64>,
-    ) -> PyResult<Vector<'py>> {
-        let start = asymptotics::standard_time(a, shift);
-        let times: Vec<f64> = scaled_times
-            .as_array()
-            .iter()
-            .map(|rt| rt + start)
-            .collect();
-        let gamma = border::run(py, None, |_| asymptotics::late_gamma(a, &times))?;
-        Ok(gamma
-            .into_iter()
-            .map(|g| g - shift)
-            .collect::<Vec<_>>()
-            .into_pyarray(py))
+        t: PyReadonlyArray1<'py, f64>,
+    ) -> PyResult<Bound<'py, PyDict>> {
+        let t = t.as_array();
+        let late = run(py, None, |cancel| {
+            self.field.late_time(self.sigma_x, t, cancel)
+        })?;
+        let table = Table::new()
+            .with("gamma", late.gamma)
+            .with("log_law", late.log_law)
+            .with("chi_times_sqrt_2Rt", late.scaled_threshold)
+            .with("R", late.rate)
+            .with("A", late.a)
+            .with("K", late.constant);
+        to_dict(py, table)
     }
 }
 
 /// The universal lazy curve.
 #[pyfunction]
 fn hinge_lazy_master<'py>(py: Python<'py>, s: PyReadonlyArray1<'py, f64>) -> PyResult<Vector<'py>> {
-    let s = values(&s);
-    Ok(border::run(py, None, |_| asymptotics::lazy_master(&s))?.into_pyarray(py))
+    let s = s.as_array();
+    let curve = run(py, None, |cancel| asymptotics::lazy_master(s, cancel))?;
+    Ok(PyArray::from_owned_array(py, curve))
 }
 
 /// The universal rich front.
@@ -345,76 +387,115 @@ fn hinge_rich_front<'py>(
     py: Python<'py>,
     tau: PyReadonlyArray1<'py, f64>,
 ) -> PyResult<Vector<'py>> {
-    let tau = values(&tau);
-    Ok(border::run(py, None, |_| asymptotics::rich_front(&tau))?.into_pyarray(py))
-}
-
-/// The constant `K(A)` of the late-time law.
-#[pyfunction]
-fn hinge_late_constant(py: Python<'_>, a: f64) -> PyResult<f64> {
-    border::attached(py, || asymptotics::late_constant(a))
+    let tau = tau.as_array();
+    let front = run(py, None, |cancel| asymptotics::rich_front(tau, cancel))?;
+    Ok(PyArray::from_owned_array(py, front))
 }
 
 /// The self-consistent mean field on a few projections.
-#[pyclass(module = "hmm_rs._lib")]
-struct ProjectedHinge(ProjectedMeanField);
+#[pyclass(frozen, module = "hmm_rs._lib")]
+struct ProjectedHinge(Mutex<ProjectedMeanField>);
+
+impl ProjectedHinge {
+    /// Let `work` have the field, with the GIL released.
+    fn with<R: Send>(
+        &self,
+        py: Python<'_>,
+        work: impl FnOnce(&mut ProjectedMeanField, &hmm_core::Cancel) -> hmm_core::Result<R> + Send,
+    ) -> PyResult<R> {
+        run(py, None, |cancel| {
+            work(
+                &mut self.0.lock().unwrap_or_else(PoisonError::into_inner),
+                cancel,
+            )
+        })
+    }
+}
 
 #[pymethods]
 impl ProjectedHinge {
-    /// Nodes `(a, w_par, r, weight)` and data `(x, y, weight, sigma)` as flat arrays; loss `(alpha, h, beta, p)`.
+    /// Independent Gaussian nodes on a product rule; points `x`, shape (P, k), their labels and probabilities, each on
+    /// a rule for the length of the rest of the input.
     #[new]
+    #[pyo3(signature = (
+        d, *, x, y, probability, nodes, lengths, sigma_x, sigma_a, sigma_w, alpha, h, beta, p, kappa
+    ))]
     fn new(
         py: Python<'_>,
-        nodes: [PyReadonlyArray1<'_, f64>; 4],
-        data: [PyReadonlyArray1<'_, f64>; 4],
-        k: usize,
-        loss: (f64, f64, f64, f64),
+        d: usize,
+        x: PyReadonlyArray2<'_, f64>,
+        y: PyReadonlyArray1<'_, f64>,
+        probability: PyReadonlyArray1<'_, f64>,
+        nodes: usize,
+        lengths: usize,
+        sigma_x: f64,
+        sigma_a: f64,
+        sigma_w: f64,
+        alpha: f64,
+        h: f64,
+        beta: f64,
+        p: f64,
         kappa: f64,
     ) -> PyResult<Self> {
-        let [a, w_par, r, node_weight] = nodes.map(|array| values(&array));
-        let [x, y, weight, sigma] = data.map(|array| values(&array));
-        let nodes = ProjectedNodes {
-            a,
-            w_par,
-            r,
-            weight: node_weight,
-        };
-        let data = ProjectedData {
-            x,
-            y,
-            weight,
-            k,
-            sigma,
-        };
-        let (alpha, h, beta, exponent) = loss;
+        let (x, y, probability) = (x.as_array(), y.as_array(), probability.as_array());
         let loss = HingeLoss {
             alpha,
             h,
             beta,
-            exponent,
+            exponent: p,
         };
-        Ok(Self(border::run(py, None, |_| {
-            ProjectedMeanField::new(nodes, data, loss, kappa)
-        })?))
+        let scales = Scales {
+            sigma_a,
+            sigma_w,
+            sigma_x,
+        };
+        let field = run(py, None, |cancel| {
+            let nodes = ProjectedNodes::gaussian(nodes, x.ncols(), d, scales)?;
+            let data = ProjectedData::with_lengths(x, y, probability, lengths, d, sigma_x)?;
+            ProjectedMeanField::new(nodes, data, loss, kappa, cancel)
+        })?;
+        Ok(Self(Mutex::new(field)))
     }
 
-    fn advance(&mut self, py: Python<'_>, steps: usize, dt: f64) -> PyResult<()> {
-        border::run(py, None, |cancel| self.0.advance(steps, dt, cancel))
+    fn advance(&self, py: Python<'_>, steps: usize, dt: f64) -> PyResult<()> {
+        self.with(py, |field, cancel| field.advance(steps, dt, cancel))
     }
 
-    /// `(unsatisfied, loss, test_error)`.
-    fn state(&self) -> (f64, f64, f64) {
-        let state = self.0.state();
-        (state.unsatisfied, state.loss, state.test_error)
+    /// `unsatisfied`, `loss`, `test_error`.
+    fn state<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
+        let ProjectedState {
+            unsatisfied,
+            loss,
+            test_error,
+        } = self.with(py, |field, _| Ok(field.state()))?;
+        let table = Table::new()
+            .with("unsatisfied", unsatisfied)
+            .with("loss", loss)
+            .with("test_error", test_error);
+        to_dict(py, table)
     }
 
-    /// `(a, w_par flat, r)`.
-    fn nodes<'py>(&self, py: Python<'py>) -> [Vector<'py>; 3] {
-        let nodes = self.0.nodes();
-        [&nodes.a, &nodes.w_par, &nodes.r].map(|values| values.clone().into_pyarray(py))
+    /// Present nodes: `a`, `w_par`, `r` and their `weight`.
+    fn nodes<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
+        let nodes = self.with(py, |field, _| Ok(field.nodes().clone()))?;
+        let table = Table::new()
+            .with("a", nodes.a)
+            .with("w_par", nodes.w_par)
+            .with("r", nodes.r)
+            .with("weight", nodes.weight);
+        to_dict(py, table)
     }
 
-    fn output<'py>(&self, py: Python<'py>) -> Vector<'py> {
-        self.0.output().to_vec().into_pyarray(py)
+    /// Points in use: `x`, `y`, `weight`, and the `output` there.
+    fn points<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
+        let table = self.with(py, |field, _| {
+            let data = field.data();
+            Ok(Table::new()
+                .with("x", data.x.clone())
+                .with("y", data.y.clone())
+                .with("weight", data.weight.clone())
+                .with("output", field.output().to_owned()))
+        })?;
+        to_dict(py, table)
     }
 }
