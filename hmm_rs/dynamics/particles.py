@@ -224,7 +224,8 @@ class Particles(Driver):
     @property
     def first_satisfied(self) -> npt.NDArray[np.int64]:
         """Steps after which each fixed example was first seen satisfied; -1 for not yet. Shape (P,)."""
-        return self._engine.query("first_satisfied")["first_satisfied"]
+        first: npt.NDArray[np.int64] = self._engine.query("first_satisfied")["first_satisfied"]
+        return first
 
     def memory_estimate(self) -> int:
         """Return the bytes a run takes beside the network and the data that were passed: what its engine takes."""

@@ -395,7 +395,7 @@ mod tests {
         };
         let x = matrix(EXAMPLES, 2.0);
         // One label in nine is wrong.
-        let y = x.column(0).iter().enumerate();
+        let y = x.column(0).into_iter().enumerate();
         let y = y.map(|(n, x)| if n % 9 == 0 { -x.signum() } else { x.signum() });
         let examples = Labelled::new(x.clone(), y.collect()).unwrap();
         let a = Array1::from(scattered(width, 1.0));
