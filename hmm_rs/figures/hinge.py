@@ -70,9 +70,9 @@ def mean_field_trajectories(scale: str = "small") -> Reproduction:
     exact = theory.gd(steps)
     a, w = theory.gd_nodes(steps, network.a[:10], network.w[:10, 0])
     figure, axes = _panels(2, 2)
-    for ax, variable, lines in ((axes[0, 0], "a", a), (axes[0, 1], "w_par", w)):
-        expected = xr.DataArray(lines, dims=("t", "i"), coords={"t": exact.t})
-        plot.trajectories(result, expected, variable=variable, ax=ax)
+    a_lines, w_lines = (xr.DataArray(x, dims=("t", "i"), coords={"t": exact.t}) for x in (a, w))
+    plot.trajectories(result, a_lines, variable="a", ax=axes[0, 0])
+    plot.trajectories(result, w_lines, variable="w_par", ax=axes[0, 1])
     plot.rotation(result, theory=theory, ax=axes[1, 0])
     plot.satisfaction(result, X[:, 0], theory, M=400, ax=axes[1, 1])
     table = [
