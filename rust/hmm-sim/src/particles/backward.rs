@@ -241,10 +241,11 @@ impl<T: Real> Descent<'_, T> {
             let speed = self.rate * kappa * a.to_f64();
             for (w, g) in w.iter_mut().zip(&slope) {
                 *w = T::from_f64(w.to_f64() + speed * g);
+                // A weight that is not a number is silent behind a ReLU: here it is seen.
+                finite &= w.finite();
             }
             *a = T::from_f64(a.to_f64() + self.rate * value);
-            // A weight that is not a number is silent behind a ReLU: here it is seen.
-            finite &= a.finite() && w.iter().fold(T::ZERO, |sum, w| sum + (*w - *w)) == T::ZERO;
+            finite &= a.finite();
         }
         finite
     }

@@ -14,6 +14,9 @@
 //!   training sets.
 //! * [`projections`]: labels that depend on a few projections.
 
+// Views are passed by value, as references are.
+#![allow(clippy::needless_pass_by_value)]
+
 pub mod asymptotics;
 pub mod clock;
 pub mod density;
