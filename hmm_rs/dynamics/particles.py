@@ -12,7 +12,7 @@ import numpy.typing as npt
 from .. import _lib
 from ..data.labelled import LabelledData
 from ..ground import activations, losses
-from ..ground.arguments import array, count, dtype_name, number, seed_words
+from ..ground.arguments import array, count, dtype_name, flag, number, seed_words
 from ..ground.errors import DtypeError, InvalidParameterError, ShapeError
 from ..ground.memory import require
 from ..networks.mean_field import MeanFieldNetwork
@@ -157,7 +157,7 @@ class Particles(Driver):
             "beta": number("beta", beta, minimum=0.0, exclusive=True),
             "p": number("p", p),
             "loss": example_loss,
-            "subtract_init": bool(subtract_init),
+            "subtract_init": flag("subtract_init", subtract_init),
             "batch": batch if batch is None else count("batch", batch),
             "X_test": None if test is None else test[0],
             "y_test": None if test is None else test[1],

@@ -7,13 +7,12 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from ..ground.errors import InvalidParameterError
-from .axes import COLOURS, axes_of, check_result, style_of
+from .axes import COLOURS, axes_of, check_result, readable_log, style_of
 
 if TYPE_CHECKING:
     import numpy.typing as npt
     import xarray as xr
     from matplotlib.axes import Axes
-    from matplotlib.axis import Axis
 
     from ..theory import HingeMeanField
 
@@ -37,17 +36,6 @@ def tell_apart(ax: Axes, *, simulation: dict[str, Any], theory: bool) -> None:
     if theory:
         handles.append(Line2D([], [], color="0.3", linewidth=1.4, label="theory"))
     ax.legend(handles=handles, frameon=False, fontsize="small")
-
-
-def readable_ticks(axis: Axis) -> None:
-    """Label a logarithmic axis at every decade, and between them where it spans less than two."""
-    from matplotlib.ticker import LogFormatterSciNotation, LogLocator, NullFormatter
-
-    low, high = sorted(axis.get_view_interval())
-    narrow = low > 0.0 and high < 100.0 * low
-    axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0) if narrow else (1.0,), numticks=9))
-    axis.set_major_formatter(LogFormatterSciNotation(labelOnlyBase=False))
-    axis.set_minor_formatter(NullFormatter())
 
 
 def curve(ax: Axes, seen: xr.DataArray, result: xr.Dataset, **style: Any) -> None:
@@ -152,8 +140,8 @@ def trajectories(
         if lines is not None:
             shown = lines[:, i].where(lines.t > 0, drop=True)
             ax.plot(shown.t, shown, color=colour, linewidth=1.2)
-    ax.set_xscale("log")
     ax.set_xlim(float(seen.t[0]), float(seen.t[-1]))
+    readable_log(ax, "x")
     ax.set_xlabel("time t = steps × dt")
     ax.set_ylabel("output weight $a$" if variable == "a" else r"input weight $w_\parallel$")
     tell_apart(ax, simulation=style_of(result), theory=lines is not None)
@@ -205,8 +193,7 @@ def rotation(
                 shown = late > 0.6 * top
                 label = r"$\frac{1}{4}\log(16ARt)$"
                 ax.plot(t[shown], late[shown], color="0.4", linestyle=":", linewidth=1.4, label=label)
-    ax.set_xscale("log")
-    readable_ticks(ax.xaxis)
+    readable_log(ax, "x")
     ax.set(ylim=(0.0, 1.08 * top), xlabel="time t = steps × dt", ylabel=r"rotation $\gamma$")
     ax.grid(visible=True, which="major", alpha=0.25, linewidth=0.5)
     ax.legend(frameon=False)
@@ -264,13 +251,13 @@ def satisfaction(
             ax.plot(t[shown], edge[shown], color=COLOURS[1], linestyle="--", linewidth=1.0, label=label)
     ax.set_xscale("log")
     ax.set_yscale("log")
-    readable_ticks(ax.xaxis)
-    readable_ticks(ax.yaxis)
     ax.set(xlabel="time of first satisfaction", ylabel=r"projection $|x_\parallel|$")
     ax.set(
         ylim=(max(projection[seen].min(), 1e-3), 1.3 * projection.max()),
         xlim=(0.7 * max(float(first[seen].min()) * dt, 1.0), None),
     )
+    readable_log(ax, "x")
+    readable_log(ax, "y")
     ax.legend(frameon=False, markerscale=3)
     return ax
 
@@ -310,9 +297,9 @@ def overfitting(
             ax.plot(seen.t, seen, color=colour, linewidth=1.4, label=label)
     ax.set_xscale("log")
     ax.set_yscale("log")
-    readable_ticks(ax.xaxis)
-    readable_ticks(ax.yaxis)
     ax.set(xlabel="time t = steps × dt", ylabel="fraction of examples")
+    readable_log(ax, "x")
+    readable_log(ax, "y")
     ax.grid(visible=True, which="major", alpha=0.25, linewidth=0.5)
     ax.legend(frameon=False, fontsize="small")
     return ax

@@ -385,10 +385,11 @@ def test_weights_beyond_single_precision_are_refused(where):
 
 def test_steps_that_cannot_be_counted_are_refused():
     run = fixed_run()
-    for steps in (2**53 + 1, 2**63, 2**64, 10**30):
-        with pytest.raises(hr.InvalidParameterError, match="fewer"):
+    run.advance(1)
+    for steps in (2**53, 2**53 + 1, 2**63, 2**64, 10**30):
+        with pytest.raises(hr.InvalidParameterError, match=r"2\*\*53"):
             run.advance(steps)
-        with pytest.raises(hr.InvalidParameterError, match="fewer"):
+        with pytest.raises(hr.InvalidParameterError, match=r"2\*\*53"):
             run.run(steps)
 
 

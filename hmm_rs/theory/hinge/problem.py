@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 import numpy.typing as npt
 
 from ... import _lib
-from ...ground.arguments import choice, count, number
+from ...ground.arguments import choice, count, flag, number
 from ...ground.description import Description
 from ...ground.errors import DtypeError, InvalidParameterError
 from ...ground.results import dataset
@@ -110,7 +110,7 @@ class HingeProblem(Description):
             mu=mu if mu is None else number("mu", mu),
             flip=number("flip", flip, minimum=0.0, maximum=1.0),
             support=(lower, upper),
-            subtract_init=bool(subtract_init),
+            subtract_init=flag("subtract_init", subtract_init),
         )
         object.__setattr__(self, "_model", _lib.HingeTheory(self))
 
