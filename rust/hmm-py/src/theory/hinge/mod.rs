@@ -1,4 +1,6 @@
-//! Hinge-loss mean-field theory.
+//! Hinge-loss mean-field theory: one rotation here, labels of a few projections in [`projections`].
+
+mod projections;
 
 use crate::border::{call, run};
 use crate::convert::columns::to_dict;
@@ -9,23 +11,20 @@ use hmm_theory::hinge::fluctuations::{
     Fluctuations, InitialScales, Point, node_variance, satisfaction_band, test_errors,
 };
 use hmm_theory::hinge::memorisation::{FiniteSample, end_of_training, memorise};
-use hmm_theory::hinge::projections::{
-    ProjectedData, ProjectedMeanField, ProjectedNodes, ProjectedState, Scales,
-};
 use hmm_theory::hinge::{
     BaseLaw, DataLaw, HingeLoss, HingeMeanField, InitialMoments, LawName, asymptotics, gd,
 };
-use numpy::{IntoPyArray, PyArray, PyArray1, PyArrayLike1, PyReadonlyArray1, PyReadonlyArray2};
+use numpy::{IntoPyArray, PyArray, PyArray1, PyArrayLike1, PyReadonlyArray1};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 type Vector<'py> = Bound<'py, PyArray1<f64>>;
 
 /// Register the classes and functions of this file.
 pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<HingeTheory>()?;
-    module.add_class::<ProjectedHinge>()?;
+    projections::register(module)?;
     module.add_function(wrap_pyfunction!(hinge_lazy_master, module)?)?;
     module.add_function(wrap_pyfunction!(hinge_rich_front, module)?)
 }
@@ -390,112 +389,4 @@ fn hinge_rich_front<'py>(
     let tau = tau.as_array();
     let front = run(py, None, |cancel| asymptotics::rich_front(tau, cancel))?;
     Ok(PyArray::from_owned_array(py, front))
-}
-
-/// The self-consistent mean field on a few projections.
-#[pyclass(frozen, module = "hmm_rs._lib")]
-struct ProjectedHinge(Mutex<ProjectedMeanField>);
-
-impl ProjectedHinge {
-    /// Let `work` have the field, with the GIL released.
-    fn with<R: Send>(
-        &self,
-        py: Python<'_>,
-        work: impl FnOnce(&mut ProjectedMeanField, &hmm_core::Cancel) -> hmm_core::Result<R> + Send,
-    ) -> PyResult<R> {
-        run(py, None, |cancel| {
-            work(
-                &mut self.0.lock().unwrap_or_else(PoisonError::into_inner),
-                cancel,
-            )
-        })
-    }
-}
-
-#[pymethods]
-impl ProjectedHinge {
-    /// Independent Gaussian nodes on a product rule; points `x`, shape (P, k), their labels and probabilities, each on
-    /// a rule for the length of the rest of the input.
-    #[new]
-    #[pyo3(signature = (
-        d, *, x, y, probability, nodes, lengths, sigma_x, sigma_a, sigma_w, alpha, h, beta, p, kappa
-    ))]
-    fn new(
-        py: Python<'_>,
-        d: usize,
-        x: PyReadonlyArray2<'_, f64>,
-        y: PyReadonlyArray1<'_, f64>,
-        probability: PyReadonlyArray1<'_, f64>,
-        nodes: usize,
-        lengths: usize,
-        sigma_x: f64,
-        sigma_a: f64,
-        sigma_w: f64,
-        alpha: f64,
-        h: f64,
-        beta: f64,
-        p: f64,
-        kappa: f64,
-    ) -> PyResult<Self> {
-        let (x, y, probability) = (x.as_array(), y.as_array(), probability.as_array());
-        let loss = HingeLoss {
-            alpha,
-            h,
-            beta,
-            exponent: p,
-        };
-        let scales = Scales {
-            sigma_a,
-            sigma_w,
-            sigma_x,
-        };
-        let field = run(py, None, |cancel| {
-            let nodes = ProjectedNodes::gaussian(nodes, x.ncols(), d, scales)?;
-            let data = ProjectedData::with_lengths(x, y, probability, lengths, d, sigma_x)?;
-            ProjectedMeanField::new(nodes, data, loss, kappa, cancel)
-        })?;
-        Ok(Self(Mutex::new(field)))
-    }
-
-    fn advance(&self, py: Python<'_>, steps: usize, dt: f64) -> PyResult<()> {
-        self.with(py, |field, cancel| field.advance(steps, dt, cancel))
-    }
-
-    /// `unsatisfied`, `loss`, `test_error`.
-    fn state<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
-        let ProjectedState {
-            unsatisfied,
-            loss,
-            test_error,
-        } = self.with(py, |field, _| Ok(field.state()))?;
-        let table = Table::new()
-            .with("unsatisfied", unsatisfied)
-            .with("loss", loss)
-            .with("test_error", test_error);
-        to_dict(py, table)
-    }
-
-    /// Present nodes: `a`, `w_par`, `r` and their `weight`.
-    fn nodes<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
-        let nodes = self.with(py, |field, _| Ok(field.nodes().clone()))?;
-        let table = Table::new()
-            .with("a", nodes.a)
-            .with("w_par", nodes.w_par)
-            .with("r", nodes.r)
-            .with("weight", nodes.weight);
-        to_dict(py, table)
-    }
-
-    /// Points in use: `x`, `y`, `weight`, and the `output` there.
-    fn points<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
-        let table = self.with(py, |field, _| {
-            let data = field.data();
-            Ok(Table::new()
-                .with("x", data.x.clone())
-                .with("y", data.y.clone())
-                .with("weight", data.weight.clone())
-                .with("output", field.output().to_owned()))
-        })?;
-        to_dict(py, table)
-    }
 }
