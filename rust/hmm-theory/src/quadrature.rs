@@ -1,7 +1,7 @@
 //! Nodes and weights: the one maker of Gauss rules, and the 21-point Kronrod rule with its 10-point Gauss rule
 //! (QUADPACK `qk21`) for adaptive integration.
 
-use hmm_core::{Error, Result};
+use hmm_core::{Cancel, Error, Result};
 use ndarray::Array1;
 use std::f64::consts::PI;
 
@@ -48,10 +48,10 @@ pub fn gauss_legendre(n: usize) -> Rule {
 /// The `n`-point Gauss rule of the standard normal law; the weights sum to 1.
 ///
 /// # Errors
-/// [`Error::Convergence`] if the eigenvalue iteration stalls.
-pub fn gauss_normal(n: usize) -> Result<Rule> {
+/// [`Error::Convergence`] if the eigenvalue iteration stalls; [`Error::Interrupted`].
+pub fn gauss_normal(n: usize, cancel: &Cancel) -> Result<Rule> {
     let squares = (1..n).map(|k| k as f64);
-    let mut rule = golub_welsch(vec![0.0; n], squares.map(f64::sqrt).collect())?;
+    let mut rule = golub_welsch(vec![0.0; n], squares.map(f64::sqrt).collect(), cancel)?;
     // The law is symmetric; so is the rule, to the last bit.
     for i in 0..n / 2 {
         let j = n - 1 - i;
@@ -69,16 +69,16 @@ pub fn gauss_normal(n: usize) -> Result<Rule> {
 /// The `n`-point Gauss rule of the Gamma law with density `x^(shape-1) e^-x / Gamma(shape)`; the weights sum to 1.
 ///
 /// # Errors
-/// [`Error::Convergence`] if the eigenvalue iteration stalls.
-pub fn gauss_gamma(n: usize, shape: f64) -> Result<Rule> {
+/// [`Error::Convergence`] if the eigenvalue iteration stalls; [`Error::Interrupted`].
+pub fn gauss_gamma(n: usize, shape: f64, cancel: &Cancel) -> Result<Rule> {
     let diagonal = (0..n).map(|k| 2.0 * k as f64 + shape).collect();
     let squares = (1..n).map(|k| k as f64 * (k as f64 + shape - 1.0));
-    golub_welsch(diagonal, squares.map(f64::sqrt).collect())
+    golub_welsch(diagonal, squares.map(f64::sqrt).collect(), cancel)
 }
 
 /// Gauss rule of a probability law from the recurrence of its orthonormal polynomials (Golub & Welsch 1969): nodes are
 /// the eigenvalues of the symmetric tridiagonal matrix, weights the squared first components of its eigenvectors.
-fn golub_welsch(mut diagonal: Vec<f64>, mut off: Vec<f64>) -> Result<Rule> {
+fn golub_welsch(mut diagonal: Vec<f64>, mut off: Vec<f64>, cancel: &Cancel) -> Result<Rule> {
     /// Sweeps that one eigenvalue may take; three are usual.
     const MOST_SWEEPS: usize = 60;
     let n = diagonal.len();
@@ -91,6 +91,7 @@ fn golub_welsch(mut diagonal: Vec<f64>, mut off: Vec<f64>) -> Result<Rule> {
     for l in 0..n {
         let mut sweeps = 0;
         loop {
+            cancel.check()?;
             let m = (l..n - 1)
                 .find(|&m| {
                     off[m].abs() <= f64::EPSILON * (diagonal[m].abs() + diagonal[m + 1].abs())
@@ -247,8 +248,8 @@ mod tests {
     fn gauss_rules_integrate_the_moments_of_their_laws() {
         for n in [1, 2, 5, 24, 61] {
             let legendre = gauss_legendre(n);
-            let normal = gauss_normal(n).unwrap();
-            let gamma = gauss_gamma(n, 49.5).unwrap();
+            let normal = gauss_normal(n, &Cancel::new()).unwrap();
+            let gamma = gauss_gamma(n, 49.5, &Cancel::new()).unwrap();
             let moment = |rule: &Rule, power: i32| -> f64 {
                 let terms = rule.nodes.iter().zip(&rule.weights);
                 terms.map(|(x, w)| w * x.powi(power)).sum()

@@ -34,8 +34,18 @@ pub fn descend(problem: &HingeMeanField, steps: usize, dt: f64, cancel: &Cancel)
         "the record of all steps",
         "take fewer steps",
     )?;
-    let column = |_| memory::filled(0.0, count, "the record of all steps", "take fewer steps");
-    let mut record: Vec<Vec<f64>> = (0..COLUMNS.len()).map(column).collect::<Result<_>>()?;
+    // Reserved, not filled: touching gigabytes takes seconds in which nobody could interrupt.
+    let reserved = |_| {
+        let mut column = Vec::<f64>::new();
+        column.try_reserve_exact(count).map_err(|_| {
+            Error::Resource(format!(
+                "the record of all steps needs {count} numbers {} times: the system refuses them; take fewer steps",
+                COLUMNS.len()
+            ))
+        })?;
+        Ok(column)
+    };
+    let mut record: Vec<Vec<f64>> = (0..COLUMNS.len()).map(reserved).collect::<Result<_>>()?;
     let InitialMoments { correlation, power } = problem.initial_moments();
     let (mut growing, mut decaying) = (1.0_f64, 1.0_f64);
     for step in 0..count {
@@ -56,7 +66,7 @@ pub fn descend(problem: &HingeMeanField, steps: usize, dt: f64, cancel: &Cancel)
             seen.loss,
         ];
         for (column, value) in record.iter_mut().zip(values) {
-            column[step] = value;
+            column.push(value);
         }
         let eta = dt * problem.speed_at(alignment);
         growing *= 1.0 + eta;

@@ -75,8 +75,8 @@ impl ProjectedHinge {
             sigma_x,
         };
         let field = run(py, None, |cancel| {
-            let nodes = ProjectedNodes::gaussian(nodes, x.ncols(), d, scales)?;
-            let data = ProjectedData::with_lengths(x, y, probability, lengths, d, sigma_x)?;
+            let nodes = ProjectedNodes::gaussian(nodes, x.ncols(), d, scales, cancel)?;
+            let data = ProjectedData::with_lengths(x, y, probability, lengths, d, sigma_x, cancel)?;
             ProjectedMeanField::new(nodes, data, loss, kappa, cancel)
         })?;
         Ok(Self(Mutex::new(field)))

@@ -290,11 +290,19 @@ mod tests {
             sigma_w: 1.0,
             sigma_x: 1.0,
         };
-        let nodes = ProjectedNodes::gaussian(4, 1, 20, scales).unwrap();
+        let nodes = ProjectedNodes::gaussian(4, 1, 20, scales, &Cancel::new()).unwrap();
         let (x, y) = (array![[-1.0], [0.5], [2.0]], array![-1.0, 1.0, 1.0]);
         let weights = array![0.3, 0.3, 0.4];
-        let data =
-            ProjectedData::with_lengths(x.view(), y.view(), weights.view(), 2, 20, 1.0).unwrap();
+        let data = ProjectedData::with_lengths(
+            x.view(),
+            y.view(),
+            weights.view(),
+            2,
+            20,
+            1.0,
+            &Cancel::new(),
+        )
+        .unwrap();
         let cancel = Cancel::new();
         let mut field = ProjectedMeanField::new(nodes, data, UNIT_LOSS, 0.2, &cancel).unwrap();
         field.advance(3, 1.0, &cancel).unwrap();

@@ -2,7 +2,7 @@
 
 use super::super::loss::positive;
 use crate::quadrature::{Rule, gauss_gamma, gauss_normal};
-use hmm_core::{Error, Result, memory};
+use hmm_core::{Cancel, Error, Result, memory};
 use ndarray::{Array1, Array2, ArrayView1, ArrayView2};
 
 /// Nodes with quadrature weights.
@@ -56,15 +56,21 @@ impl ProjectedNodes {
     ///
     /// # Errors
     /// [`Error::InvalidParameter`] for scales that are not positive, [`Error::Resource`] for more nodes than memory
-    /// holds.
-    pub fn gaussian(points: usize, k: usize, d: usize, scales: Scales) -> Result<Self> {
+    /// holds, [`Error::Interrupted`].
+    pub fn gaussian(
+        points: usize,
+        k: usize,
+        d: usize,
+        scales: Scales,
+        cancel: &Cancel,
+    ) -> Result<Self> {
         positive("sigma_a", scales.sigma_a)?;
         positive("sigma_w", scales.sigma_w)?;
-        let rule = gauss_normal(points)?;
         let dimensions = k + 1;
         let power = u32::try_from(dimensions).ok();
         let count = power.and_then(|power| points.checked_pow(power));
         let count = require(count, dimensions + 2, "the nodes", "pass fewer nodes")?;
+        let rule = gauss_normal(points, cancel)?;
         // The first coordinate, a, varies slowest.
         let place = |node: usize, coordinate: usize| {
             node / points.pow((dimensions - 1 - coordinate) as u32) % points
@@ -105,7 +111,7 @@ impl ProjectedData {
     ///
     /// # Errors
     /// [`Error::Shape`] and [`Error::InvalidParameter`] for labels other than signs, [`Error::Resource`] for more points
-    /// than memory holds.
+    /// than memory holds, [`Error::Interrupted`].
     pub fn with_lengths(
         x: ArrayView2<'_, f64>,
         y: ArrayView1<'_, f64>,
@@ -113,6 +119,7 @@ impl ProjectedData {
         lengths: usize,
         d: usize,
         sigma_x: f64,
+        cancel: &Cancel,
     ) -> Result<Self> {
         positive("sigma_x", sigma_x)?;
         let (points, k) = x.dim();
@@ -125,7 +132,7 @@ impl ProjectedData {
             "pass fewer points or lengths",
         )?;
         let shape = 0.5 * (d - k) as f64;
-        let Rule { nodes, weights } = gauss_gamma(lengths, shape)?;
+        let Rule { nodes, weights } = gauss_gamma(lengths, shape, cancel)?;
         let sigma: Array1<f64> = nodes.mapv(|square| sigma_x * (square / shape).sqrt());
         Ok(Self {
             x: Array2::from_shape_fn((count, k), |(n, j)| x[[n / lengths, j]]),
