@@ -201,61 +201,51 @@ def random_nodes_f64(
 ) -> tuple[_Array, _Array, _Array]: ...
 def hinge_lazy_master(s: _Array) -> _Array: ...
 def hinge_rich_front(tau: _Array) -> _Array: ...
-def hinge_late_constant(a: float) -> float: ...
 
 @final
 class HingeTheory:
-    def __new__(
-        cls,
-        law: str | Callable[[_Array], npt.ArrayLike],
-        d: float,
-        scale: float,
-        mu: float,
-        flip: float,
-        support: tuple[float, float],
-        loss: tuple[float, float, float, float],
-        kappa: float,
-        moments: tuple[float, float],
-        subtract_init: bool,
-    ) -> Self: ...
+    def __new__(cls, problem: Any) -> Self: ...
     def gamma(self, t: _Array) -> _Array: ...
     def gamma_by_flow(self, t: _Array) -> _Array: ...
     def gamma_dot(self, gamma: _Array) -> _Array: ...
     def alignment(self, gamma: _Array) -> _Array: ...
     def time_of_gamma(self, gamma: _Array) -> _Array: ...
     def satisfaction_gamma(self, z: _Array) -> _Array: ...
-    def plateau(self) -> float | None: ...
-    def observables(self, gamma: _Array) -> list[_Array]: ...
-    def gd(self, steps: int, dt: float) -> list[_Array]: ...
-    def node_variance(
-        self, gamma: _Array, sigma_a: float, sigma_w: float, point: tuple[float, float]
-    ) -> _Array: ...
-    def test_errors(
-        self, gamma: _Array, sigma_a: float, sigma_w: float, width: float, d: float
-    ) -> list[_Array]: ...
+    def plateau(self) -> float: ...
+    def observables(self, gamma: _Array) -> dict[str, _Array]: ...
+    def gd(self, steps: int, dt: float) -> dict[str, _Array]: ...
+    def node_variance(self, gamma: _Array, *, x_par: float, perpendicular: float) -> _Array: ...
+    def test_errors(self, gamma: _Array, width: float) -> dict[str, _Array]: ...
     def satisfaction_band(
-        self, gamma: _Array, sigma_a: float, sigma_w: float, width: float, xperp2: float, residual: bool
-    ) -> list[_Array]: ...
-    def memorisation(
-        self, t: _Array, d: float, samples: float, sigmas: tuple[float, float, float]
-    ) -> tuple[list[_Array], float]: ...
-    @staticmethod
-    def late_gamma(a: float, shift: float, scaled_times: _Array) -> _Array: ...
+        self, gamma: _Array, *, width: float, perpendicular: float, residual: bool
+    ) -> dict[str, _Array]: ...
+    def memorisation(self, t: _Array, samples: float) -> dict[str, Any]: ...
+    def late_time(self, t: _Array) -> dict[str, Any]: ...
 
 @final
 class ProjectedHinge:
     def __new__(
         cls,
-        nodes: tuple[_Array, _Array, _Array, _Array],
-        data: tuple[_Array, _Array, _Array, _Array],
-        k: int,
-        loss: tuple[float, float, float, float],
+        d: int,
+        *,
+        x: _Array,
+        y: _Array,
+        probability: _Array,
+        nodes: int,
+        lengths: int,
+        sigma_x: float,
+        sigma_a: float,
+        sigma_w: float,
+        alpha: float,
+        h: float,
+        beta: float,
+        p: float,
         kappa: float,
     ) -> Self: ...
     def advance(self, steps: int, dt: float) -> None: ...
-    def state(self) -> tuple[float, float, float]: ...
-    def nodes(self) -> list[_Array]: ...
-    def output(self) -> _Array: ...
+    def state(self) -> dict[str, float]: ...
+    def nodes(self) -> dict[str, _Array]: ...
+    def points(self) -> dict[str, _Array]: ...
 
 # replica theory of full-batch learning
 _Atoms = tuple[_Array, _Array, _Array, float]
@@ -390,7 +380,6 @@ class GradientFlow:
     ) -> None: ...
 
 _AnyFloats = npt.NDArray[np.floating[Any]]
-_Examples = tuple[_AnyFloats, _AnyFloats]
 
 @final
 class LabelledLaw:
@@ -399,45 +388,42 @@ class LabelledLaw:
         self, count: int, start: int, seed: _Words, test: bool, clean: bool, threads: int | None
     ) -> tuple[_Array, _Array]: ...
 
-@final
-class Particles:
-    def __new__(
-        cls,
-        a: _AnyFloats,
-        w: _AnyFloats,
-        *,
-        train: _Examples | None,
-        test: _Examples | None,
-        fresh: tuple[LabelledLaw, int, _Words] | None,
-        unit: str,
-        loss: str,
-        scales: tuple[float, float, float, float],
-        subtract_init: bool,
-        dtype: str,
-        tile: tuple[int, int] | None,
-        threads: int | None,
-    ) -> Self: ...
-    def advance(self, steps: int, dt: float, threads: int | None) -> None: ...
-    def observe(self, threads: int | None) -> tuple[float, float, float, float, float, float]: ...
-    @property
-    def step(self) -> int: ...
-    @property
-    def finished(self) -> bool: ...
-    def weights(self) -> tuple[_AnyFloats, _AnyFloats]: ...
-    def nodes(self, count: int) -> tuple[_Array, _Array]: ...
-    def first_satisfied(self) -> npt.NDArray[np.int64]: ...
-    def restore(self, a: _AnyFloats, w: _AnyFloats, step: int, first: npt.NDArray[np.int64]) -> None: ...
-    @staticmethod
-    def memory_estimate(
-        width: int,
-        d: int,
-        examples: int,
-        tests: int,
-        fresh: bool,
-        subtract_init: bool,
-        unit: str,
-        dtype: str,
-    ) -> int: ...
+def particles(
+    a: _AnyFloats,
+    w: _AnyFloats,
+    *,
+    X: _AnyFloats | None,
+    y: _AnyFloats | None,
+    X_test: _AnyFloats | None,
+    y_test: _AnyFloats | None,
+    law: LabelledLaw | None,
+    batch: int,
+    seed: _Words,
+    activation: str,
+    loss: str,
+    alpha: float,
+    h: float,
+    beta: float,
+    p: float,
+    subtract_init: bool,
+    recorded: int,
+    dtype: str,
+    tile: tuple[int, int] | None,
+    threads: int | None,
+) -> Engine: ...
+def particles_memory(
+    *,
+    width: int,
+    d: int,
+    examples: int,
+    tests: int,
+    fresh: bool,
+    subtract_init: bool,
+    activation: str,
+    dtype: str,
+    tile: tuple[int, int] | None,
+    threads: int | None,
+) -> int: ...
 
 # deep generators
 def deep_generator(

@@ -3,7 +3,7 @@
 from .compression import compression, compression_curve, kernel_spectrum, neuron_points
 from .equivalence import equivalence_rates, gaussian_equivalence
 from .online import learning_curve, order_parameters
-from .particles import overfitting, particles, rotation, satisfaction
+from .particles import overfitting, particles, rotation, satisfaction, trajectories
 
 __all__ = [
     "compression",
@@ -18,4 +18,5 @@ __all__ = [
     "particles",
     "rotation",
     "satisfaction",
+    "trajectories",
 ]

@@ -3,7 +3,8 @@
 //! The second, independent way to the gradient flow: the quadrature of [`super::clock`] is the first.
 
 use hmm_core::dormand_prince::{ERROR, STAGES};
-use hmm_core::{Error, Result};
+use hmm_core::{Cancel, Error, Result};
+use ndarray::ArrayView1;
 
 /// More steps than this between two output times mean a system that is not for this method.
 const MOST_STEPS: usize = 5_000_000;
@@ -14,19 +15,21 @@ const MOST_STEPS: usize = 5_000_000;
 /// few small steps and then lies behind.
 ///
 /// # Errors
-/// [`Error::Convergence`] when the system needs too many steps.
+/// [`Error::Convergence`] when the system needs too many steps; [`Error::Interrupted`].
 pub fn integrate<const N: usize>(
     f: impl Fn(&[f64; N]) -> [f64; N],
     mut y: [f64; N],
-    times: &[f64],
+    times: ArrayView1<'_, f64>,
     relative: f64,
+    cancel: &Cancel,
 ) -> Result<Vec<[f64; N]>> {
     let mut t = 0.0_f64;
     let mut step: Option<f64> = None;
     let mut states = Vec::with_capacity(times.len());
-    for &end in times {
+    for &end in &times {
         let mut count = 0;
         while t < end {
+            cancel.check()?;
             let proposed = step.unwrap_or(1e-3 * (end - t));
             let taken = proposed.min(end - t);
             let (next, error) = trial(&f, &y, taken, relative);
@@ -90,8 +93,14 @@ mod tests {
     #[test]
     fn a_rotation_comes_back() {
         let turn = std::f64::consts::TAU;
-        let states =
-            integrate(|[x, v]| [*v, -*x], [1.0, 0.0], &[0.25 * turn, turn], 1e-11).unwrap();
+        let states = integrate(
+            |[x, v]| [*v, -*x],
+            [1.0, 0.0],
+            ndarray::aview1(&[0.25 * turn, turn]),
+            1e-11,
+            &Cancel::new(),
+        )
+        .unwrap();
         // Local tolerance times the number of steps of a turn.
         assert!((states[0][1] + 1.0).abs() < 1e-9);
         assert!((states[1][0] - 1.0).abs() < 1e-9 && states[1][1].abs() < 1e-9);

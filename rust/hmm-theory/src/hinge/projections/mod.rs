@@ -15,55 +15,21 @@
 //! the "single node in a time-dependent data set" of the paper: nodes meet only through `u`. The one
 //! approximation is that `w_perp.x_perp` is Gaussian at given lengths, relative O(1/d).
 
-use super::data_laws::positive;
+mod points;
+
+pub use points::{ProjectedData, ProjectedNodes, Scales};
+
+use super::loss::{HingeLoss, positive};
 use hmm_core::parallel::sum_chunks;
 use hmm_core::{Cancel, Error, Result};
 use libm::erfc;
+use ndarray::{Array1, ArrayView1, Axis};
 use std::f64::consts::{FRAC_1_SQRT_2, PI};
 
 /// Nodes of one task: fixes the order of sums.
 const CHUNK: usize = 16;
-
-/// Loss parameters of the hinge.
-#[derive(Debug, Clone, Copy)]
-pub struct HingeLoss {
-    /// Output scale.
-    pub alpha: f64,
-    /// Margin threshold.
-    pub h: f64,
-    /// Mean-field learning rate.
-    pub beta: f64,
-    /// Exponent p.
-    pub exponent: f64,
-}
-
-/// Nodes with quadrature weights.
-#[derive(Debug, Clone)]
-pub struct ProjectedNodes {
-    /// Output weights, shape (n,).
-    pub a: Vec<f64>,
-    /// Projections of the input weights, shape (n, k), row by row.
-    pub w_par: Vec<f64>,
-    /// Lengths of the orthogonal input weights, shape (n,).
-    pub r: Vec<f64>,
-    /// Quadrature weights that sum to one, shape (n,).
-    pub weight: Vec<f64>,
-}
-
-/// Labelled points in the space of the projections, with quadrature weights.
-#[derive(Debug, Clone)]
-pub struct ProjectedData {
-    /// Projections, shape (P, k), row by row.
-    pub x: Vec<f64>,
-    /// Labels +-1, shape (P,).
-    pub y: Vec<f64>,
-    /// Quadrature weights that sum to one, shape (P,).
-    pub weight: Vec<f64>,
-    /// Number of projections k.
-    pub k: usize,
-    /// Root mean square of the orthogonal inputs of each point, `|x_perp| / sqrt(d - k)`, shape (P,).
-    pub sigma: Vec<f64>,
-}
+/// Points between two looks at the interruption flag.
+const LOOK: usize = 1 << 14;
 
 /// Averages over the data.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -83,7 +49,7 @@ pub struct ProjectedMeanField {
     data: ProjectedData,
     loss: HingeLoss,
     kappa: f64,
-    output: Vec<f64>,
+    output: Array1<f64>,
 }
 
 /// `(Phi, phi)`: standard normal distribution function and density.
@@ -93,7 +59,7 @@ fn normal(q: f64) -> (f64, f64) {
 }
 
 /// Scalar product.
-fn dot(left: &[f64], right: &[f64]) -> f64 {
+fn dot(left: ArrayView1<'_, f64>, right: ArrayView1<'_, f64>) -> f64 {
     left.iter().zip(right).map(|(l, r)| l * r).sum()
 }
 
@@ -102,57 +68,26 @@ impl ProjectedMeanField {
     ///
     /// # Errors
     /// [`Error::Shape`] for shapes that disagree, [`Error::InvalidParameter`] for values outside their
-    /// domain.
+    /// domain, [`Error::Interrupted`].
     pub fn new(
         nodes: ProjectedNodes,
         data: ProjectedData,
         loss: HingeLoss,
         kappa: f64,
+        cancel: &Cancel,
     ) -> Result<Self> {
-        positive("alpha", loss.alpha)?;
-        positive("h", loss.h)?;
-        positive("beta", loss.beta)?;
+        let loss = loss.checked()?;
         positive("kappa", kappa)?;
-        let (n, points, k) = (nodes.a.len(), data.y.len(), data.k);
-        let shapes = [
-            ("w_par", nodes.w_par.len(), n * k),
-            ("r", nodes.r.len(), n),
-            ("node_weight", nodes.weight.len(), n),
-            ("x_par", data.x.len(), points * k),
-            ("weight", data.weight.len(), points),
-            ("sigma", data.sigma.len(), points),
-        ];
-        for (argument, length, expected) in shapes {
-            if length != expected || length == 0 {
-                return Err(Error::shape(
-                    argument,
-                    &[length],
-                    format!("must hold {expected} numbers (and at least one)"),
-                    "pass arrays of one length",
-                ));
-            }
-        }
-        if data.y.iter().any(|y| y.abs() != 1.0) {
-            return Err(Error::invalid(
-                "y",
-                "an array",
-                "labels must be +1 or -1",
-                "pass signs",
-            ));
-        }
-        for (argument, lengths) in [("r", &nodes.r), ("sigma", &data.sigma)] {
-            for length in lengths {
-                positive(argument, *length)?;
-            }
-        }
+        data.check()?;
+        nodes.check(data.x.ncols())?;
         let mut field = Self {
             nodes,
             data,
             loss,
             kappa,
-            output: Vec::new(),
+            output: Array1::default(0),
         };
-        field.output = field.outputs()?;
+        field.output = field.outputs(&field.nodes, cancel)?;
         Ok(field)
     }
 
@@ -162,18 +97,13 @@ impl ProjectedMeanField {
     }
 
     /// Present output at the data points, shape (P,).
-    pub fn output(&self) -> &[f64] {
-        &self.output
+    pub fn output(&self) -> ArrayView1<'_, f64> {
+        self.output.view()
     }
 
-    /// Projections of node `i`.
-    fn w_par(&self, i: usize) -> &[f64] {
-        &self.nodes.w_par[i * self.data.k..(i + 1) * self.data.k]
-    }
-
-    /// Projections of point `j`.
-    fn x(&self, j: usize) -> &[f64] {
-        &self.data.x[j * self.data.k..(j + 1) * self.data.k]
+    /// The data.
+    pub fn data(&self) -> &ProjectedData {
+        &self.data
     }
 
     /// Node numbers of one chunk.
@@ -181,15 +111,19 @@ impl ProjectedMeanField {
         chunk * CHUNK..((chunk + 1) * CHUNK).min(self.nodes.a.len())
     }
 
-    fn outputs(&self) -> Result<Vec<f64>> {
+    fn outputs(&self, nodes: &ProjectedNodes, cancel: &Cancel) -> Result<Array1<f64>> {
         let points = self.data.y.len();
         let map = |chunk: usize| {
-            let mut sum = vec![0.0; points];
+            let mut sum = Array1::<f64>::zeros(points);
             for i in self.chunk(chunk) {
-                let amplitude = self.kappa * self.nodes.weight[i] * self.nodes.a[i];
+                let amplitude = self.kappa * nodes.weight[i] * nodes.a[i];
+                let w_par = nodes.w_par.row(i);
                 for (j, f) in sum.iter_mut().enumerate() {
-                    let s = self.nodes.r[i] * self.data.sigma[j];
-                    let m = dot(self.w_par(i), self.x(j));
+                    if j % LOOK == 0 {
+                        cancel.check()?;
+                    }
+                    let s = nodes.r[i] * self.data.sigma[j];
+                    let m = dot(w_par, self.data.x.row(j));
                     let (cdf, pdf) = normal(m / s);
                     *f += amplitude * (m * cdf + s * pdf);
                 }
@@ -197,14 +131,14 @@ impl ProjectedMeanField {
             Ok(sum)
         };
         let chunks = self.nodes.a.len().div_ceil(CHUNK);
-        sum_chunks(chunks, vec![0.0; points], map, |total, part| {
-            for (t, p) in total.iter_mut().zip(part) {
-                *t += p;
-            }
+        sum_chunks(chunks, Array1::zeros(points), map, |total, part| {
+            *total += &part;
         })
     }
 
     /// Take `steps` steps of gradient descent of size `dt` (one unit of time = one unit of dt).
+    ///
+    /// An interruption leaves the state of the last whole step.
     ///
     /// # Errors
     /// [`Error::InvalidParameter`] for `dt <= 0`, [`Error::Divergence`] when weights stop being finite,
@@ -213,15 +147,16 @@ impl ProjectedMeanField {
         positive("dt", dt)?;
         for _ in 0..steps {
             cancel.check()?;
-            self.step(dt)?;
+            self.step(dt, cancel)?;
         }
         Ok(())
     }
 
-    fn step(&mut self, dt: f64) -> Result<()> {
-        let k = self.data.k;
-        let unsatisfied: Vec<usize> = (0..self.data.y.len())
-            .filter(|j| self.loss.alpha * self.data.y[*j] * self.output[*j] < self.loss.h)
+    fn step(&mut self, dt: f64, cancel: &Cancel) -> Result<()> {
+        let data = &self.data;
+        let k = data.x.ncols();
+        let unsatisfied: Vec<usize> = (0..data.y.len())
+            .filter(|j| self.loss.alpha * data.y[*j] * self.output[*j] < self.loss.h)
             .collect();
         // Per node: k + 1 components of <u y theta(w.x) x>.
         let map = |chunk: usize| {
@@ -229,16 +164,20 @@ impl ProjectedMeanField {
             for i in self.chunk(chunk) {
                 let start = fields.len();
                 fields.resize(start + k + 1, 0.0);
-                let field = &mut fields[start..];
-                for &j in &unsatisfied {
-                    let x = self.x(j);
-                    let s = self.nodes.r[i] * self.data.sigma[j];
-                    let (cdf, pdf) = normal(dot(self.w_par(i), x) / s);
-                    let pull = self.data.weight[j] * self.data.y[j];
+                let field: &mut [f64] = &mut fields[start..];
+                let w_par = self.nodes.w_par.row(i);
+                for (count, &j) in unsatisfied.iter().enumerate() {
+                    if count % LOOK == 0 {
+                        cancel.check()?;
+                    }
+                    let x = data.x.row(j);
+                    let s = self.nodes.r[i] * data.sigma[j];
+                    let (cdf, pdf) = normal(dot(w_par, x) / s);
+                    let pull = data.weight[j] * data.y[j];
                     for (g, x) in field.iter_mut().zip(x) {
                         *g += pull * cdf * x;
                     }
-                    field[k] += pull * pdf * self.data.sigma[j];
+                    field[k] += pull * pdf * data.sigma[j];
                 }
             }
             Ok(fields)
@@ -247,33 +186,28 @@ impl ProjectedMeanField {
         let fields = sum_chunks(chunks, Vec::new(), map, |total: &mut Vec<f64>, part| {
             total.extend(part);
         })?;
-        let HingeLoss {
-            alpha,
-            beta,
-            exponent,
-            ..
-        } = self.loss;
-        let rate = dt * beta * alpha.powf(1.0 - exponent) * self.kappa;
-        let nodes = &mut self.nodes;
+        let rate = dt * self.loss.clock_rate() * self.kappa;
+        let mut nodes = self.nodes.clone();
         for (i, field) in fields.chunks_exact(k + 1).enumerate() {
             let a = nodes.a[i];
-            let w_par = &mut nodes.w_par[i * k..(i + 1) * k];
-            nodes.a[i] += rate * (dot(w_par, &field[..k]) + nodes.r[i] * field[k]);
+            let mut w_par = nodes.w_par.index_axis_mut(Axis(0), i);
+            let along = dot(w_par.view(), ArrayView1::from(&field[..k]));
+            nodes.a[i] += rate * (along + nodes.r[i] * field[k]);
             for (w, g) in w_par.iter_mut().zip(field) {
                 *w += rate * a * g;
             }
             // A negative length is the opposite direction; the formulas hold for |r|.
             nodes.r[i] = (nodes.r[i] + rate * a * field[k]).abs();
         }
-        self.output = self.outputs()?;
-        if self.output.iter().all(|f| f.is_finite()) {
-            Ok(())
-        } else {
-            Err(Error::Divergence(
+        let output = self.outputs(&nodes, cancel)?;
+        if output.iter().any(|f| !f.is_finite()) {
+            return Err(Error::Divergence(
                 "the mean-field output is not finite any more; take a smaller dt or beta"
                     .to_owned(),
-            ))
+            ));
         }
+        (self.nodes, self.output) = (nodes, output);
+        Ok(())
     }
 
     /// Unsatisfied fraction, loss and test error now.
@@ -302,8 +236,9 @@ impl ProjectedMeanField {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{BaseLaw, DataLaw, HingeMeanField};
+    use super::super::reduction::tests::{UNIT_LOSS, gaussian};
     use super::*;
+    use ndarray::array;
 
     /// For the linear teacher the self-consistent solution is the exact reduction.
     #[test]
@@ -323,43 +258,60 @@ mod tests {
         }
         // Four nodes, closed under (a, w) -> (-a, -w), with C0 = 0 and C1 = 1.
         let nodes = ProjectedNodes {
-            a: vec![1.0, -1.0, 1.0, -1.0],
-            w_par: vec![1.0, -1.0, -1.0, 1.0],
-            r: vec![7.0; 4],
-            weight: vec![0.25; 4],
+            a: array![1.0, -1.0, 1.0, -1.0],
+            w_par: array![[1.0], [-1.0], [-1.0], [1.0]],
+            r: Array1::from_elem(4, 7.0),
+            weight: Array1::from_elem(4, 0.25),
         };
+        let points = x.len();
         let data = ProjectedData {
-            sigma: vec![1.0; x.len()],
-            x,
-            y,
-            weight,
-            k: 1,
+            sigma: Array1::ones(points),
+            x: Array1::from_vec(x).insert_axis(Axis(1)),
+            y: y.into(),
+            weight: weight.into(),
         };
-        let loss = HingeLoss {
-            alpha: 1.0,
-            h: 1.0,
-            beta: 1.0,
-            exponent: 1.0,
+        let cancel = Cancel::new();
+        let mut field =
+            ProjectedMeanField::new(nodes, data, UNIT_LOSS, d.sqrt().recip(), &cancel).unwrap();
+        field.advance(60, 1.0, &cancel).unwrap();
+        let exact = gaussian(d, 1.0, 0.0, 0.0);
+        let course = super::super::gd::descend(&exact, 60, 1.0, &cancel).unwrap();
+        let grown = course.array::<f64, ndarray::Ix1>("P").unwrap()[60];
+        // a + w_par of the first node started at 2; one cell of the quadrature is 1/2000 of the law.
+        let growing = 0.5 * (field.nodes().a[0] + field.nodes().w_par[[0, 0]]);
+        assert!((growing / grown - 1.0).abs() < 2e-3, "{growing} {grown}");
+        assert!((field.nodes().r[0] - 7.0).abs() < 1e-12);
+    }
+
+    #[test]
+    fn an_interruption_leaves_a_whole_step() {
+        let scales = Scales {
+            sigma_a: 1.0,
+            sigma_w: 1.0,
+            sigma_x: 1.0,
         };
-        let mut field = ProjectedMeanField::new(nodes, data, loss, d.sqrt().recip()).unwrap();
-        field.advance(60, 1.0, &Cancel::new()).unwrap();
-        let law = DataLaw::new(BaseLaw::Gaussian { sigma: 1.0 }, 0.0).unwrap();
-        let exact = HingeMeanField::new(
-            law,
-            (1.0, 1.0, 1.0, 1.0),
-            d.sqrt().recip(),
-            (0.0, 1.0),
-            false,
+        let nodes = ProjectedNodes::gaussian(4, 1, 20, scales, &Cancel::new()).unwrap();
+        let (x, y) = (array![[-1.0], [0.5], [2.0]], array![-1.0, 1.0, 1.0]);
+        let weights = array![0.3, 0.3, 0.4];
+        let data = ProjectedData::with_lengths(
+            x.view(),
+            y.view(),
+            weights.view(),
+            2,
+            20,
+            1.0,
+            &Cancel::new(),
         )
         .unwrap();
-        let last = super::super::gd::descend(&exact, 60, 1.0).unwrap()[60];
-        // a + w_par of the first node started at 2; one cell of the quadrature is 1/2000 of the law.
-        let growing = 0.5 * (field.nodes().a[0] + field.nodes().w_par[0]);
-        assert!(
-            (growing / last.growing - 1.0).abs() < 2e-3,
-            "{growing} {}",
-            last.growing
-        );
-        assert!((field.nodes().r[0] - 7.0).abs() < 1e-12);
+        let cancel = Cancel::new();
+        let mut field = ProjectedMeanField::new(nodes, data, UNIT_LOSS, 0.2, &cancel).unwrap();
+        field.advance(3, 1.0, &cancel).unwrap();
+        let before = field.clone();
+        cancel.raise();
+        assert!(matches!(
+            field.advance(1, 1.0, &cancel),
+            Err(Error::Interrupted)
+        ));
+        assert_eq!(field.nodes(), before.nodes());
     }
 }

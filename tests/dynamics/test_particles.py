@@ -1,9 +1,12 @@
 """Particle engine: reference case, numpy twin, invariants, the protocol of long runs, bad input."""
 
+import _thread
 import copy
 import json
 import math
 import pickle
+import threading
+import time
 from pathlib import Path
 
 import numpy as np
@@ -13,11 +16,12 @@ from hypothesis import strategies as st
 from scipy.special import erf
 
 import hmm_rs as hr
+from hmm_rs.data.labelled import LabelledData
 from hmm_rs.ground import memory
 
 CASE = next(
     case
-    for case in json.loads((Path(__file__).parent / "reference" / "hinge.json").read_text())["cases"]
+    for case in json.loads((Path(__file__).parents[1] / "reference" / "hinge.json").read_text())["cases"]
     if case["id"] == "G10_tiny_net"
 )
 
@@ -293,6 +297,152 @@ def test_divergence_keeps_what_was_measured():
     assert caught.value.result.sizes["t"] >= 1
 
 
+# -- what a run keeps, and where it ends -----------------------------------------------------------
+
+
+def test_arrays_that_were_passed_are_the_callers_again(tmp_path):
+    """Copies and checkpoints go on with the data that the run began with."""
+
+    def make():
+        network = hr.MeanFieldNetwork.random(40, 6, seed=1)
+        X, y = hr.LinearlySeparable(6).sample(100, seed=2)
+        X_test, y_test = hr.LinearlySeparable(6).sample(50, seed=3)
+        return X, y, X_test, hr.Particles(network, X, y, X_test=X_test, y_test=y_test, h=5.0)
+
+    reference = make()[-1].run(40, save_at=[40])
+    X, y, X_test, run = make()
+    path = tmp_path / "run.ckpt"
+    run.run(40, save_at=[10, 40], checkpoint=path, callbacks=[_stop])
+    X *= 3
+    y *= -1
+    X_test *= 0
+    others = [copy.deepcopy(run), pickle.loads(pickle.dumps(run))]
+    for other in (run, *others):
+        assert other.run(40, save_at=[40]).drop_attrs().equals(reference.drop_attrs())
+    rest = hr.resume(path)
+    assert rest.isel(t=[-1]).drop_attrs().equals(reference.drop_attrs())
+    with pytest.raises(ValueError, match="read-only"):
+        run._arguments["X"][0, 0] = 1.0
+
+
+def _stop(driver, seen):
+    if seen["t"] == 10.0:
+        raise hr.StopRun
+
+
+def test_time_does_not_depend_on_how_steps_are_grouped():
+    one, many = fresh_run(), fresh_run()
+    one.advance(30, dt=0.1)
+    for _ in range(30):
+        many.advance(1, dt=0.1)
+    assert one.t == many.t == 30 * 0.1
+    many.advance(2, dt=0.7)
+    assert many.t == 30 * 0.1 + 2 * 0.7
+
+
+def test_an_example_on_its_margin_is_satisfied_and_one_at_zero_wrong():
+    """One convention for simulation and theory: alpha y f = h is satisfied, f = 0 is an error."""
+    # f(x) = a max(w x / sqrt 1, 0) with exact numbers: 0.5 * 2 = 1 = h.
+    network = hr.MeanFieldNetwork([0.5], [[1.0]])
+    X, y = [[2.0], [4.0], [1.0], [-1.0]], [1.0, 1.0, 1.0, -1.0]
+    run = hr.Particles(network, X, y)
+    seen = run.observe()
+    # Satisfied: f = 1 and f = 2; unsatisfied: f = 0.5 and f = 0, the latter wrong.
+    assert seen["unsatisfied"] == 0.5
+    assert seen["train_error"] == 0.25
+    assert run.first_satisfied.tolist() == [0, 0, -1, -1]
+    run.advance(1)
+    # Only the third example pulls (the fourth has slope 0): a += 0.25 * 1 * 1, w += 0.25 * 0.5 * 1.
+    assert run.network.a.tolist() == [0.75]
+    assert run.network.w.tolist() == [[1.125]]
+    # The theory: kappa S z / 2 = h / alpha belongs to the satisfied, S = 0 leaves everybody unsatisfied.
+    theory = hr.theory.HingeMeanField(4, C0=1.0)
+    chi = float(theory.observables(0.0).chi[0])
+    assert theory.satisfaction_time(chi)[0] == 0.0
+    assert float(hr.theory.HingeMeanField(4).observables(0.0).unsatisfied[0]) == 1.0
+
+
+def test_gamma_says_where_it_is_not_defined():
+    # One node that a large step turns against its start.
+    network = hr.MeanFieldNetwork([1.0], [[1.0]])
+    table = hr.Particles(network, [[1.0]], [-1.0]).run(1, dt=5.0, save_at=[0, 1])
+    assert np.isnan(table.gamma[-1])
+    assert "overlap" in table.gamma.attrs["undefined"]
+    assert "undefined" not in fixed_run().run(1).gamma.attrs
+
+
+@pytest.mark.parametrize("where", ["a", "w"])
+def test_weights_beyond_single_precision_are_refused(where):
+    weights = {"a": np.ones(3), "w": np.ones((3, 2))}
+    weights[where] = weights[where] * 1e39
+    network = hr.MeanFieldNetwork(**weights)
+    with pytest.raises(hr.InvalidParameterError, match=rf"network\.{where} holds 1e\+39: float32"):
+        hr.Particles(network, np.eye(2), np.ones(2), dtype="float32")
+    hr.Particles(network, np.eye(2), np.ones(2)).observe()
+    with pytest.raises(hr.InvalidParameterError, match="X"):
+        hr.Particles(hr.MeanFieldNetwork.random(3, 2), 1e39 * np.eye(2), np.ones(2), dtype="float32")
+
+
+def test_steps_that_cannot_be_counted_are_refused():
+    run = fixed_run()
+    run.advance(1)
+    for steps in (2**53, 2**53 + 1, 2**63, 2**64, 10**30):
+        with pytest.raises(hr.InvalidParameterError, match=r"2\*\*53"):
+            run.advance(steps)
+    with pytest.raises(hr.InvalidParameterError, match=r"2\*\*53"):
+        run.run(2**63)
+
+
+@pytest.mark.parametrize("make", [lambda: fixed_run(h=1e6), fresh_run, lambda: fresh_run(dtype="float32")])
+def test_endless_steps_answer_an_interruption(make):
+    run, straight = make(), make()
+    signalled = []
+
+    def interrupt():
+        signalled.append(time.monotonic())
+        _thread.interrupt_main()
+
+    threading.Timer(0.3, interrupt).start()
+    with pytest.raises(KeyboardInterrupt):
+        run.advance(2**40, dt=1e-9)
+    # 0.2 s are promised; other work may share the cores here.
+    assert time.monotonic() - signalled[0] < 1.0
+    # Whole steps, however far the last one had come.
+    network = run.network
+    straight.advance(run.step, dt=1e-9)
+    np.testing.assert_array_equal(network.w, straight.network.w)
+    assert run.observe().keys() == straight.observe().keys()
+
+
+def test_the_estimate_is_what_the_engine_takes():
+    for run in (fixed_run(), fresh_run(), fixed_run(subtract_init=True, dtype="float32")):
+        assert run.memory_estimate() == run._engine.memory()
+
+
+@pytest.mark.skipif(
+    not isinstance(hr.Stripe(2), LabelledData), reason="until all labelled data have one base"
+)
+@pytest.mark.parametrize(
+    "data",
+    [hr.Stripe(20), hr.SingleInterface(20), hr.Cylinder(20), hr.Sphere(20)],
+    ids=lambda d: type(d).__name__,
+)
+def test_any_labelled_data_can_be_learnt_from(data):
+    """A run on fresh batches learns from the rows of the description's own sample."""
+    network = hr.MeanFieldNetwork.random(30, 20, seed=1)
+    fresh = hr.Particles(network, data=data, batch=64, test_size=100, seed=3)
+    X, y = data.sample(192, seed=3)
+    fixed = hr.Particles(network, X[:64], y[:64])
+    fresh.advance(1)
+    fixed.advance(1)
+    np.testing.assert_array_equal(fresh.network.w, fixed.network.w)
+    second = hr.Particles(fixed.network, X[64:128], y[64:128])
+    fresh.advance(1)
+    second.advance(1)
+    np.testing.assert_array_equal(fresh.network.w, second.network.w)
+    assert {"test_error", "test_unsatisfied"} <= set(fresh.observe())
+
+
 # -- data laws -------------------------------------------------------------------------------------
 
 LAWS = [
@@ -395,9 +545,22 @@ def test_bad_input_is_refused(monkeypatch):
 
 def test_memory_of_ten_million_nodes_is_that_of_the_weights():
     """10^7 nodes at d = 100 in single precision, 1000 examples: well inside 24 GiB."""
-    needed = hr._lib.Particles.memory_estimate(10**7, 100, 1000, 1000, False, False, "relu", "float32")
+
+    def estimate(examples):
+        return hr._lib.particles_memory(
+            width=10**7,
+            d=100,
+            examples=examples,
+            tests=1000,
+            fresh=False,
+            subtract_init=False,
+            activation="relu",
+            dtype="float32",
+            tile=None,
+            threads=2,
+        )
+
     weights = 4 * 101 * 10**7
-    assert needed < 1.5 * weights
+    assert estimate(1000) < 1.5 * weights
     # Signs of more examples than weights are made again, not kept.
-    more = hr._lib.Particles.memory_estimate(10**7, 100, 10**5, 1000, False, False, "relu", "float32")
-    assert more < 1.5 * weights
+    assert estimate(10**5) < 1.6 * weights

@@ -1,21 +1,21 @@
-//! Data laws: all the theory needs of them is the law of `z = y x_par`.
+//! Laws of `z = y x_par` with clean labels, by their partial moments.
 
-use super::density::DensityTable;
-use super::kronrod;
-use hmm_core::{Error, Result};
+use super::super::density::DensityTable;
+use crate::quadrature;
 use libm::{erf, erfc, expm1, lgamma, log1p};
 use std::f64::consts::{FRAC_1_SQRT_2, FRAC_2_SQRT_PI, PI};
 use std::sync::Arc;
 
-/// The examples with `alpha y f < h`, as a set of `z` (eq. 7).
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub enum Unsatisfied {
-    /// `z < chi`, for a network aligned with the teacher.
-    Below(f64),
-    /// Everything: the network is zero.
-    All,
-    /// `z > chi` (chi < 0), for a network that points the wrong way.
-    Above(f64),
+hmm_core::named! {
+    /// A law of inputs and labels that is known by name.
+    pub enum LawName: "law" {
+        /// `y = sign(x_par)` of a Gaussian input.
+        Gaussian = "gaussian",
+        /// `y = sign(x_par)` of an input uniform on a sphere.
+        Sphere = "sphere",
+        /// Two Gaussian clusters, one of each label.
+        Mixture = "mixture",
+    }
 }
 
 /// Law of `z = y x_par` with clean labels.
@@ -44,13 +44,6 @@ pub enum BaseLaw {
     Density(Arc<DensityTable>),
 }
 
-/// A base law whose labels are flipped with a probability.
-#[derive(Debug, Clone)]
-pub struct DataLaw {
-    base: BaseLaw,
-    flip: f64,
-}
-
 /// Standard normal distribution function.
 fn normal_cdf(x: f64) -> f64 {
     0.5 * erfc(-x * FRAC_1_SQRT_2)
@@ -59,6 +52,19 @@ fn normal_cdf(x: f64) -> f64 {
 /// Standard normal density.
 fn normal_pdf(x: f64) -> f64 {
     (-0.5 * x * x).exp() * FRAC_1_SQRT_2 * 0.5 * FRAC_2_SQRT_PI
+}
+
+/// Standard deviations below the mean from where on tail and density are too alike to be subtracted.
+const TAIL: f64 = -5.0;
+
+/// Mills' ratio `P(N > x) / pdf(x)` for `x >= 5`, by Laplace's continued fraction.
+fn mills(x: f64) -> f64 {
+    /// Terms that leave a remainder below rounding at 5.
+    const TERMS: u32 = 80;
+    (1..=TERMS)
+        .rev()
+        .fold(x, |tail, k| x + f64::from(k) / tail)
+        .recip()
 }
 
 /// `Gamma(x + 1/2) / Gamma(x)`.
@@ -100,9 +106,28 @@ impl BaseLaw {
             Self::Mixture { mu, .. } if c == f64::INFINITY => *mu,
             Self::Mixture { mu, sigma } => {
                 let q = (c - mu) / sigma;
-                mu * normal_cdf(q) - sigma * normal_pdf(q)
+                if q < TAIL {
+                    // Far below the cluster the two terms nearly cancel; what they share stands outside.
+                    sigma * normal_pdf(q) * (mu / sigma * mills(-q) - 1.0)
+                } else {
+                    mu * normal_cdf(q) - sigma * normal_pdf(q)
+                }
             }
             Self::Density(table) => table.first_moment_below(c),
+        }
+    }
+
+    /// `E[|z| 1(z < c)]`, up to a factor of order one: the size of the terms whose difference is
+    /// [`Self::first_moment_below`].
+    pub fn pull_below(&self, c: f64) -> f64 {
+        match self {
+            Self::Gaussian { .. } | Self::Sphere { .. } => self.first_moment_below(c),
+            Self::Mixture { mu, .. } if c == f64::INFINITY => mu.abs(),
+            Self::Mixture { mu, sigma } => {
+                let q = (c - mu) / sigma;
+                mu.abs() * normal_cdf(q) + sigma * normal_pdf(q)
+            }
+            Self::Density(table) => table.pull_below(c),
         }
     }
 
@@ -116,7 +141,7 @@ impl BaseLaw {
                 }
                 // I_{v^2}(1/2, (d-1)/2) in the angle phi = asin v, where nothing is singular.
                 let k = 2.0 * gamma_half_step(0.5 * (d - 1.0)) / PI.sqrt();
-                k * kronrod::adaptive(
+                k * quadrature::adaptive(
                     |phi| phi.cos().powf(d - 2.0),
                     0.0,
                     (c / radius).asin(),
@@ -127,103 +152,6 @@ impl BaseLaw {
             Self::Mixture { mu, sigma } => normal_cdf((c - mu) / sigma),
             Self::Density(table) => table.probability_below(c),
         }
-    }
-}
-
-impl DataLaw {
-    /// `base` with labels flipped with probability `flip`.
-    ///
-    /// # Errors
-    /// [`Error::InvalidParameter`] for a scale that is not positive and finite, a sphere in fewer than
-    /// two dimensions, or a flip probability outside [0, 1].
-    pub fn new(base: BaseLaw, flip: f64) -> Result<Self> {
-        match &base {
-            BaseLaw::Gaussian { sigma } | BaseLaw::Mixture { sigma, .. } => {
-                positive("sigma_x", *sigma)?;
-            }
-            BaseLaw::Sphere { radius, d } => {
-                positive("radius", *radius)?;
-                if *d < 2.0 {
-                    return Err(Error::invalid(
-                        "d",
-                        d,
-                        "a sphere law needs at least two dimensions",
-                        "pass d >= 2",
-                    ));
-                }
-            }
-            BaseLaw::Density(_) => {}
-        }
-        if let BaseLaw::Mixture { mu, .. } = &base
-            && !mu.is_finite()
-        {
-            return Err(Error::invalid("mu", mu, "must be finite", "pass a number"));
-        }
-        if !(0.0..=1.0).contains(&flip) {
-            return Err(Error::invalid(
-                "flip",
-                flip,
-                "must be a probability",
-                "pass 0 <= flip <= 1",
-            ));
-        }
-        Ok(Self { base, flip })
-    }
-
-    /// Law before label flips.
-    pub fn base(&self) -> &BaseLaw {
-        &self.base
-    }
-
-    /// Probability of a flipped label.
-    pub fn flip(&self) -> f64 {
-        self.flip
-    }
-
-    /// `<u z>`: the drive of the rotation.
-    pub fn drive(&self, unsatisfied: Unsatisfied) -> f64 {
-        let mean = self.base.mean();
-        let below = |c| self.base.first_moment_below(c);
-        // A flipped example has -z: it lies below c where z lies above -c.
-        match unsatisfied {
-            Unsatisfied::All => (1.0 - self.flip) * mean - self.flip * mean,
-            Unsatisfied::Below(chi) if self.flip == 0.0 => below(chi),
-            Unsatisfied::Below(chi) => {
-                (1.0 - self.flip) * below(chi) - self.flip * (mean - below(-chi))
-            }
-            Unsatisfied::Above(chi) => {
-                (1.0 - self.flip) * (mean - below(chi)) - self.flip * below(-chi)
-            }
-        }
-    }
-
-    /// `U`: probability of an unsatisfied example.
-    pub fn unsatisfied_fraction(&self, unsatisfied: Unsatisfied) -> f64 {
-        let below = |c| self.base.probability_below(c);
-        match unsatisfied {
-            Unsatisfied::All => 1.0,
-            Unsatisfied::Below(chi) if self.flip == 0.0 => below(chi),
-            Unsatisfied::Below(chi) => {
-                (1.0 - self.flip) * below(chi) + self.flip * (1.0 - below(-chi))
-            }
-            Unsatisfied::Above(chi) => {
-                (1.0 - self.flip) * (1.0 - below(chi)) + self.flip * below(-chi)
-            }
-        }
-    }
-}
-
-/// `value` if it is positive and finite.
-pub(super) fn positive(argument: &'static str, value: f64) -> Result<f64> {
-    if value > 0.0 && value.is_finite() {
-        Ok(value)
-    } else {
-        Err(Error::invalid(
-            argument,
-            value,
-            "must be positive and finite",
-            "pass such a number",
-        ))
     }
 }
 
@@ -258,8 +186,8 @@ mod tests {
         ];
         for (law, density, from) in cases {
             for c in [0.01, 0.3, 1.0, 2.2, 20.0] {
-                let moment = kronrod::adaptive(|z| z * density(z), from, c, 1e-12);
-                let mass = kronrod::adaptive(density, from, c, 1e-12);
+                let moment = quadrature::adaptive(|z| z * density(z), from, c, 1e-12);
+                let mass = quadrature::adaptive(density, from, c, 1e-12);
                 assert!(
                     (law.first_moment_below(c) - moment).abs() < 1e-12,
                     "{law:?} {c}"
@@ -273,28 +201,31 @@ mod tests {
     }
 
     #[test]
-    fn flips_mirror_the_law() {
-        // Flipping everything turns z into -z.
-        let law = |flip| {
-            DataLaw::new(
-                BaseLaw::Mixture {
-                    mu: 0.8,
-                    sigma: 1.5,
-                },
-                flip,
-            )
-            .unwrap()
-        };
-        for chi in [0.1, 1.0, 5.0] {
-            let flipped = law(1.0).drive(Unsatisfied::Below(chi));
-            assert!((flipped + law(0.0).drive(Unsatisfied::Above(-chi))).abs() < 1e-15);
-        }
-    }
-
-    #[test]
     fn stirling_series_joins_the_log_gamma() {
         // 5e-14: rounding of log-gammas of order 150.
         let direct = (lgamma(50.5) - lgamma(50.0)).exp();
         assert!((gamma_half_step(50.0) / direct - 1.0).abs() < 5e-14);
+    }
+
+    /// Values with sixty digits of `mu Phi(q) - sigma pdf(q)` at sigma = mu/20, far below the cluster.
+    #[test]
+    fn a_narrow_cluster_keeps_its_digits_far_below_it() {
+        let law = BaseLaw::Mixture {
+            mu: 1.0,
+            sigma: 0.05,
+        };
+        let exact = [
+            (0.7, 6.827_935_025_465_315e-10),
+            (0.4, 7.032_902_442_461_583e-34),
+            (0.1, 9.472_012_059_616_505e-74),
+            (0.003, 4.621_788_361_595_846e-92),
+        ];
+        for (c, exact) in exact {
+            assert!(
+                (law.first_moment_below(c) / exact - 1.0).abs() < 1e-12,
+                "{c}: {}",
+                law.first_moment_below(c)
+            );
+        }
     }
 }

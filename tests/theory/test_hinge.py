@@ -1,9 +1,12 @@
 """Hinge mean field: reference cases, scipy twins, closed forms against quadrature, properties."""
 
+import _thread
 import itertools
 import json
 import math
 import pickle
+import threading
+import time
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +19,7 @@ from scipy.stats import norm
 
 import hmm_rs as hr
 
-REFERENCE = json.loads((Path(__file__).parent / "reference" / "hinge.json").read_text())
+REFERENCE = json.loads((Path(__file__).parents[1] / "reference" / "hinge.json").read_text())
 CASES = {case["id"]: case for case in REFERENCE["cases"]}
 CASES_OF_KIND = {case["kind"]: case for case in REFERENCE["cases"]}
 
@@ -428,6 +431,169 @@ def test_extreme_times():
     np.testing.assert_allclose(gamma[2], theory.late_time(1e200).gamma, rtol=1e-12)
     U = theory.observables(1e200).unsatisfied
     np.testing.assert_allclose(U, erf(float(theory.observables(1e200).chi[0]) / math.sqrt(2)), rtol=1e-12)
+
+
+# -- the clock holds for every law ------------------------------------------------------------------
+
+
+def test_a_narrow_mixture_stops_where_its_cluster_is_satisfied():
+    """The speed falls by thirty decades on the way to a plateau far beyond."""
+    theory = hr.theory.HingeMeanField(100, law="mixture", mu=1.0, sigma_x=0.05, alpha=100.0, h=1.0)
+    t = [1.0, 10.0, 100.0]
+    # The right values to eight digits, from the integrated equation.
+    np.testing.assert_allclose(theory.gamma(t), [0.05, 0.11298334, 0.11855712], rtol=1e-7)
+    np.testing.assert_allclose(theory.gamma(t), theory.gamma(t, method="ode"), rtol=1e-9)
+
+
+def double_cluster(z):
+    return 0.5 * (norm.pdf(z, 0.4, 0.08) + norm.pdf(z, 1.6, 0.1))
+
+
+LAWS = st.one_of(
+    st.builds(dict, sigma_x=st.floats(0.2, 4.0)),
+    st.builds(dict, law=st.just("sphere"), radius=st.floats(0.2, 20.0)),
+    st.builds(dict, law=st.just("mixture"), mu=st.floats(-2.0, 2.0), sigma_x=st.floats(0.02, 3.0)),
+    st.builds(dict, law=st.just("mixture"), mu=st.just(1.0), sigma_x=st.floats(0.03, 0.06)),
+    st.sampled_from(
+        [
+            {"law": double_cluster},
+            {"law": lambda z: np.full_like(z, 0.8), "support": (0.25, 1.5)},
+            {"law": lambda z: z * np.exp(-(z**2) / 2) * (z > 0)},
+        ]
+    ),
+)
+
+
+@given(
+    law=LAWS,
+    log_alpha=st.floats(-2.0, 3.0),
+    flip=st.one_of(st.just(0.0), st.floats(0.0, 1.0)),
+    C0=st.one_of(st.just(0.0), st.floats(-0.9, 0.9)),
+)
+@settings(max_examples=150, deadline=None)
+def test_the_clock_holds_for_every_law(law, log_alpha, flip, C0):
+    """gamma is monotone, equal to the integrated equation, and inverted by time_of_gamma."""
+    theory = hr.theory.HingeMeanField(100, alpha=10.0**log_alpha, flip=flip, C0=C0, **law)
+    t = np.array([0.0, 0.1, 1.0, 3.0, 10.0, 50.0, 100.0, 2000.0])
+    gamma = theory.gamma(t)
+    # Accumulated tolerance of the integrator.
+    np.testing.assert_allclose(gamma, theory.gamma(t, method="ode"), rtol=1e-9, atol=1e-13)
+    assert (np.sign(theory.gamma_dot(0.0)) * np.diff(gamma) >= -4e-16 * np.abs(gamma[1:])).all()
+    speed = np.abs(theory.gamma_dot(gamma))
+    moving = (speed > 0) & ~np.isclose(gamma, theory.plateau, rtol=1e-12, atol=0)
+    # A rounding error of gamma is worth gamma/speed of them in time.
+    blur = 4e-16 * np.abs(gamma[moving]) / speed[moving]
+    assert (np.abs(theory.time_of_gamma(gamma[moving]) - t[moving]) <= 1e-9 * t[moving] + blur).all()
+
+
+def test_a_kink_of_the_speed_does_not_hide():
+    """Both rules of the quadrature agreed by chance on a piece that held the kink: 3e-8 of the time was lost."""
+    low, high, alpha, flip = (
+        0.07417018673571474,
+        1.4008264671014662,
+        10**2.755515552714566,
+        0.18784355559913152,
+    )
+    theory = hr.theory.HingeMeanField(
+        100, alpha=alpha, flip=flip, law=lambda z: np.full_like(z, 1 / (high - low)), support=(low, high)
+    )
+    assert float(theory.gamma(1.0)) == pytest.approx(0.018150897790, rel=1e-10)
+    assert float(theory.gamma(1.0)) == pytest.approx(float(theory.gamma(1.0, method="ode")), rel=1e-10)
+
+
+def test_a_gap_around_zero_ends_the_rotation():
+    theory = hr.theory.HingeMeanField(100, law=np.ones_like, support=(0.5, 1.5))
+    end = 0.5 * math.asinh(2 * 10 / 0.5)
+    assert theory.plateau == pytest.approx(end, rel=1e-12)
+    assert float(theory.gamma(1e9)) == pytest.approx(end, rel=1e-12)
+    assert float(theory.observables(1e9).unsatisfied[0]) == pytest.approx(0.0, abs=1e-12)
+
+
+# -- odd arguments, the table of a run, interruption ------------------------------------------------
+
+
+def test_gradient_descent_has_the_table_of_a_run():
+    network = hr.MeanFieldNetwork.random(50, 20, seed=1)
+    run = hr.Particles(network, data=hr.LinearlySeparable(20), batch=100, test_size=10)
+    result = run.run(20, dt=0.1, save_at=[0, 3, 7, 20])
+    theory = hr.theory.HingeMeanField(20).gd(20, dt=0.1)
+    gap = result - theory
+    np.testing.assert_array_equal(gap.t, result.t)
+    assert set(gap.data_vars) == {"gamma", "unsatisfied", "loss"}
+    assert gap.gamma.dims == ("t",)
+    np.testing.assert_array_equal(gap.gamma, result.gamma - theory.gamma[[0, 3, 7, 20]].values)
+    np.testing.assert_array_equal(theory.step, np.arange(21))
+    assert float(theory.swap_dims(t="step").gamma.sel(step=7)) == float(theory.gamma[7])
+
+
+def test_odd_arguments_have_values_or_are_refused():
+    theory = hr.theory.HingeMeanField(10)
+    table = theory.fluctuations([-170.0, 0.0, 1e-300, 170.0], 100, xpar=1.0)
+    assert all(np.isfinite(table[name]).all() for name in table)
+    low, high = theory.satisfaction_band([0.0, 1e-3], 400)
+    assert not np.isnan([low, high]).any()
+    for gamma in (200.0, 400.0, 1e5):
+        with pytest.raises(hr.InvalidParameterError, match="double precision"):
+            theory.fluctuations(gamma, 100)
+        with pytest.raises(hr.InvalidParameterError, match="double precision"):
+            theory.satisfaction_band(gamma, 100)
+    for C0 in (-1.0, 1.0):
+        assert not np.isnan(hr.theory.HingeMeanField(10, C0=C0).alignment([-400.0, 400.0, -np.inf])).any()
+    for alpha, p in ((1e-200, 3), (1e200, 3)):
+        with pytest.raises(hr.InvalidParameterError, match="alpha"):
+            hr.theory.HingeMeanField(10, alpha=alpha, p=p)
+    # At the kink of the ReLU nothing moves in a run, so the theory does not claim that it does.
+    with pytest.raises(hr.InvalidParameterError, match="sigma_w"):
+        hr.theory.HingeMeanField(10, sigma_w=0.0)
+    network = hr.MeanFieldNetwork.random(10, 3, std_w=0.0)
+    still = hr.Particles(network, np.eye(3), np.ones(3))
+    still.advance(5)
+    np.testing.assert_array_equal(still.network.w, 0.0)
+
+
+def test_too_many_steps_or_points_are_refused_before_they_are_taken():
+    for steps in (10**11, 2**50):
+        with pytest.raises(hr.ResourceError, match="fewer steps"):
+            hr.theory.HingeMeanField(20).gd(steps)
+    with pytest.raises(hr.ResourceError, match="fewer nodes"):
+        hr.theory.ProjectedMeanField(20, x_par=[[1.0]], y=[1.0], nodes=10**6)
+    with pytest.raises(hr.ResourceError):
+        hr.theory.ProjectedMeanField.gaussian(20, lambda x: np.sign(x[:, 0]), k=9, points=1000)
+
+
+LONG = {
+    "gd": lambda: hr.theory.HingeMeanField(20).gd(3 * 10**7),
+    "gamma": lambda: hr.theory.HingeMeanField(20).gamma(np.linspace(0.1, 1e6, 2 * 10**6)),
+    "gamma of a function": lambda: hr.theory.HingeMeanField(
+        20, law=lambda z: np.exp(-(z**2) / 2) * (z > 0) * math.sqrt(2 / math.pi)
+    ).gamma(np.linspace(0.1, 1e6, 10**6)),
+    "lazy_master": lambda: hr.theory.lazy_master(np.linspace(0.1, 1e6, 10**7)),
+    "memorisation": lambda: hr.theory.HingeMeanField(20).memorisation(
+        10**4, np.linspace(0.1, 1e3, 4 * 10**6)
+    ),
+    "ProjectedMeanField": lambda: hr.theory.ProjectedMeanField.gaussian(
+        60, lambda x: np.where(x[:, 0] > 0, 1.0, -1.0), k=2, points=300, nodes=20
+    ),
+}
+
+
+@pytest.mark.parametrize("name", LONG)
+def test_long_calls_answer_an_interruption(name):
+    started = []
+
+    def interrupt():
+        started.append(time.monotonic())
+        _thread.interrupt_main()
+
+    def call():
+        LONG[name]()
+        time.sleep(1.0)  # a call that is over before the signal is not what is tested
+
+    threading.Timer(0.3, interrupt).start()
+    with pytest.raises(KeyboardInterrupt):
+        call()
+    # 0.2 s are promised; other work may share the cores here.
+    assert time.monotonic() - started[0] < 1.0
 
 
 # -- the self-consistent field ---------------------------------------------------------------------
