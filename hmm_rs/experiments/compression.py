@@ -55,8 +55,14 @@ _WHY = {
     "stretched_ntk": "no compression to stretch by, or a hard-margin fit that did not converge",
     "*": "the hard-margin fit did not converge",
 }
-#: What can be asked of :func:`learning_curves`.
-CURVES = ("network", "initial_ntk", "final_ntk", "stretched_ntk", "closed_ntk")
+#: What can be asked of :func:`learning_curves`, and what it is.
+CURVES = {
+    "network": "network in the feature regime",
+    "initial_ntk": "kernel at the start",
+    "final_ntk": "kernel after training",
+    "stretched_ntk": "kernel at the start on stretched data",
+    "closed_ntk": "kernel of infinite width",
+}
 
 
 class Exponent(NamedTuple):
@@ -473,7 +479,7 @@ def learning_curves(
     if not trained:
         # No network was trained: nothing was compressed and nothing could converge.
         found = {name: found[name] for name in curves}
-    return dataset(
+    result = dataset(
         found,
         along=sizes,
         dim="p",
@@ -491,6 +497,10 @@ def learning_curves(
         dims=dict.fromkeys(found, ("p", "seed")),
         missing=_missing(found, _WHY),
     )
+    for name in found:
+        if name in CURVES:
+            result[name].attrs["long_name"] = f"test error, {CURVES[name]}"
+    return result
 
 
 def kernel_evolution(

@@ -123,7 +123,7 @@ def mutual_information(phi: npt.ArrayLike, y: npt.ArrayLike, *, k: int = 5) -> f
     with np.errstate(over="ignore"):
         q = 1.0 / (1.0 + (plus / minus) ** standard.shape[1])
     entropy = _binary_entropy(np.array([(labels > 0).mean()]))[0]
-    # Counts that differ by no more than those of a fair coin do (two standard deviations) are those of balanced classes.
+    # Counts that differ by no more than a fair coin makes them (two standard deviations) are balanced classes.
     prior = 1.0 if abs(labels.sum()) <= 2.0 * math.sqrt(len(labels)) else entropy
     return float(min(prior - _binary_entropy(q).mean(), entropy))
 

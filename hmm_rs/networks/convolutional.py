@@ -20,7 +20,7 @@ from ..ground.arguments import array, choice, count
 from ..ground.errors import HmmError
 from ..ground.linear_algebra import gram, product
 
-__all__ = ["CNN", "jax_module"]
+__all__ = ["CNN", "jax_module", "swish_scale"]
 
 Array = npt.NDArray[Any]
 
@@ -38,7 +38,7 @@ def jax_module() -> Any:
     return jax
 
 
-def _swish_scale() -> float:
+def swish_scale() -> float:
     """Return the factor that gives E act(N(0, 1))^2 = 1, 1.6766, by quadrature."""
     nodes, weights = np.polynomial.hermite_e.hermegauss(80)
     square = (nodes / (1 + np.exp(-nodes))) ** 2
@@ -123,7 +123,7 @@ class CNN:
     def traceable(self) -> Callable[[Any, Any], Any]:
         """The output f of images (P, height, width) as a function of flat parameters, traceable by JAX."""
         jax = jax_module()
-        scale = _swish_scale()
+        scale = swish_scale()
 
         def convolve(x: Any, kernel: Any, stride: int, depthwise: bool) -> Any:
             k, _, fan, _ = kernel.shape
