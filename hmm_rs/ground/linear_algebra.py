@@ -172,7 +172,7 @@ def frobenius(a: npt.ArrayLike) -> float:
     return float(scale * np.sqrt(np.sum(np.square(values / scale))))
 
 
-def _square(a: npt.ArrayLike) -> Array:
+def _square(a: npt.ArrayLike) -> npt.NDArray[np.float64]:
     matrix = np.asarray(a, dtype=np.float64)
     if matrix.ndim != 2:
         raise ShapeError(f"a has shape {matrix.shape}: must be a matrix; pass an array of shape (n, n)")

@@ -187,7 +187,7 @@ fn contiguous<T: Real>(a: ArrayView2<'_, T>) -> Result<CowArray<'_, T, Ix2>> {
         "a copy of an operand",
         "pass a contiguous array",
     )?;
-    Ok(a.to_owned().into())
+    Ok(a.as_standard_layout().into_owned().into())
 }
 
 fn matrix<'a, T: Real>(a: &'a CowArray<'_, T, Ix2>) -> Result<MatRef<'a, T>> {
@@ -260,6 +260,8 @@ mod tests {
             };
             assert!(far(times(a.view(), b.view()), &expected) < 1e-11);
             assert!(far(times(b.t(), a.t()), &expected.t().to_owned()) < 1e-11);
+            let reversed = b.slice(s![..;-1, ..;-1]);
+            assert!(far(times(a.view(), reversed), &a.dot(&reversed)) < 1e-11);
             let every_other = wide.slice(s![..;2, ..]);
             assert!(far(times(every_other, b.view()), &every_other.dot(&b)) < 1e-11);
         }

@@ -12,6 +12,7 @@ import hmm_rs as hr
 pytest.importorskip("jax")
 pytest.importorskip("sklearn")
 from hmm_rs import cnn
+from hmm_rs.networks.convolutional import swish_scale
 
 NET = cnn.CNN(2, 8, 8)
 
@@ -26,7 +27,7 @@ def test_published_numbers():
     assert cnn.CNN(10).parameters == 23_251
     assert len(cnn.CNN(10)._layers) == 16
     # By adaptive quadrature, printed elsewhere as 1.6766.
-    assert abs(cnn._swish_scale() - 1.6765324703) < 1e-9
+    assert abs(swish_scale() - 1.6765324703) < 1e-9
 
 
 def test_outputs_are_of_order_one_over_the_width():
@@ -60,10 +61,12 @@ def test_kernel_is_the_product_of_gradients(sets):
     # d theta/dt = (1/p) sum y grad f, so the directional change of sum y f/p is -gradient.v.
     want = float((np.array([1, -1, 1, -1, 1]) @ along) / 5)
     # Single precision over a difference of 1e-2.
-    assert abs(-float(flow._stepper.gradient() @ v) - want) < 2e-3 * max(1.0, abs(want))
+    assert abs(-float(flow._stepper.query("gradient")["gradient"] @ v) - want) < 2e-3 * max(1.0, abs(want))
     y = np.array([1.0, -1.0, 1.0, -1.0, 1.0])
     # |gradient|^2 = y K y/p^2.
-    np.testing.assert_allclose(np.sum(flow._stepper.gradient() ** 2), y @ kernel @ y / 25, rtol=1e-4)
+    np.testing.assert_allclose(
+        np.sum(flow._stepper.query("gradient")["gradient"] ** 2), y @ kernel @ y / 25, rtol=1e-4
+    )
     last = NET.kernel(theta, X, part="last")
     # What the rest adds is positive semi-definite.
     assert np.linalg.eigvalsh(kernel - last).min() > -1e-6 * np.trace(kernel)
