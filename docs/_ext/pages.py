@@ -6,9 +6,9 @@ import importlib
 import shutil
 from pathlib import Path
 
-from surface import Entry, Section, entries, members, sections
+from surface import HEADINGS, Entry, Section, entries, members, sections
 
-__all__ = ["write_pages"]
+__all__ = ["stem_of", "write_pages"]
 
 
 def write_pages(folder: Path) -> None:
@@ -26,18 +26,28 @@ def _stem(section: Section) -> str:
     return section.title.lower().replace(" ", "-") if section.module == "hmm_rs" else section.module
 
 
+def stem_of(module: str) -> str:
+    """Return the page that lists the names of a module."""
+    headings = {prefix: title for prefix, title in HEADINGS if prefix != "hmm_rs"}
+    homes = {entry.module for entry in entries()}
+    return (
+        headings[module].lower().replace(" ", "-") if module in headings and module not in homes else module
+    )
+
+
 def _list(section: Section) -> list[str]:
     lines = [section.title, "=" * len(section.title), ""]
     if section.module != "hmm_rs":
         lines += [_first_sentence(section.module), ""]
-    for names in (section.entries, section.borrowed):
-        if names:
-            lines += [".. autosummary::", "   :nosignatures:", ""]
-            lines += [f"   ~{entry.address}" for entry in names] + [""]
-        if names is section.entries and section.borrowed:
-            lines += ["At a shorter address too:" if names else "All at a shorter address:", ""]
+    lines += _table(section.entries)
+    if section.borrowed:
+        lines += ["Names of the top level that stand here too:", "", *_table(section.borrowed)]
     lines += [".. toctree::", "   :hidden:", "   :maxdepth: 1", ""]
     return lines + [f"   {entry.name} <{entry.address}>" for entry in section.entries]
+
+
+def _table(listed: tuple[Entry, ...]) -> list[str]:
+    return [".. autosummary::", "   :nosignatures:", "", *[f"   ~{entry.address}" for entry in listed], ""]
 
 
 def _index(listed: list[Section]) -> list[str]:
@@ -49,7 +59,7 @@ def _index(listed: list[Section]) -> list[str]:
         lines += [heading, "-" * len(heading), "", ".. list-table::", "   :widths: auto"]
         lines += ["   :class: api-overview", ""]
         for section in chosen:
-            names = [f":py:obj:`~{entry.address}`" for entry in (*section.entries, *section.borrowed)]
+            names = [f":py:obj:`~{entry.address}`" for entry in section.entries]
             lines += [f"   * - :doc:`{_stem(section)}`", f"     - {', '.join(names)}"]
         lines += [""]
     lines += [".. toctree::", "   :hidden:", "   :maxdepth: 2", ""]

@@ -7,7 +7,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from pages import write_pages
+from pages import stem_of, write_pages
 from parameters import complete, escape_bars
 from sphinx.errors import ExtensionError
 from sphinx.util.nodes import make_refnode
@@ -23,11 +23,10 @@ def _write_into_sources(app: Any) -> None:
     write_pages(Path(app.srcdir) / "api")
     # What a named tuple has from tuple is not worth a list; all else that is inherited is.
     app.config.numpydoc_show_inherited_class_members = {
-        f"{entry.target.__module__}.{entry.target.__qualname__}": not issubclass(
-            entry.target, tuple | BaseException
-        )
+        name: not issubclass(entry.target, tuple | BaseException)
         for entry in entries()
         if entry.kind in ("class", "exception")
+        for name in (entry.address, f"{entry.target.__module__}.{entry.target.__qualname__}")
     }
 
 
@@ -59,7 +58,7 @@ def _resolve(app: Any, env: Any, node: Any, contnode: Any) -> Any:
     if target.partition(".")[0] in _FOREIGN:
         return contnode
     if node.get("reftype") == "mod":
-        page = f"api/{target}"
+        page = f"api/{stem_of(target)}"
         if page in env.all_docs:
             return make_refnode(app.builder, node["refdoc"], page, "", contnode)
         return contnode

@@ -13,7 +13,17 @@ from dataclasses import dataclass
 from types import ModuleType
 from typing import Any
 
-__all__ = ["Entry", "Section", "defaults", "entries", "find", "members", "public_modules", "sections"]
+__all__ = [
+    "HEADINGS",
+    "Entry",
+    "Section",
+    "defaults",
+    "entries",
+    "find",
+    "members",
+    "public_modules",
+    "sections",
+]
 
 #: Rooms a user may import from although ``hmm_rs.__all__`` does not list them; absent ones are passed over.
 ROOMS = ("data", "data.images", "networks", "dynamics", "dynamics.full_batch", "testing")
@@ -105,24 +115,25 @@ def entries() -> tuple[Entry, ...]:
             if isinstance(value, ModuleType):
                 continue
             kind = _kind(value)
-            # Equal constants of two modules are two names; a class listed twice is one.
-            key = f"{module_name}.{name}" if kind == "data" else id(value)
+            # Equal constants of two modules are two names; a class listed twice is one, unless renamed.
+            key = f"{module_name}.{name}" if kind == "data" else (id(value), name)
             found.setdefault(key, Entry(f"{module_name}.{name}", kind, value))
     return tuple(found.values())
 
 
 def aliases() -> dict[str, str]:
     """Return public address by every other address: of other public modules, and where it is defined."""
-    public = {id(entry.target): entry.address for entry in entries() if entry.kind != "data"}
+    public = {(id(entry.target), entry.name): entry.address for entry in entries() if entry.kind != "data"}
     other: dict[str, str] = {}
     for entry in entries():
         if entry.kind != "data":
-            other[f"{entry.target.__module__}.{entry.target.__qualname__}"] = entry.address
+            other.setdefault(f"{entry.target.__module__}.{entry.target.__qualname__}", entry.address)
     for module_name in public_modules():
         module = importlib.import_module(module_name)
         for name in module.__all__:
-            if id(getattr(module, name)) in public:
-                other[f"{module_name}.{name}"] = public[id(getattr(module, name))]
+            known = public.get((id(getattr(module, name)), name))
+            if known is not None:
+                other[f"{module_name}.{name}"] = known
     return {address: target for address, target in other.items() if address != target}
 
 
@@ -173,7 +184,8 @@ def sections() -> Iterator[Section]:
         listed = [f"{module}.{name}" for name in importlib.import_module(module).__all__]
         chosen = [known[address] for address in listed if address in known]
         borrowed = [known[moved[address]] for address in listed if address in moved]
-        if chosen or borrowed:
+        # A room that only repeats the top level is named on the pages of its names' headings.
+        if chosen:
             yield Section(module, module, tuple(chosen), tuple(borrowed))
 
 
