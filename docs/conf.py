@@ -78,4 +78,5 @@ html_theme_options = {
     "pygments_light_style": "tango",
     "show_toc_level": 2,
 }
-html_sidebars = {"index": []}
+# Pages that stand alone have nothing beside them.
+html_sidebars = {page: [] for page in ("index", "start", "sharp-bits", "pitfalls")}

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import importlib.util
 import shutil
+import sys
 from pathlib import Path
 from typing import Any
 
 from pages import stem_of, write_pages
 from parameters import complete, escape_bars
-from sphinx.errors import ExtensionError
+from sphinx.errors import ExtensionError, PycodeError
+from sphinx.ext import autosummary
+from sphinx.pycode import ModuleAnalyzer
 from sphinx.util.nodes import make_refnode
 from surface import entries, find
 
@@ -48,6 +51,21 @@ def _show_public_bases(app: Any, name: str, obj: Any, options: Any, bases: list[
 def _complete(app: Any, what: str, name: str, obj: Any, options: Any, lines: list[str]) -> None:  # noqa: ARG001
     if what in ("class", "exception", "function", "method"):
         complete(lines, obj)
+    elif what == "data":
+        lines[:] = _comment(name.rpartition(".")[2], obj)
+
+
+def _comment(name: str, value: Any) -> list[str]:
+    """Return the #: comment of a constant, wherever it is defined; its own docstring is that of its type."""
+    for module_name, module in sorted(sys.modules.items()):
+        if module_name.partition(".")[0] == "hmm_rs" and getattr(module, name, None) is value:
+            try:
+                comments = ModuleAnalyzer.for_module(module_name).find_attr_docs()
+            except PycodeError:
+                continue
+            if ("", name) in comments:
+                return list(comments["", name])
+    return []
 
 
 def _resolve(app: Any, env: Any, node: Any, contnode: Any) -> Any:
@@ -88,6 +106,8 @@ def _bundle_mathjax(app: Any, error: Exception | None) -> None:
 
 def setup(app: Any) -> dict[str, Any]:
     """Connect everything."""
+    # A summary ends at the first full stop that is not part of one of these.
+    autosummary.WELL_KNOWN_ABBREVIATIONS += ("i.i.d.",)
     app.connect("builder-inited", _write_into_sources, priority=100)
     # Before numpydoc (500) reads the docstring.
     app.connect("autodoc-process-docstring", _complete, priority=400)
