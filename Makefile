@@ -7,7 +7,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 SOURCES := $(shell find rust hmm_rs \( -name '*.rs' -o -name '*.py' -o -name '*.pyi' -o -name '*.toml' \
 	-o -name '*.npz' -o -name '*.safetensors' -o -name '*.json' \)) Cargo.toml Cargo.lock pyproject.toml
 
-.PHONY: help install demo test test-all test-rust test-python bench lint docs clean
+.PHONY: help install demo test test-all test-rust test-python bench lint docs dist clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -60,5 +60,13 @@ docs: $(VENV)/installed $(VENV)/made-docs ## the manual, its pages executed, int
 	$(BIN)/sphinx-build -W --keep-going -j auto -q docs site/html
 	@echo wrote site/html/index.html
 
+dist: $(VENV)/made-dist ## wheel for old Linux systems and source archive, checked, into dist/
+	rm -rf dist
+	PATH=$(BIN):$$PATH $(BIN)/maturin build --release --locked --zig --compatibility manylinux_2_28 --out dist
+	$(BIN)/maturin sdist --out dist
+	$(BIN)/auditwheel show dist/*.whl
+	$(BIN)/abi3audit --strict dist/*.whl
+	$(BIN)/twine check --strict dist/*
+
 clean: ## remove everything built
-	rm -rf $(VENV) target out site docs/api
+	rm -rf $(VENV) target out site dist docs/api

@@ -49,6 +49,8 @@ if TYPE_CHECKING:
     from . import kernels as kernels
     from . import plot as plot
     from . import theory as theory
+    from .comparison import compare as compare
+    from .experiments import ensemble as ensemble
 
 __version__ = _lib.__version__
 
@@ -82,7 +84,9 @@ __all__ = [
     "__version__",
     "cite",
     "cnn",
+    "compare",
     "compression",
+    "ensemble",
     "errors",
     "experiments",
     "figures",
@@ -102,9 +106,15 @@ __all__ = [
 _LAZY = ("cnn", "experiments", "figures", "generators", "kernels", "plot", "theory")
 
 
+#: Functions of such rooms that have an address of their own.
+_LAZY_FUNCTIONS = {"compare": ".comparison", "ensemble": ".experiments"}
+
+
 def __getattr__(name: str) -> Any:
     if name in _LAZY:
         return importlib.import_module(f".{name}", __name__)
+    if name in _LAZY_FUNCTIONS:
+        return getattr(importlib.import_module(_LAZY_FUNCTIONS[name], __name__), name)
     raise AttributeError(f"module 'hmm_rs' has no attribute {name!r}")
 
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from scipy.special import erf
 
 import hmm_rs as hr
-from hmm_rs import memory
+from hmm_rs.ground import memory
 
 CASE = next(
     case
