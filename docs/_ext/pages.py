@@ -28,7 +28,7 @@ def _stem(section: Section) -> str:
 
 def stem_of(module: str) -> str:
     """Return the page that lists the names of a module."""
-    headings = {prefix: title for prefix, title in HEADINGS if prefix != "hmm_rs"}
+    headings = {room: title for title, rooms in HEADINGS.items() for room in rooms if room != "hmm_rs"}
     homes = {entry.module for entry in entries()}
     return (
         headings[module].lower().replace(" ", "-") if module in headings and module not in homes else module

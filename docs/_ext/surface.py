@@ -28,15 +28,15 @@ __all__ = [
 #: Rooms a user may import from although ``hmm_rs.__all__`` does not list them; absent ones are passed over.
 ROOMS = ("data", "data.images", "networks", "dynamics", "dynamics.full_batch", "testing")
 
-#: Headings for what stands at the top level, by the room that defines it.
-HEADINGS = (
-    ("hmm_rs.data", "Data"),
-    ("hmm_rs.networks", "Networks"),
-    ("hmm_rs.dynamics", "Engines and runs"),
-    ("hmm_rs.measure", "Measuring"),
-    ("hmm_rs.ground.errors", "Errors"),
-    ("hmm_rs", "Session"),
-)
+#: Headings for what stands at the top level, by the rooms that define it.
+HEADINGS = {
+    "Data": ("hmm_rs.data",),
+    "Networks": ("hmm_rs.networks",),
+    "Engines and runs": ("hmm_rs.dynamics",),
+    "Measuring and comparing": ("hmm_rs.measure", "hmm_rs.compar", "hmm_rs.experiments", "hmm_rs.sweep"),
+    "Errors": ("hmm_rs.ground.errors",),
+    "Session": ("hmm_rs",),
+}
 
 
 @dataclass(frozen=True)
@@ -173,8 +173,8 @@ def _is_ours(cls: type, name: str) -> bool:
 def sections() -> Iterator[Section]:
     """Yield the public names by heading: the top level by room, then module by module."""
     top = [entry for entry in entries() if entry.module == "hmm_rs"]
-    for prefix, title in HEADINGS:
-        chosen = [e for e in top if str(getattr(e.target, "__module__", "hmm_rs")).startswith(prefix)]
+    for title, rooms in HEADINGS.items():
+        chosen = [e for e in top if str(getattr(e.target, "__module__", "hmm_rs")).startswith(rooms)]
         top = [entry for entry in top if entry not in chosen]
         if chosen:
             yield Section(title, "hmm_rs", tuple(chosen))
