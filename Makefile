@@ -56,7 +56,7 @@ lint: $(VENV)/installed $(VENV)/made-test $(VENV)/made-lint ## rustfmt, clippy, 
 	$(BIN)/mypy
 	cd $(VENV) && bin/python -m mypy.stubtest hmm_rs._lib --allowlist ../tests/stubtest-allowlist.txt
 
-docs: $(VENV)/installed $(VENV)/made-docs ## the manual, its pages executed, into site/
+docs: $(VENV)/installed $(VENV)/made-test $(VENV)/made-docs ## the manual, its pages executed, into site/
 	$(BIN)/sphinx-build -W --keep-going -j auto -q docs site/html
 	@echo wrote site/html/index.html
 

@@ -7,7 +7,10 @@ signature. A row gets both from there, so that it cannot say another parameter's
 from __future__ import annotations
 
 import ast
+import inspect
 import re
+import typing
+from collections.abc import Mapping
 from typing import Any
 
 from surface import defaults
@@ -29,31 +32,34 @@ _NAMES = {
 _OF = {"Sequence": "sequence", "Iterable": "iterable", "list": "list", "Collection": "collection"}
 
 
-def readable(annotation: str) -> str:
-    """Return an annotation in words, as numpydoc writes types."""
+def readable(annotation: str, names: Mapping[str, Any] | None = None) -> str:
+    """Return an annotation in words, as numpydoc writes types; aliases among `names` are spelt out."""
     try:
-        return _words(ast.parse(annotation, mode="eval").body)
+        return _words(ast.parse(annotation, mode="eval").body, names or {})
     except SyntaxError:
         return ""
 
 
-def _words(node: ast.expr) -> str:
+def _words(node: ast.expr, names: Mapping[str, Any]) -> str:
     if isinstance(node, ast.BinOp) and isinstance(node.op, ast.BitOr):
-        sides = [_words(node.left), _words(node.right)]
-        return " or ".join(sides) if all(sides) else ""
+        sides = [_words(node.left, names), _words(node.right, names)]
+        return " or ".join(dict.fromkeys(sides)) if all(sides) else ""
     if isinstance(node, ast.Constant):
         return repr(node.value)
     if isinstance(node, ast.Attribute):
         return _NAMES.get(node.attr, node.attr)
     if isinstance(node, ast.Name):
+        value = names.get(node.id)
+        if node.id not in _NAMES and typing.get_origin(value) is not None:
+            return readable(str(value))
         return _NAMES.get(node.id, node.id)
     if isinstance(node, ast.Subscript):
         name = node.value.attr if isinstance(node.value, ast.Attribute) else getattr(node.value, "id", "")
         inside = node.slice.elts if isinstance(node.slice, ast.Tuple) else [node.slice]
         if name == "Literal":
-            return "{" + ", ".join(map(_words, inside)) + "}"
+            return "{" + ", ".join(_words(item, names) for item in inside) + "}"
         if name in _OF:
-            of = _words(inside[0])
+            of = _words(inside[0], names)
             return f"{_OF[name]} of {of}" if of else _OF[name]
         return _NAMES.get(name, name)
     return ""
@@ -62,15 +68,16 @@ def _words(node: ast.expr) -> str:
 def complete(lines: list[str], target: Any) -> None:
     """Write type and default into the rows of a docstring's parameter list, in place."""
     known = defaults(target)
+    function = inspect.unwrap(target.__init__ if isinstance(target, type) else target)
+    names = getattr(function, "__globals__", {})
     inside = False
     for i, line in enumerate(lines):
         if i + 1 < len(lines) and re.fullmatch(r"-{3,}", lines[i + 1].strip()):
             inside = line.strip() in ("Parameters", "Other Parameters")
         elif inside and _ROW.match(line):
-            row = [known.get(name.strip("*")) for name in line.split(", ")]
-            found = [item for item in row if item is not None]
-            if len(found) == len(row):
-                lines[i] = line + _tail(found)
+            row = [name.strip("*") for name in line.split(", ")]
+            if all(name in known for name in row):
+                lines[i] = line + _tail({name: known[name] for name in row}, names)
 
 
 def escape_bars(lines: list[str]) -> None:
@@ -88,16 +95,14 @@ def escape_bars(lines: list[str]) -> None:
             lines[i] = "".join(parts)
 
 
-def _tail(row: list[tuple[str, str | None]]) -> str:
-    types = {readable(annotation) for annotation, _ in row}
+def _tail(row: Mapping[str, tuple[str, str | None]], names: Mapping[str, Any]) -> str:
+    types = {readable(annotation, names) for annotation, _ in row.values()}
     parts = [types.pop()] if len(types) == 1 else []
-    values = [default for _, default in row]
-    if any(value is not None for value in values):
-        # "-" stands for a parameter that must be given, in a row that also has optional ones.
-        shown = ["-" if value is None else value for value in values]
-        if len(set(shown)) == 1:
-            parts.append(f"default: ``{shown[0]}``")
-        else:
-            parts.append("defaults: " + ", ".join(f"``{value}``" for value in shown))
+    shown = [default for _, default in row.values()]
+    if len(set(shown)) == 1 and shown[0] is not None:
+        parts.append(f"default: ``{shown[0]}``")
+    elif any(default is not None for default in shown):
+        told = [f"``{name}={default}``" for name, (_, default) in row.items() if default is not None]
+        parts.append("defaults: " + ", ".join(told))
     tail = ", ".join(part for part in parts if part)
     return f" : {tail}" if tail else ""

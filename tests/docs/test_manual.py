@@ -94,17 +94,15 @@ def test_every_default_shown_is_that_of_the_signature(described):
         parameters = None
         for names, shown in own_rows(described[address]):
             parameters = parameters or inspect.signature(target).parameters
-            expected = []
+            expected = {}
             for name in names:
                 default = parameters[name].default
-                empty = default is inspect.Parameter.empty
-                expected.append(
-                    "-" if empty else default.__qualname__ if inspect.isroutine(default) else repr(default)
-                )
-            if set(expected) == {"-"}:
-                expected = []
-            elif len(set(expected)) == 1:
-                expected = expected[:1]
+                if default is not inspect.Parameter.empty:
+                    expected[name] = default.__qualname__ if inspect.isroutine(default) else repr(default)
+            if set(expected) == set(names) and len(set(expected.values())) == 1:
+                expected = [expected[names[0]]]
+            else:
+                expected = [f"{name}={default}" for name, default in expected.items()]
             assert shown == expected, (address, names)
             compared += len(names)
     assert compared > 500

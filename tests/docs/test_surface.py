@@ -5,7 +5,9 @@ from __future__ import annotations
 import importlib
 import inspect
 import re
+from collections.abc import Callable
 from types import ModuleType
+from typing import Literal
 
 import pytest
 from pages import write_pages
@@ -167,7 +169,7 @@ def test_rows_say_type_and_default_of_their_own_parameters():
         "Parameters",
         "a",
         "b : int, default: ``3``",
-        "c, d : defaults: ``None``, ``'x'``",
+        "c, d : defaults: ``c=None``, ``d='x'``",
         "e, f : default: ``()``",
         "**options",
         "unknown",
@@ -187,10 +189,14 @@ def test_rows_say_type_and_default_of_their_own_parameters():
         ("int | Any", ""),
         ("tuple[float, float]", "tuple"),
         ("not an annotation (", ""),
+        ("Choice | None", "{'a', 'b'} or None"),
+        ("Function", "str or callable"),
+        ("Unknown", "Unknown"),
     ],
 )
 def test_annotations_in_words(annotation, words):
-    assert readable(annotation) == words
+    names = {"Choice": Literal["a", "b"], "Function": str | Callable[[float], float]}
+    assert readable(annotation, names) == words
 
 
 def test_bars_of_text_are_escaped_and_those_of_formulas_are_not():
