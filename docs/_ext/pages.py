@@ -77,6 +77,8 @@ def _page(entry: Entry) -> list[str]:
     title = entry.name.replace("_", r"\_")
     lines = [title, "=" * len(title), "", f".. currentmodule:: {entry.module}", ""]
     lines += [f".. auto{entry.kind}:: {entry.name}"]
+    if entry.kind == "data" and len(repr(entry.target)) > 200:
+        lines += ["   :no-value:"]
     if entry.kind in ("class", "exception"):
         lines += ["   :show-inheritance:"] if entry.kind == "exception" else []
         listed = members(entry.target)
