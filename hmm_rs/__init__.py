@@ -48,6 +48,7 @@ if TYPE_CHECKING:
     from . import generators as generators
     from . import kernels as kernels
     from . import plot as plot
+    from . import testing as testing
     from . import theory as theory
     from .comparison import compare as compare
     from .experiments import ensemble as ensemble
@@ -99,11 +100,12 @@ __all__ = [
     "resume",
     "set_num_threads",
     "show_versions",
+    "testing",
     "theory",
 ]
 
 #: Rooms imported at first use, so that ``import hmm_rs`` stays quick.
-_LAZY = ("cnn", "experiments", "figures", "generators", "kernels", "plot", "theory")
+_LAZY = ("cnn", "experiments", "figures", "generators", "kernels", "plot", "testing", "theory")
 
 
 #: Functions of such rooms that have an address of their own.

@@ -14,6 +14,13 @@ def get_num_threads() -> int: ...
 def instruction_set() -> str: ...
 def available_bytes() -> int: ...
 def option_names(which: str) -> list[str]: ...
+def matmul(
+    a: npt.NDArray[np.floating[Any]],
+    b: npt.NDArray[np.floating[Any]] | None,
+    *,
+    out: npt.NDArray[np.floating[Any]],
+    threads: int | None = None,
+) -> None: ...
 def weight_normals(seed: _Words, unit: int, count: int) -> _Array: ...
 
 @final
@@ -73,39 +80,24 @@ class Source:
     ) -> tuple[npt.NDArray[np.floating[Any]], npt.NDArray[np.floating[Any]]]: ...
     def features(self) -> _Array | None: ...
 
-@final
-class OnlineSgd:
-    def __new__(
-        cls,
-        source: Source,
-        *,
-        moments: tuple[float, float] | None,
-        w: _Array,
-        v: _Array,
-        unit: str,
-        teacher_w: _Array,
-        teacher_v: _Array,
-        teacher_unit: str,
-        labels: str,
-        classify: bool,
-        lr: float,
-        lr_v: float,
-        train_second_layer: bool,
-        noise: float,
-        weight_decay: float,
-        batch: int,
-        test_size: int,
-        seed: _Words,
-    ) -> Self: ...
-    def advance(self, steps: int, threads: int | None) -> None: ...
-    def observe(self, threads: int | None) -> dict[str, Any]: ...
-    @property
-    def step(self) -> int: ...
-    def weights(self) -> tuple[npt.NDArray[np.floating[Any]], npt.NDArray[np.floating[Any]]]: ...
-    def restore(self, w: _Array, v: _Array, step: int) -> None: ...
-    @staticmethod
-    def memory_estimate(source: Source, test_size: int, threads: int | None) -> int: ...
-
+def online_sgd(
+    source: Source,
+    *,
+    student: Any,
+    teacher: Any,
+    moments: dict[str, float] | None,
+    centred: bool,
+    labels: str,
+    classify: bool,
+    lr: float,
+    lr_v: float,
+    train_second_layer: bool,
+    noise: float,
+    weight_decay: float,
+    batch: int,
+    test_size: int,
+    seed: _Words,
+) -> Engine: ...
 def network_outputs_f32(
     x: npt.NDArray[np.float32],
     w: npt.NDArray[np.float32],
@@ -126,33 +118,32 @@ def train_classifier(
     *,
     lr: float,
     batch: int,
-) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32], float]: ...
-def i2(c: _Array, names: list[str]) -> _Array: ...
-def i3(c: _Array, names: list[str]) -> _Array: ...
-def i4(c: _Array, names: list[str]) -> _Array: ...
-def marchenko_pastur(delta: float, n: int) -> tuple[_Array, _Array]: ...
+) -> dict[str, Any]: ...
+def gaussian_average(c: _Array, units: list[str]) -> _Array: ...
+def activation_moments(unit: str) -> dict[str, float]: ...
+def marchenko_pastur(delta: float, n: int) -> dict[str, _Array]: ...
+def weight_overlaps(a: _Array, b: _Array) -> _Array: ...
+def manifold_modes(features: _Array, w: _Array, w_teacher: _Array) -> dict[str, _Array]: ...
+def covariance_modes(
+    omega: _Array, phi: _Array | None, w: _Array, w_teacher: _Array
+) -> dict[str, _Array]: ...
 def generalisation_error(q: _Array, r: _Array, t: _Array, v: _Array, setting: OnlineSetting) -> _Array: ...
 
 @final
 class TabulatedUnit:
     def __new__(
-        cls,
-        start: float,
-        step: float,
-        values: list[float],
-        slopes: list[float],
-        curvatures: list[float],
+        cls, *, start: float, step: float, values: _Array, slopes: _Array, curvatures: _Array
     ) -> Self: ...
 
 @final
 class OnlineSetting:
     def __new__(
         cls,
-        v0: list[float],
-        v_teacher: list[float],
+        *,
+        v0: _Array,
+        v_teacher: _Array,
         student: str | TabulatedUnit,
         teacher: str | TabulatedUnit,
-        *,
         lr: float,
         lr_v: float,
         noise: float,
@@ -163,25 +154,26 @@ class OnlineSetting:
 @final
 class OnlineEquations:
     @staticmethod
-    def saad_solla(setting: OnlineSetting, q0: _Array, r0: _Array, t: _Array) -> OnlineEquations: ...
+    def saad_solla(setting: OnlineSetting, *, q0: _Array, r0: _Array, t: _Array) -> OnlineEquations: ...
     @staticmethod
     def hidden_manifold(
         setting: OnlineSetting,
+        *,
         rho: _Array,
         weights: _Array,
         sigma0: _Array,
         r0: _Array,
         t_modes: _Array,
         w0: _Array,
-        *,
         delta: float,
-        moments: tuple[float, float, float],
+        moments: dict[str, float],
         center: bool,
         teacher_modes: str,
     ) -> OnlineEquations: ...
     @staticmethod
     def covariance(
         setting: OnlineSetting,
+        *,
         t: _Array,
         rho: _Array,
         weights: _Array,
@@ -194,7 +186,7 @@ class OnlineEquations:
 
 def solve_online(
     systems: list[OnlineEquations],
-    t_eval: list[float],
+    t_eval: _Array,
     *,
     rtol: float,
     atol: float,

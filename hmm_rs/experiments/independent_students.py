@@ -167,7 +167,7 @@ def independent_students(
     }
     choice("scenario", scenario, SCENARIOS)
     teacher: TwoLayer | None = None
-    K, seed = count("K", K), count("seed", seed, minimum=0)
+    K, seed = count("K", K), count("seed", seed, minimum=0, maximum=None)
     t_max = number("t_max", t_max, minimum=0.0, exclusive=True)
     test_size = count("test_size", test_size)
     options = {"lr": lr, "train_second_layer": train_second_layer, "test_size": 1}

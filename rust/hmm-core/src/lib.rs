@@ -9,12 +9,15 @@
 
 pub mod aligned;
 pub mod cancel;
+pub mod decompositions;
+pub mod dormand_prince;
 pub mod error;
 pub mod fused;
 pub mod linalg;
 pub mod memory;
 pub mod names;
 pub mod parallel;
+pub mod products;
 pub mod random;
 pub mod real;
 pub mod special;

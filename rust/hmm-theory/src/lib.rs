@@ -1,5 +1,6 @@
 //! Theory of learning from structured data: deterministic, no random numbers anywhere.
 //!
+//! * [`activation`]: units, their derivatives and moments.
 //! * [`integrals`]: Gaussian averages I2, I3, I4 of erf, rectified and linear units.
 //! * [`spectrum`]: the Marchenko-Pastur law as a quadrature.
 //! * [`online`]: order-parameter equations of one-pass gradient descent.
@@ -8,6 +9,8 @@
 //! * [`hinge`]: the mean field of hinge-loss learning.
 //! * [`compression`]: attractors and exponents of geometric compression; [`kernels`]: closed forms.
 
+pub mod activation;
+mod checks;
 pub mod compression;
 pub mod hinge;
 pub mod integrals;

@@ -70,7 +70,16 @@ pub(crate) fn advance<S: OdeSystem>(
             return Ok(Some(outcome));
         }
         let h = progress.h.min(end - progress.t);
-        match stages(system, &progress.y, h, &mut k, &mut stage, &mut y_new, work) {
+        match stages(
+            system,
+            &progress.y,
+            h,
+            &mut k,
+            &mut stage,
+            &mut y_new,
+            work,
+            cancel,
+        ) {
             Ok(()) => {}
             Err(Error::Divergence(_)) => {
                 // Not finite within the step: a tenth of it may be.
@@ -107,7 +116,9 @@ pub(crate) fn advance<S: OdeSystem>(
             }
         }
         if times[progress.reached] <= progress.t + h || progress.t + h >= end {
-            let nested = interpolant(system, progress, h, &mut k, &y_new, &mut stage, work)?;
+            let nested = interpolant(
+                system, progress, h, &mut k, &y_new, &mut stage, work, cancel,
+            )?;
             let y_old = std::mem::take(&mut progress.y);
             let dense = Dense {
                 y_old: &y_old,
@@ -145,6 +156,7 @@ pub(crate) fn advance<S: OdeSystem>(
                             &mut stage,
                             &mut buffer,
                             work,
+                            cancel,
                         )?;
                         progress.statistics.evaluations += STAGES;
                         record(progress.reached, &buffer)?;
@@ -175,15 +187,16 @@ fn stages<S: OdeSystem>(
     stage: &mut [f64],
     y_new: &mut [f64],
     work: &mut S::Workspace,
+    cancel: &Cancel,
 ) -> Result<()> {
     for i in 1..STAGES {
         let (done, next) = k.split_at_mut(i);
         combine(stage, Some(y), h, &A[i][..i], done);
-        system.velocity(stage, &mut next[0], work)?;
+        system.velocity(stage, &mut next[0], work, cancel)?;
     }
     let (done, next) = k.split_at_mut(STAGES);
     combine(y_new, Some(y), h, &A[STAGES][..STAGES], done);
-    system.velocity(y_new, &mut next[0], work)
+    system.velocity(y_new, &mut next[0], work, cancel)
 }
 
 /// Error per unit step of the combined third- and fifth-order estimates.
@@ -235,12 +248,13 @@ fn interpolant<S: OdeSystem>(
     y_new: &[f64],
     stage: &mut [f64],
     work: &mut S::Workspace,
+    cancel: &Cancel,
 ) -> Result<[Vec<f64>; 7]> {
     let y = &progress.y;
     for i in STAGES + 1..EXTENDED {
         let (done, next) = k.split_at_mut(i);
         combine(stage, Some(y), h, &A[i][..i], done);
-        system.velocity(stage, &mut next[0], work)?;
+        system.velocity(stage, &mut next[0], work, cancel)?;
     }
     progress.statistics.evaluations += EXTENDED - STAGES - 1;
     let n = y.len();

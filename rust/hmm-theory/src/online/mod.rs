@@ -1,11 +1,14 @@
 //! Equations of one-pass stochastic gradient descent in the limit of many inputs.
 //!
 //! Time t counts steps divided by N. Three laws of the inputs ([`saad_solla`], [`hidden_manifold`],
-//! [`covariance`]) give one set of mode equations ([`modes`]) driven by averages over the local
+//! [`covariance`]; of given weights by [`finite_size`]) give one set of mode equations ([`modes`]) driven by averages over the local
 //! fields ([`fields`]); [`solution`] integrates it and reads off Q, R, T, v and the error.
 
+mod closed;
+pub mod committee;
 pub mod covariance;
 pub mod fields;
+pub mod finite_size;
 pub mod hidden_manifold;
 mod initial;
 mod jacobian;
@@ -15,3 +18,43 @@ pub mod saad_solla;
 pub mod solution;
 
 pub use initial::{ModeArrays, Setting};
+
+use crate::checks::shape;
+use hmm_core::memory::filled;
+use hmm_core::{Cancel, Result};
+use initial::numbers;
+use ndarray::{Array1, ArrayView2, ArrayView3};
+use rayon::prelude::*;
+
+/// Generalisation error of overlaps q (P, K, K), r (P, K, M) and output weights v (P, K) against one teacher of overlaps
+/// t (M, M): (P,).
+///
+/// # Errors
+/// Shapes that disagree, a `t` that is no covariance, [`hmm_core::Error::Interrupted`] if cancelled.
+pub fn generalisation_errors(
+    setting: &Setting,
+    q: ArrayView3<'_, f64>,
+    r: ArrayView3<'_, f64>,
+    t: ArrayView2<'_, f64>,
+    v: ArrayView2<'_, f64>,
+    cancel: &Cancel,
+) -> Result<Array1<f64>> {
+    let (k, m, count) = (setting.v0.len(), setting.v_teacher.len(), q.dim().0);
+    shape("Q", q.shape(), &[count, k, k])?;
+    shape("R", r.shape(), &[count, k, m])?;
+    shape("T", t.shape(), &[m, m])?;
+    shape("v", v.shape(), &[count, k])?;
+    let (committee, _) = setting.committee(&numbers(&t))?;
+    let (q, r, v) = (numbers(&q), numbers(&r), numbers(&v));
+    let mut errors = filled(0.0, count, "so many errors", "pass fewer overlaps")?;
+    errors
+        .par_iter_mut()
+        .zip(q.par_chunks_exact(k * k))
+        .zip(r.par_chunks_exact(k * m))
+        .zip(v.par_chunks_exact(k))
+        .try_for_each(|(((error, q), r), v)| {
+            *error = committee.generalisation_error(q, r, v, cancel)?;
+            Ok::<(), hmm_core::Error>(())
+        })?;
+    Ok(errors.into())
+}

@@ -12,7 +12,7 @@ from hmm_rs import theory
 
 CASES = {
     case["id"]: case
-    for case in json.loads((Path(__file__).parent / "reference" / "hidden-manifold.json").read_text())[
+    for case in json.loads((Path(__file__).parents[1] / "reference" / "hidden-manifold.json").read_text())[
         "cases"
     ]
 }

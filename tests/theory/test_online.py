@@ -15,7 +15,7 @@ import hmm_rs as hr
 from hmm_rs import theory
 
 _spec = importlib.util.spec_from_file_location(
-    "rival_online_theory", Path(__file__).parents[1] / "benches" / "rivals" / "online_theory.py"
+    "rival_online_theory", Path(__file__).parents[2] / "benches" / "rivals" / "online_theory.py"
 )
 twin = importlib.util.module_from_spec(_spec)
 sys.modules[_spec.name] = twin
