@@ -25,7 +25,7 @@ def test_pages_with_code_are_found():
 
 
 def test_no_code_block_escapes_the_pattern():
-    fences = r"^\s*(?:```|~~~|:::)\s*\{?(?:python|code-cell|code-block|ipython3|py)\b"
+    fences = r"^[ \t]*(?:```|~~~|:::)[ \t]*\{?(?:python|code-cell|code-block|ipython3|py)\b"
     for page in DOCS.rglob("*.md"):
         text = page.read_text(encoding="utf8")
         assert len(re.findall(fences, text, flags=re.M)) == len(BLOCK.findall(text)), page
