@@ -42,7 +42,7 @@ test-rust: $(VENV)/installed
 test-python: $(VENV)/installed $(VENV)/made-test
 	$(BIN)/python -P -m pytest -q
 
-test-all: test-rust $(VENV)/made-test ## the slow physics too
+test-all: test-rust $(VENV)/made-test $(VENV)/made-docs ## the slow physics and the manual too
 	$(BIN)/python -P -m pytest -q -m "slow or not slow"
 
 bench: $(VENV)/installed $(VENV)/made-test $(VENV)/made-bench ## speed against rivals, side by side
@@ -56,9 +56,9 @@ lint: $(VENV)/installed $(VENV)/made-test $(VENV)/made-lint ## rustfmt, clippy, 
 	$(BIN)/mypy
 	cd $(VENV) && bin/python -m mypy.stubtest hmm_rs._lib --allowlist ../tests/stubtest-allowlist.txt
 
-docs: $(VENV)/installed $(VENV)/made-docs ## the manual, into site/
-	$(BIN)/mkdocs build --strict --quiet
-	@echo wrote site/index.html
+docs: $(VENV)/installed $(VENV)/made-test $(VENV)/made-docs ## the manual, its pages executed, into site/
+	$(BIN)/sphinx-build -W --keep-going -j auto -q docs site/html
+	@echo wrote site/html/index.html
 
 dist: $(VENV)/made-dist ## wheel for old Linux systems and source archive, checked, into dist/
 	rm -rf dist
@@ -69,4 +69,4 @@ dist: $(VENV)/made-dist ## wheel for old Linux systems and source archive, check
 	$(BIN)/twine check --strict dist/*
 
 clean: ## remove everything built
-	rm -rf $(VENV) target out site dist
+	rm -rf $(VENV) target out site dist docs/api
