@@ -200,8 +200,8 @@ mod tests {
             let direction = problem.gamma_dot(0.0).signum();
             let mut last = 0.0;
             for (((t, g), f), returned) in times.iter().zip(&gammas).zip(&flow).zip(&back) {
-                // Accumulated tolerance of the integrator.
-                prop_assert!((g - f).abs() <= 1e-9 * g.abs() + 1e-13, "{t}: {g} {f}");
+                // Accumulated tolerance of the integrator, and one step of it across a kink of the speed.
+                prop_assert!((g - f).abs() <= 1e-8 * g.abs() + 1e-13, "{t}: {g} {f}");
                 prop_assert!(direction * (g - last) >= -4e-16 * g.abs(), "{t}: {g} after {last}");
                 last = *g;
                 // A rounding error of gamma is worth so much time; at a plateau all times are one.
