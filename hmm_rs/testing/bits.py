@@ -30,15 +30,15 @@ def leaves(value: Any, where: str = "result") -> Iterator[Leaf]:
         yield where, repr(value)
     elif type(value).__module__.split(".")[0] == "xarray":
         yield from _labelled_leaves(value, where)
+    elif isinstance(value, (Mapping, list, tuple)) and not value:
+        yield where, "empty mapping" if isinstance(value, Mapping) else "empty sequence"
     elif isinstance(value, Mapping):
         for key, item in value.items():
             yield from leaves(item, f"{where}[{key!r}]")
-        yield f"{where} keys", repr(list(value))
     elif isinstance(value, (list, tuple)):
         names = getattr(value, "_fields", range(len(value)))
         for name, item in zip(names, value, strict=True):
             yield from leaves(item, f"{where}[{name}]" if isinstance(name, int) else f"{where}.{name}")
-        yield f"{where} length", repr(len(value))
     elif isinstance(value, (set, frozenset)):
         yield where, repr(sorted(map(repr, value)))
     elif dataclasses.is_dataclass(value) and not isinstance(value, type):
