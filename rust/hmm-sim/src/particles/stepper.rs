@@ -494,7 +494,7 @@ fn check_length(argument: &'static str, length: usize, expected: usize) -> Resul
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::labelled::Shape;
+    use crate::labelled::{Linear, Shape};
     use crate::particles::initial::random_nodes;
     use crate::particles::rule::Loss;
 
@@ -510,19 +510,16 @@ mod tests {
     }
 
     fn network(unit: Unit, loss: Loss, tile: Option<(usize, usize)>) -> Particles<f64> {
-        let nodes = random_nodes::<f64>(&[1; 8], 61, 7, (1.0, 1.0, 0.0)).unwrap();
-        let law = LabelledLaw {
-            shape: Shape::Separable { sigma: 1.0 },
-            d: 7,
-            flip: 0.1,
-        };
+        let nodes = random_nodes::<f64>(&[1; 8], 61, 7, (1.0, 1.0, 0.0), &Cancel::new()).unwrap();
+        let shape = Shape::Linear(Linear::Separable { sigma: 1.0 });
+        let law = LabelledLaw::new(shape, 7, 0.1).unwrap();
         let (mut x, mut y) = (vec![0.0; 7 * 300], vec![0.0; 300]);
         let stream = Stream::new(&[2; 8], Purpose::Sample);
         law.fill(&stream, 0, &mut x, &mut y, false, &Cancel::new())
             .unwrap();
         let examples = Examples::Fixed { x, y };
         Particles::new(
-            (nodes.a, nodes.w, 7),
+            (nodes.a.to_vec(), nodes.w.into_iter().collect(), 7),
             unit,
             rule(loss),
             examples,
