@@ -9,9 +9,9 @@ import numpy as np
 import numpy.typing as npt
 
 from .. import _lib
+from ..ground.activations import CLOSED as UNITS
 from ..ground.arguments import array, choice
 from ..ground.errors import InvalidParameterError, ShapeError
-from ..networks.two_layer import UNITS
 from .units import Activation, resolve
 
 __all__ = ["generalisation_error", "i2", "i3", "i4"]

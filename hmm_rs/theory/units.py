@@ -12,9 +12,9 @@ import numpy.typing as npt
 
 from .. import _lib
 from ..data.nonlinearity import check_nonlinearity
+from ..ground.activations import CLOSED as UNITS
 from ..ground.arguments import choice
 from ..ground.errors import DtypeError
-from ..networks.two_layer import UNITS
 
 __all__ = ["Activation", "described", "resolve"]
 
