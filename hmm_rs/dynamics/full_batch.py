@@ -18,12 +18,12 @@ import numpy.typing as npt
 
 from .. import _lib
 from ..data.latent import LatentModel
+from ..ground.activations import UNITS
 from ..ground.arguments import array, choice, count, number, seed_words
 from ..ground.description import Description
 from ..ground.errors import ConvergenceError, DtypeError, InvalidParameterError, ShapeError
 from ..ground.memory import require
 from ..ground.results import dataset
-from ..networks.two_layer import activation_function
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -285,7 +285,7 @@ class SampledFeatures:
         words = seed_words(seed).tolist()
 
         def hidden(X: npt.NDArray[Any]) -> Vector:
-            return np.asarray(activation_function(activation, X @ W.T / math.sqrt(model.N)))
+            return np.asarray(UNITS[activation].value(X @ W.T / math.sqrt(model.N)))
 
         mean, step = np.zeros(len(W)), 10_000
         total = count("mean_samples", mean_samples)

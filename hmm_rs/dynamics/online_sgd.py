@@ -13,6 +13,7 @@ from .. import _lib
 from ..data.gaussian import GaussianEquivalent, TeacherStudent
 from ..data.hidden_manifold import HiddenManifold
 from ..data.latent import LatentModel
+from ..data.stored import StoredSamples
 from ..ground.arguments import choice, count, dtype_name, number, seed_words
 from ..ground.errors import DtypeError, ShapeError
 from ..ground.memory import require
@@ -132,6 +133,8 @@ class OnlineSGD(Driver):
                 f"student.w has shape {student.w.shape}: its rows must have length model.N = {model.N}; "
                 f"pass TwoLayer.random(K, {model.N})"
             )
+        if classify and isinstance(model, StoredSamples):
+            model.signs()
         self._arguments = {
             "model": model,
             "teacher": teacher,

@@ -169,7 +169,8 @@ class Particles(Driver):
             "tile": tile if tile is None else (count("tile[0]", tile[0]), count("tile[1]", tile[1])),
             "seed": seed,
         }
-        words = seed_words(seed)
+        # New examples come from the training stream that `data.sample` names with this seed.
+        words = seed_words(seed) if data is None else data._stream(seed, "train")[0]
         self._activation = network.activation
         self._fixed = train is not None
         self._tested = test is not None or data is not None

@@ -30,7 +30,8 @@ import numpy.typing as npt
 from scipy.interpolate import CubicSpline
 from scipy.special import erf, ndtr
 
-from ..data.hidden_manifold import HiddenManifold, one_layer_covariances
+from ..data.covariances import one_layer_covariances
+from ..data.hidden_manifold import HiddenManifold
 from ..data.latent import LatentModel
 from ..data.nonlinearity import Nonlinearity, check_nonlinearity, gaussian_moments
 from ..ground.arguments import array, choice, count, number, seed_words

@@ -1,5 +1,6 @@
 //! Bindings of the random half: data, engines, kernels of finite networks.
 
+mod callback;
 mod classifier;
 mod data;
 mod engine;
@@ -7,6 +8,8 @@ mod full_batch;
 mod generator;
 mod gradient_flow;
 mod kernels;
+mod labelled;
+mod networks;
 mod online;
 mod particles;
 
@@ -21,6 +24,8 @@ pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     generator::register(module)?;
     gradient_flow::register(module)?;
     kernels::register(module)?;
+    labelled::register(module)?;
+    networks::register(module)?;
     online::register(module)?;
     particles::register(module)
 }

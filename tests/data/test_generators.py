@@ -326,7 +326,9 @@ def test_shipped_generators_resemble_digits(name):
 def test_shipped_weights_are_small():
     from pathlib import Path
 
-    sizes = [p.stat().st_size for p in (Path(generators.__file__).parent / "weights").glob("*.safetensors")]
+    from hmm_rs.data.generators import shipped
+
+    sizes = [p.stat().st_size for p in (Path(shipped.__file__).parent / "weights").glob("*.safetensors")]
     assert len(sizes) == 2
     assert sum(sizes) < 1_000_000
 
