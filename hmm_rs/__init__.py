@@ -24,7 +24,7 @@ from .data import (
     TeacherStudent,
     UniformSphere,
 )
-from .dynamics import FullBatch, GradientFlow, KernelFlow, OnlineSGD, Particles, logtimes, resume
+from .dynamics import FullBatch, GradientFlow, KernelFlow, OnlineSGD, Particles, load, logtimes, resume
 from .ground.arguments import count as _count
 from .ground.errors import (
     ConvergenceError,
@@ -89,6 +89,7 @@ __all__ = [
     "generators",
     "get_num_threads",
     "kernels",
+    "load",
     "logtimes",
     "observables",
     "plot",

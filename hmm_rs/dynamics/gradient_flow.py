@@ -4,22 +4,22 @@ from __future__ import annotations
 
 import math
 from abc import abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Unpack
 
 import numpy as np
 import numpy.typing as npt
 
 from .. import _lib
-from ..ground.arguments import array, choice, count, dtype_name, number
+from ..ground.arguments import array, choice, count, dtype_name, flag, number
+from ..ground.arguments import threads as checked_threads
 from ..ground.errors import DtypeError, InvalidParameterError
 from ..ground.memory import require
 from ..kernels.statistics import positive_gram
 from ..measure.compression import compression, conserved_quantity
 from ..networks.mean_field import MeanFieldNetwork
-from .driver import Callback, Driver, Observation, save_times
+from .driver import Driver, Observation, RunOptions, long_run, save_times, whole_steps
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -133,7 +133,7 @@ class _Flow(Driver):
             atol=options["atol"],
             max_dout=options["max_dout"],
             max_dw=options["max_dw"],
-            subtract_initial=bool(subtract_f0),
+            subtract_initial=flag("subtract_f0", subtract_f0),
         )
         self._rules = (None, None, None, None, False)
         return settings, options
@@ -167,12 +167,13 @@ class _Flow(Driver):
 
     def test_predictions(self, *, threads: int | None = None) -> Array | None:
         """Return F of the test points, or None without a test set."""
-        return self._stepper.test_predictions(threads)
+        return self._stepper.test_predictions(checked_threads("threads", threads))
 
     # -- running ---------------------------------------------------------------------------------
 
     def advance(self, n_steps: int, *, threads: int | None = None) -> None:
         """Take `n_steps` steps, or fewer if the run ends."""
+        threads = checked_threads("threads", threads)
         target = self.step + count("n_steps", n_steps, minimum=0)
         while self.step < target and not self._stepper.stopped:
             self._stepper.advance(target - self.step, math.inf, target, threads)
@@ -192,6 +193,7 @@ class _Flow(Driver):
     def _measure(self) -> Observation:
         """Return what is measured on the parameters."""
 
+    @long_run
     def run(
         self,
         *,
@@ -201,12 +203,7 @@ class _Flow(Driver):
         max_steps: int | None = None,
         save_at: npt.ArrayLike | None = None,
         save_steps: npt.ArrayLike | None = None,
-        progress: bool = False,
-        checkpoint: str | Path | None = None,
-        checkpoint_every: float = 60.0,
-        callbacks: Sequence[Callback] = (),
-        threads: int | None = None,
-        max_seconds: float | None = None,
+        **options: Unpack[RunOptions],
     ) -> xr.Dataset:
         """Train until a rule ends the run and return what was measured.
 
@@ -225,8 +222,8 @@ class _Flow(Driver):
             Code times to measure at; steps are shortened to land on them. Needs `t_max`, or ends at the last.
         save_steps
             Step numbers to measure at. Default: the published schedule, :func:`log_linear_steps`.
-        progress, checkpoint, checkpoint_every, callbacks, threads, max_seconds
-            As in :meth:`hmm_rs.OnlineSGD.run`.
+        **options
+            Options of every run, :class:`hmm_rs.dynamics.RunOptions`.
 
         Returns
         -------
@@ -247,30 +244,16 @@ class _Flow(Driver):
         if save_at is not None and save_steps is not None:
             raise InvalidParameterError("save_at and save_steps: only one of them can be used; drop one")
         if save_at is not None:
-            times = array("save_at", save_at, (None,))
-            targets = save_times(float(times[-1]) if end is None else end, times, self.t, 0.0)
+            targets = save_times(end, save_at, self.t, 0.0)
             if end is not None and end > targets[-1]:
                 targets = np.append(targets, end)
         else:
             last = rules[2]
-            if save_steps is None:
-                steps = log_linear_steps(last)
-            else:
-                steps = array("save_steps", save_steps, (None,)).astype(np.int64)
-                if (np.diff(steps) <= 0).any() or steps[0] < 0:
-                    raise InvalidParameterError("save_steps: must be >= 0 and increasing; sort them")
+            steps = log_linear_steps(last) if save_steps is None else whole_steps("save_steps", save_steps)
             targets = np.unique(np.append(steps[steps < last], last)).astype(np.float64)
             targets = targets[targets >= self.step]
         self._set_rules(*rules, end, save_at is not None)
-        return self._drive(
-            targets,
-            progress=progress,
-            checkpoint=checkpoint,
-            checkpoint_every=checkpoint_every,
-            callbacks=callbacks,
-            threads=threads,
-            max_seconds=max_seconds,
-        )
+        return self._drive(targets, **options)
 
     def _set_rules(
         self, margin: float | None, fraction: float | None, steps: int | None, end: float | None, times: bool
@@ -292,6 +275,10 @@ class _Flow(Driver):
         if not self._stepper.stopped and not times and end is not None and self.t >= end:
             return "t_max"
         return self._stepper.stopped or ""
+
+    def _position(self) -> tuple[str, float]:
+        # Save points are times or step numbers.
+        return ("t", self.t) if self._rules[-1] else ("step", float(self.step))
 
     def _postfix(self, seen: Observation) -> str:
         return f"satisfied={seen['satisfied']:.3g}, smallest margin={seen['smallest_margin']:.3g}"
@@ -458,7 +445,7 @@ class GradientFlow(_Flow):
             "X": x,
             "y": labels,
             **options,
-            "subtract_f0": bool(subtract_f0),
+            "subtract_f0": settings.subtract_initial,
             "X_test": x_test,
             "y_test": self._y_test,
             "d_par": d_par,
@@ -480,7 +467,7 @@ class GradientFlow(_Flow):
             y=labels,
             x_test=x_test,
             single=dtype == "float32",
-            threads=threads,
+            threads=checked_threads("threads", threads),
         )
 
     initial_network: MeanFieldNetwork
@@ -611,7 +598,9 @@ class KernelFlow(_Flow):
         require(
             gram.nbytes + (0 if test is None else test.nbytes), f"a kernel of {len(gram)} points", "lower p"
         )
-        self._stepper = _lib.GradientFlow.kernel(settings, gram=gram, y=labels, test=test, threads=threads)
+        self._stepper = _lib.GradientFlow.kernel(
+            settings, gram=gram, y=labels, test=test, threads=checked_threads("threads", threads)
+        )
 
     @property
     def coefficients(self) -> Array:

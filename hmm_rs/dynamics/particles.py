@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, ClassVar, Unpack
 
 import numpy as np
 import numpy.typing as npt
 
 from .. import _lib
 from ..data.labelled import LabelledData
-from ..ground.arguments import array, choice, count, dtype_name, number, seed_words
+from ..ground.arguments import array, choice, count, dtype_name, flag, number, seed_words
+from ..ground.arguments import threads as checked_threads
 from ..ground.errors import DtypeError, InvalidParameterError, ShapeError
 from ..ground.memory import require
 from ..networks.mean_field import MeanFieldNetwork
-from .driver import Callback, Driver, Observation, logtimes
+from .driver import Driver, Observation, RunOptions, long_run, save_steps
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -148,7 +148,7 @@ class Particles(Driver):
             "beta": number("beta", beta, minimum=0.0, exclusive=True),
             "p": number("p", p),
             "loss": loss,
-            "subtract_init": bool(subtract_init),
+            "subtract_init": flag("subtract_init", subtract_init),
             "batch": batch if batch is None else count("batch", batch),
             "X_test": None if test is None else test[0],
             "y_test": None if test is None else test[1],
@@ -183,11 +183,13 @@ class Particles(Driver):
             unit=network.activation,
             loss=loss,
             scales=(float(alpha), float(h), float(beta), float(p)),
-            subtract_init=bool(subtract_init),
+            subtract_init=self._arguments["subtract_init"],
             dtype=dtype,
             tile=self._arguments["tile"],
             threads=None,
         )
+
+    _stepper: _lib.Particles
 
     @property
     def t(self) -> float:
@@ -232,7 +234,9 @@ class Particles(Driver):
     def advance(self, n_steps: int, *, dt: float = 1.0, threads: int | None = None) -> None:
         """Take `n_steps` steps of size `dt` (fewer if every fixed example becomes satisfied)."""
         self._set_dt(dt)
-        self._stepper.advance(count("n_steps", n_steps, minimum=0), self._clock[2], threads)
+        self._stepper.advance(
+            count("n_steps", n_steps, minimum=0), self._clock[2], checked_threads("threads", threads)
+        )
 
     def observe(self, *, threads: int | None = None) -> Observation:
         """Return what is measured now.
@@ -240,7 +244,9 @@ class Particles(Driver):
         ``gamma``, ``unsatisfied``, ``loss``, ``train_error``, ``test_error``, ``test_unsatisfied`` (of the present
         batch where data are fresh), and ``a``, ``w_par`` of the recorded nodes.
         """
-        gamma, unsatisfied, loss, train_error, test_error, test_unsatisfied = self._stepper.observe(threads)
+        gamma, unsatisfied, loss, train_error, test_error, test_unsatisfied = self._stepper.observe(
+            checked_threads("threads", threads)
+        )
         a, w_par = self._stepper.nodes(self._nodes)
         seen: Observation = {
             "gamma": gamma,
@@ -254,18 +260,14 @@ class Particles(Driver):
             seen |= {"a": a, "w_par": w_par}
         return seen
 
+    @long_run
     def run(
         self,
         steps: int,
         *,
         dt: float = 1.0,
         save_at: npt.ArrayLike | None = None,
-        progress: bool = False,
-        checkpoint: str | Path | None = None,
-        checkpoint_every: float = 60.0,
-        callbacks: Sequence[Callback] = (),
-        threads: int | None = None,
-        max_seconds: float | None = None,
+        **options: Unpack[RunOptions],
     ) -> xr.Dataset:
         """Train until step number `steps` (from where the driver is) and return what was measured.
 
@@ -279,40 +281,24 @@ class Particles(Driver):
         save_at
             Numbers of steps to measure at, increasing; None: the present, about 60 log-spaced ones, the
             last.
-        progress
-            Show a progress bar in t.
-        checkpoint
-            File to save the run in every `checkpoint_every` seconds and at its end;
-            ``hmm_rs.resume`` continues from it.
-        callbacks
-            Functions (driver, observation) called after each measurement; raising
-            ``hmm_rs.StopRun`` in one ends the run normally.
-        threads
-            Threads to use; the result does not depend on it.
-        max_seconds
-            Wall-clock budget after which the run ends normally.
+        **options
+            Options of every run, :class:`hmm_rs.dynamics.RunOptions`.
 
         Raises
         ------
         DivergenceError
             If the learning rate is too large; ``.result`` holds what was measured before.
         """
-        steps = count("steps", steps, minimum=0)
+        saves = save_steps(count("steps", steps, minimum=0), save_at, self.step)
         self._set_dt(dt)
-        saves = _save_steps(steps, save_at, self.step)
         time, step, dt = self._clock
-        return self._drive(
-            np.asarray(time + (saves - step) * dt, dtype=np.float64),
-            progress=progress,
-            checkpoint=checkpoint,
-            checkpoint_every=checkpoint_every,
-            callbacks=callbacks,
-            threads=threads,
-            max_seconds=max_seconds,
-        )
+        return self._drive(np.asarray(time + (saves - step) * dt, dtype=np.float64), **options)
 
     def _set_dt(self, dt: float) -> None:
-        self._clock = (self.t, self.step, number("dt", dt, minimum=0.0, exclusive=True))
+        dt = number("dt", dt, minimum=0.0, exclusive=True)
+        # Counted from one step on as long as dt stays: times do not depend on how a run is cut into runs.
+        if dt != self._clock[2]:
+            self._clock = (self.t, self.step, dt)
 
     def _advance_towards(self, target: float, steps: int, threads: int | None) -> bool:
         time, step, dt = self._clock
@@ -369,21 +355,3 @@ def _examples(
     if not (np.abs(labels) == 1.0).all():
         raise InvalidParameterError(f"{y_name} holds other values than +1 and -1: must be labels; pass signs")
     return inputs, labels
-
-
-def _save_steps(steps: int, save_at: npt.ArrayLike | None, now: int) -> npt.NDArray[np.int64]:
-    """Return the step numbers to measure at, checked."""
-    if steps < now:
-        raise InvalidParameterError(
-            f"steps = {steps}: the run is at step {now} already; pass a later step or make a new driver"
-        )
-    if save_at is None:
-        ahead = np.round(logtimes(1.0, max(steps - now, 1), 60)).astype(np.int64)
-        return np.unique(np.minimum(np.concatenate([[0], ahead]), steps - now) + now)
-    saves = array("save_at", save_at, (None,))
-    if (saves % 1 != 0).any() or (np.diff(saves) < 0).any() or saves[0] < now or saves[-1] > steps:
-        raise InvalidParameterError(
-            f"save_at = {saves.tolist()!r:.60}: must be whole numbers of steps in increasing order between "
-            f"{now} and {steps}; pass such steps"
-        )
-    return saves.astype(np.int64)
