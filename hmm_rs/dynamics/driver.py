@@ -16,7 +16,7 @@ import time
 import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -50,7 +50,7 @@ from .options import (
     settled,
 )
 from .progress import Bar
-from .sharing import RunInProgress, SharedStepper
+from .sharing import RunInProgress, SharedEngine
 from .signals import SAVED, Terminated, Termination
 
 if TYPE_CHECKING:
@@ -138,7 +138,7 @@ class _Log:
 class Driver(ABC):
     """Base of all engines that take steps.
 
-    A subclass stores its constructor's arguments in ``self._arguments``, owns a compiled stepper
+    A subclass stores its constructor's arguments in ``self._arguments``, owns a compiled engine
     and says how to step, measure, and save and restore its state. ``run`` of the subclass, made by
     :func:`long_run`, checks its own arguments and calls :meth:`_drive`.
     """
@@ -149,7 +149,8 @@ class Driver(ABC):
     _cite: ClassVar[tuple[str, ...]] = ()
 
     _arguments: dict[str, Any]
-    _stepper: Any = SharedStepper()
+    #: The compiled engine.
+    _engine: Any = SharedEngine()
 
     #: What the last run measured, as far as it came: also after Ctrl-C and after an error in a callback.
     result: xr.Dataset | None = None
@@ -178,11 +179,11 @@ class Driver(ABC):
 
     @abstractmethod
     def _state(self) -> dict[str, npt.NDArray[Any]]:
-        """Return the stepper's whole state as arrays."""
+        """Return the engine's whole state as arrays."""
 
     @abstractmethod
     def _restore(self, state: Mapping[str, npt.NDArray[Any]]) -> None:
-        """Put the stepper into a state that :meth:`_state` returned."""
+        """Put the engine into a state that :meth:`_state` returned."""
 
     def _position(self) -> tuple[str, float]:
         """Return what the save times count, and where the driver is in it."""
@@ -216,7 +217,7 @@ class Driver(ABC):
     def _claimed(self) -> Iterator[None]:
         """Hold the driver for one run."""
         with _CLAIMING:
-            if self._run is not None and self._run.process == os.getpid():
+            if self._run is not None and not self._run.is_left_behind():
                 raise HmmError(
                     f"{type(self).__name__} is running already: a run cannot be started again from a callback or "
                     f"another thread; raise StopRun, call stop(), or work on copy.deepcopy(driver)"
@@ -267,7 +268,7 @@ class Driver(ABC):
                 stopped, error = "diverged" if diverged else "error", failure
             finally:
                 bar.close()
-            # What the stepper is worth after an error of its own nobody knows: the last save stands.
+            # What the engine is worth after an error of its own nobody knows: the last save stands.
             sound = stopped not in ("diverged", "error") or work.calling
             try:
                 if saver is not None and sound:
@@ -324,9 +325,7 @@ class Driver(ABC):
     def _snapshot(self) -> dict[str, npt.NDArray[Any]]:
         """Return the state, between two slices of a run of another thread."""
         run = self._run
-        if run is None or run.here():
-            return self._state()
-        with run.reading():
+        with nullcontext() if run is None or run.is_left_behind() else run.holding():
             return self._state()
 
     def __getstate__(self) -> dict[str, Any]:
@@ -393,15 +392,15 @@ class _Work:
             self._measure(target)
             if stopped:
                 break
-        return stopped
+        # A run that was stopped at its last measurement has nothing to do but to say how it ended.
+        return stopped or self._driver._finished_early()
 
     def _slice(self, target: float) -> tuple[bool, str]:
         """Step towards a save time; return whether it is reached, and why the run is to end."""
         driver = self._driver
         self._termination.check()
         begun = time.monotonic()
-        with self._run.stepping():
-            reached = driver._advance_towards(target, self._steps, self._threads)
+        reached = driver._advance_towards(target, self._steps, self._threads)
         taken = max(time.monotonic() - begun, 1e-6)
         # Aim at a slice of 100 ms, but do not trust one timing with more than a factor 4.
         self._steps = max(1, min(int(self._steps * _SLICE / taken), 4 * self._steps, _LONGEST_SLICE))
@@ -418,8 +417,7 @@ class _Work:
     def _measure(self, target: int) -> None:
         """Measure at a save time, tell those who asked for it, and save if it is time to."""
         driver = self._driver
-        with self._run.stepping():
-            seen = {"t": driver.t, **driver._observe(self._threads)}
+        seen = {"t": driver.t, **driver._observe(self._threads)}
         if self._log.take(seen, target):
             self._bar.say(driver._postfix(seen))
             self.calling = True

@@ -52,8 +52,8 @@ ENGINES: dict[str, str] = {
     "OnlineSGD": "hmm_rs.dynamics.online_sgd",
     "Particles": "hmm_rs.dynamics.particles",
     "GradientFlow": "hmm_rs.dynamics.gradient_flow",
-    "KernelFlow": "hmm_rs.dynamics.gradient_flow",
-    "CNNFlow": "hmm_rs.networks.convolutional",
+    "KernelFlow": "hmm_rs.dynamics.kernel_flow",
+    "CNNFlow": "hmm_rs.dynamics.convolutional_flow",
 }
 
 #: Modules whose elementwise functions of one number may be named in a checkpoint.
@@ -108,8 +108,10 @@ class Encoder:
             return value.item()
         if isinstance(value, np.ndarray):
             return self._array(value, argument)
-        if isinstance(value, (list, tuple)):
+        if isinstance(value, list):
             return [self._encode(item, argument) for item in value]
+        if isinstance(value, tuple):
+            return {"is": "tuple", "items": [self._encode(item, argument) for item in value]}
         if isinstance(value, np.random.SeedSequence):
             return {
                 "is": "seed",
@@ -271,7 +273,7 @@ class Decoder:
 
     def _decode(self, data: object) -> Any:
         if isinstance(data, list):
-            return tuple(self._decode(item) for item in data)
+            return [self._decode(item) for item in data]
         if not isinstance(data, dict):
             return data
         kind = data.get("is")
@@ -281,6 +283,8 @@ class Decoder:
                 raise self._refusal(f"lacks the array {shown(name)}")
             self._unused.discard(name)
             return self._arrays[name]
+        if kind == "tuple":
+            return tuple(self._decode(item) for item in self._fields(data, items=list)["items"])
         if kind == "mapping":
             items = self._fields(data, items=dict)["items"]
             return {key: self._decode(item) for key, item in items.items()}

@@ -21,7 +21,7 @@ from ..data.images import Images, digits, normalise
 from ..data.nonlinearity import Nonlinearity
 from ..data.stored import StoredSamples
 from ..dynamics.driver import logtimes
-from ..dynamics.online_sgd import OnlineSGD
+from ..dynamics.online_sgd import Labels, OnlineSGD
 from ..ground.arguments import array, choice, count, number
 from ..ground.errors import DivergenceError, InvalidParameterError
 from ..ground.memory import require
@@ -54,7 +54,7 @@ class _Task:
 
     model: Any
     teacher: TwoLayer
-    labels: str
+    labels: Labels
     classify: bool
     #: Inputs and labels (None where there are none) by suffix of the variables.
     places: dict[str, tuple[Array, Array | None]]

@@ -15,6 +15,7 @@ __all__ = [
     "DtypeError",
     "HmmError",
     "InvalidParameterError",
+    "MissingExtraError",
     "ResourceError",
     "ShapeError",
     "StopRun",
@@ -61,6 +62,10 @@ class ResourceError(HmmError, MemoryError):
 
 class CheckpointWarning(RuntimeWarning):
     """A checkpoint could not be written; the run goes on."""
+
+
+class MissingExtraError(HmmError, ImportError):
+    """A library that only some rooms need is not installed."""
 
 
 class StopRun(Exception):  # noqa: N818 (a request, not an error)

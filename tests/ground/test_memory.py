@@ -10,66 +10,6 @@ import hmm_rs as hr
 from hmm_rs.ground import memory
 
 
-def group(folder, files):
-    folder.mkdir(parents=True, exist_ok=True)
-    for name, text in files.items():
-        (folder / name).write_text(str(text) + "\n")
-
-
-def v2(limit, used, cache=0):
-    return {
-        "memory.max": limit,
-        "memory.current": used,
-        "memory.stat": f"anon 1\ninactive_file {cache}\nactive_file 7",
-    }
-
-
-def v1(limit, used, cache=0):
-    return {
-        "memory.limit_in_bytes": limit,
-        "memory.usage_in_bytes": used,
-        "memory.stat": f"inactive_file 5\ntotal_inactive_file {cache}",
-    }
-
-
-def left(root, membership):
-    memory._limiting_groups.cache_clear()
-    groups = memory._limiting_groups(root, membership)
-    memory._limiting_groups.cache_clear()
-    return min((memory._left_in(*group) for group in groups), default=1 << 60)
-
-
-def test_the_tightest_group_above_the_process_counts(tmp_path):
-    root, membership = tmp_path / "cgroup", tmp_path / "membership"
-    membership.write_text("0::/slice/job/step\n")
-    group(root / "slice" / "job" / "step", v2("max", 10))
-    group(root / "slice" / "job", v2(10_000, 4_000, cache=1_500))
-    group(root / "slice", v2(50_000, 4_000))
-    assert left(root, membership) == 7_500
-    group(root / "slice", v2(5_000, 4_000))
-    assert left(root, membership) == 1_000
-    # Inside a container the named group is not visible: the top one is the container's own.
-    membership.write_text("0::/../../elsewhere\n")
-    group(root, v2(3_000, 1_000))
-    assert left(root, membership) == 2_000
-    group(root, v2(3_000, 4_000))
-    assert left(root, membership) == 0
-
-
-def test_groups_of_version_one_count(tmp_path):
-    root, membership = tmp_path / "cgroup", tmp_path / "membership"
-    membership.write_text("9:name=systemd:/job\n5:cpu,cpuacct:/job\n4:memory:/job\n0::/\n")
-    group(root / "memory" / "job", v1(9_223_372_036_854_771_712, 4))
-    group(root / "memory", v1(8_000, 5_000, cache=500))
-    assert left(root, membership) == 3_500
-
-
-def test_no_group_means_no_limit(tmp_path):
-    assert left(tmp_path, tmp_path / "missing") == 1 << 60
-    (tmp_path / "membership").write_text("0::/\n")
-    assert left(tmp_path, tmp_path / "membership") == 1 << 60
-
-
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
 @pytest.mark.parametrize("kind", ["RLIMIT_AS", "RLIMIT_DATA"])
 def test_limits_of_the_process_count(kind):

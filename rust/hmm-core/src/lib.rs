@@ -9,15 +9,23 @@
 
 pub mod aligned;
 pub mod cancel;
+pub mod decompositions;
+pub mod dormand_prince;
 pub mod error;
 pub mod fused;
 pub mod linalg;
+pub mod memory;
+pub mod names;
 pub mod parallel;
+pub mod products;
 pub mod random;
 pub mod real;
 pub mod special;
+pub mod table;
 
 pub use aligned::Aligned;
 pub use cancel::Cancel;
 pub use error::{Error, Result};
+pub use names::{Activation, Loss, Named};
 pub use real::Real;
+pub use table::{Column, Entry, Table};

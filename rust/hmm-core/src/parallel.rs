@@ -3,17 +3,24 @@
 use crate::{Error, Result};
 use rayon::prelude::*;
 use rayon::{ThreadPool, ThreadPoolBuilder};
+use std::cell::Cell;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// Threads asked for with [`set_num_threads`]; 0 means all cores.
 static THREADS: AtomicUsize = AtomicUsize::new(0);
 
-/// Pools by thread count, with the process that made them: a forked child has the table but not
+/// Pools kept for later; the ones least recently used go first.
+const KEPT: usize = 4;
+
+/// Key of a pool: its threads, and how many pools its callers are workers of.
+type Key = (usize, usize);
+
+/// Pools, the most recently used one last, with the process that made them: a forked child has the table but not
 /// the threads.
 struct Pools {
     process: u32,
-    pools: Vec<(usize, Arc<ThreadPool>)>,
+    pools: Vec<(Key, Arc<ThreadPool>)>,
 }
 
 static POOLS: Mutex<Pools> = Mutex::new(Pools {
@@ -21,27 +28,70 @@ static POOLS: Mutex<Pools> = Mutex::new(Pools {
     pools: Vec::new(),
 });
 
+thread_local! {
+    /// How many pools deep this thread works: 0 for the caller's own threads.
+    static DEPTH: Cell<usize> = const { Cell::new(0) };
+}
+
 /// Set the default number of threads (0: all cores).
-pub fn set_num_threads(threads: usize) {
+///
+/// # Errors
+/// More than [`most_threads`].
+pub fn set_num_threads(threads: usize) -> Result<()> {
+    check_threads(threads)?;
     THREADS.store(threads, Ordering::Relaxed);
+    Ok(())
 }
 
 /// The default number of threads.
 pub fn num_threads() -> usize {
     match THREADS.load(Ordering::Relaxed) {
-        0 => std::thread::available_parallelism().map_or(1, usize::from),
+        0 => cores(),
         threads => threads,
     }
 }
 
-/// The pool with `threads` threads (the default number if `None` or 0), made on first use and kept.
+fn cores() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
+}
+
+/// The largest number of threads that can be asked for: four times the cores, at least 64, at most 1024.
+pub fn most_threads() -> usize {
+    (4 * cores()).clamp(64, 1024)
+}
+
+/// Whether this thread is a worker of one of the package's pools.
+pub fn in_worker() -> bool {
+    DEPTH.get() > 0
+}
+
+fn check_threads(threads: usize) -> Result<()> {
+    let most = most_threads();
+    if threads > most {
+        return Err(Error::invalid(
+            "threads",
+            threads,
+            format!("must be at most {most} on this machine"),
+            "leave it out to use all cores",
+        ));
+    }
+    Ok(())
+}
+
+/// The pool with `threads` threads (the default number if `None` or 0), made on first use.
+///
+/// A caller that is itself a worker of a pool (a user's function called back from one, say) gets a pool of one thread of
+/// its own depth: waiting for the pool it works in would be waiting for itself.
 ///
 /// # Errors
-/// [`Error::Resource`] if the system refuses the threads.
+/// More threads than [`most_threads`]; [`Error::Resource`] if the system refuses them.
 pub fn pool(threads: Option<usize>) -> Result<Arc<ThreadPool>> {
     let threads = threads
         .filter(|&threads| threads > 0)
         .unwrap_or_else(num_threads);
+    check_threads(threads)?;
+    let depth = DEPTH.get();
+    let key = (if depth == 0 { threads } else { 1 }, depth);
     let mut table = POOLS.lock().unwrap_or_else(PoisonError::into_inner);
     let process = std::process::id();
     if table.process != process {
@@ -49,16 +99,23 @@ pub fn pool(threads: Option<usize>) -> Result<Arc<ThreadPool>> {
         std::mem::forget(std::mem::take(&mut table.pools));
         table.process = process;
     }
-    if let Some((_, pool)) = table.pools.iter().find(|(count, _)| *count == threads) {
-        return Ok(Arc::clone(pool));
+    if let Some(place) = table.pools.iter().position(|(known, _)| *known == key) {
+        let used = table.pools.remove(place);
+        let pool = Arc::clone(&used.1);
+        table.pools.push(used);
+        return Ok(pool);
     }
     let pool = ThreadPoolBuilder::new()
-        .num_threads(threads)
+        .num_threads(key.0)
         .thread_name(|i| format!("hmm-rs-{i}"))
+        .start_handler(move |_| DEPTH.set(depth + 1))
         .build()
         .map_err(|error| Error::Resource(format!("cannot start {threads} threads: {error}")))?;
     let pool = Arc::new(pool);
-    table.pools.push((threads, Arc::clone(&pool)));
+    if table.pools.len() >= KEPT {
+        table.pools.remove(0);
+    }
+    table.pools.push((key, Arc::clone(&pool)));
     Ok(pool)
 }
 
@@ -129,14 +186,40 @@ mod tests {
     }
 
     #[test]
+    fn a_worker_that_asks_for_a_pool_does_not_wait_for_itself() {
+        for threads in THREADS {
+            let inner: Vec<usize> = on(threads, || {
+                (0..20)
+                    .into_par_iter()
+                    .map(|_| {
+                        let nested = pool(Some(threads)).unwrap();
+                        nested.install(|| pool(None).unwrap().install(rayon::current_num_threads))
+                    })
+                    .collect()
+            });
+            assert_eq!(inner, [1; 20]);
+        }
+    }
+
+    #[test]
+    fn pools_are_given_back() {
+        let first = Arc::downgrade(&pool(Some(11)).unwrap());
+        for threads in 12..12 + KEPT {
+            pool(Some(threads)).unwrap();
+        }
+        assert!(first.upgrade().is_none());
+    }
+
+    #[test]
     fn the_default_number_of_threads_can_be_set() {
         // The only test that changes the process-wide default.
-        set_num_threads(3);
+        set_num_threads(3).unwrap();
         assert_eq!(num_threads(), 3);
         assert_eq!(pool(None).unwrap().current_num_threads(), 3);
         assert_eq!(pool(Some(0)).unwrap().current_num_threads(), 3);
-        set_num_threads(0);
+        set_num_threads(0).unwrap();
         assert!(num_threads() >= 1);
+        assert!(set_num_threads(usize::MAX).is_err() && pool(Some(1025)).is_err());
     }
 
     #[test]

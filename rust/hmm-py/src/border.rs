@@ -1,15 +1,20 @@
 //! What every binding needs: errors mapped once, work run with the GIL released and signals polled.
 
-use hmm_core::{Cancel, Error, parallel};
+use hmm_core::{Activation, Cancel, Error, Loss, Named, parallel};
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyModule, PyType};
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Condvar, Mutex, PoisonError};
 use std::time::Duration;
 
 /// How often Python's signal handlers get a chance while Rust works.
 const SIGNAL_POLL: Duration = Duration::from_millis(50);
+
+/// Signals that ended a call so far. Calls made from a user's function on a worker thread, where Python delivers no
+/// signals, look here.
+static INTERRUPTS: AtomicU64 = AtomicU64::new(0);
 
 /// The exception class `hmm_rs.errors.<name>`.
 fn exception_class<'py>(py: Python<'py>, name: &str) -> PyResult<Bound<'py, PyType>> {
@@ -23,7 +28,7 @@ fn exception_class<'py>(py: Python<'py>, name: &str) -> PyResult<Bound<'py, PyTy
 }
 
 /// A Python exception of class `hmm_rs.errors.<name>` with `message`.
-fn exception(py: Python<'_>, name: &str, message: String) -> PyErr {
+pub fn exception(py: Python<'_>, name: &str, message: String) -> PyErr {
     match exception_class(py, name) {
         Ok(class) => PyErr::from_type(class, message),
         Err(error) => error,
@@ -79,6 +84,8 @@ pub fn run<R: Send>(
     let slot = Mutex::new(None);
     let ready = Condvar::new();
     let mut signal = None;
+    let nested = parallel::in_worker();
+    let interrupts = INTERRUPTS.load(Ordering::Relaxed);
     py.detach(|| {
         pool.in_place_scope(|scope| {
             scope.spawn(|_| {
@@ -98,6 +105,10 @@ pub fn run<R: Send>(
                     drop(guard);
                     signal = Python::attach(|py| py.check_signals().err());
                     if signal.is_some() {
+                        INTERRUPTS.fetch_add(1, Ordering::Relaxed);
+                    }
+                    let outside = nested && INTERRUPTS.load(Ordering::Relaxed) != interrupts;
+                    if signal.is_some() || outside {
                         cancel.raise();
                     }
                     guard = slot.lock().unwrap_or_else(PoisonError::into_inner);
@@ -114,8 +125,19 @@ pub fn run<R: Send>(
     }
 }
 
-/// Run short `work` on the calling thread, errors and panics mapped as in [`run`].
-pub fn call<R>(py: Python<'_>, work: impl FnOnce() -> hmm_core::Result<R>) -> PyResult<R> {
+/// Run short `work` on the calling thread with the GIL released, errors and panics mapped as in [`run`].
+pub fn call<R: Send>(
+    py: Python<'_>,
+    work: impl FnOnce() -> hmm_core::Result<R> + Send,
+) -> PyResult<R> {
+    match py.detach(|| catch_unwind(AssertUnwindSafe(work))) {
+        Ok(result) => result.map_err(|error| to_python(py, error)),
+        Err(payload) => Err(internal_fault(py, payload.as_ref())),
+    }
+}
+
+/// Like [`call`] for `work` that holds Python objects, and with them the GIL.
+pub fn attached<R>(py: Python<'_>, work: impl FnOnce() -> hmm_core::Result<R>) -> PyResult<R> {
     match catch_unwind(AssertUnwindSafe(work)) {
         Ok(result) => result.map_err(|error| to_python(py, error)),
         Err(payload) => Err(internal_fault(py, payload.as_ref())),
@@ -127,13 +149,17 @@ pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(set_num_threads, module)?)?;
     module.add_function(wrap_pyfunction!(get_num_threads, module)?)?;
     module.add_function(wrap_pyfunction!(instruction_set, module)?)?;
+    module.add_function(wrap_pyfunction!(available_bytes, module)?)?;
+    module.add_function(wrap_pyfunction!(option_names, module)?)?;
+    // numpy's interface is looked up at first use; a signal in that moment would be a panic.
+    let _ = numpy::PyArray1::<f64>::zeros(module.py(), 1, false);
     module.add("__version__", env!("CARGO_PKG_VERSION"))
 }
 
 /// Set the default number of threads (0: all cores).
 #[pyfunction]
-fn set_num_threads(threads: usize) {
-    parallel::set_num_threads(threads);
+fn set_num_threads(py: Python<'_>, threads: usize) -> PyResult<()> {
+    call(py, || parallel::set_num_threads(threads))
 }
 
 /// The default number of threads.
@@ -146,4 +172,32 @@ fn get_num_threads() -> usize {
 #[pyfunction]
 fn instruction_set() -> String {
     hmm_core::special::instruction_set()
+}
+
+/// Bytes of memory that can be had: free, within the process's and its control group's limits.
+#[pyfunction]
+fn available_bytes() -> u64 {
+    hmm_core::memory::available_bytes()
+}
+
+/// The names of a list that both sides know, `which`: "activation" or "loss", aliases included.
+#[pyfunction]
+fn option_names(py: Python<'_>, which: &str) -> PyResult<Vec<&'static str>> {
+    fn names<T: Named>() -> Vec<&'static str> {
+        let all = T::NAMES.iter().chain(T::ALIASES);
+        all.map(|(_, name)| *name).collect()
+    }
+    match which {
+        "activation" => Ok(names::<Activation>()),
+        "loss" => Ok(names::<Loss>()),
+        other => Err(to_python(
+            py,
+            Error::invalid(
+                "which",
+                format!("'{other}'"),
+                "unknown choice",
+                "pass 'activation' or 'loss'",
+            ),
+        )),
+    }
 }

@@ -3,6 +3,7 @@
 //! Data come from a [`source::Source`], block by block; a block is a function of its number alone,
 //! so any thread may make it. [`online`] learns from the stream by one-pass gradient descent.
 
+pub mod activation;
 pub mod classifier;
 pub mod covariance;
 pub mod features;
@@ -12,10 +13,11 @@ pub mod generator;
 pub mod gradient_flow;
 pub mod hidden_manifold;
 pub mod labelled;
+pub mod loss;
 pub mod network_kernel;
 pub mod nonlinearity;
 pub mod online;
 pub mod particles;
 pub mod source;
+pub mod stepper;
 pub mod stored;
-pub mod unit;

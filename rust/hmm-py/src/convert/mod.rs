@@ -1,0 +1,7 @@
+//! One door for each kind of argument and result.
+
+pub mod array;
+pub mod columns;
+pub mod dtype;
+pub mod name;
+pub mod seed;
