@@ -55,6 +55,7 @@ if TYPE_CHECKING:
     from .dynamics import KernelFlow as KernelFlow
     from .dynamics import OnlineSGD as OnlineSGD
     from .dynamics import Particles as Particles
+    from .dynamics import load as load
     from .dynamics import logtimes as logtimes
     from .dynamics import resume as resume
     from .experiments import ensemble as ensemble
@@ -100,6 +101,7 @@ __all__ = [
     "generators",
     "get_num_threads",
     "kernels",
+    "load",
     "logtimes",
     "observables",
     "plot",
@@ -129,7 +131,7 @@ _LAZY_NAMES = {
     "compare": "comparison",
     "ensemble": "experiments",
     **dict.fromkeys(
-        ("FullBatch", "GradientFlow", "KernelFlow", "OnlineSGD", "Particles", "logtimes", "resume"),
+        ("FullBatch", "GradientFlow", "KernelFlow", "OnlineSGD", "Particles", "load", "logtimes", "resume"),
         "dynamics",
     ),
 }
