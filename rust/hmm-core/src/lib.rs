@@ -15,6 +15,7 @@ pub mod linalg;
 pub mod memory;
 pub mod names;
 pub mod parallel;
+pub mod products;
 pub mod random;
 pub mod real;
 pub mod special;

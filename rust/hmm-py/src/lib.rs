@@ -8,6 +8,7 @@
 
 mod border;
 mod convert;
+mod products;
 mod sim;
 mod theory;
 
@@ -17,6 +18,7 @@ use pyo3::prelude::*;
 #[pymodule]
 fn _lib(module: &Bound<'_, PyModule>) -> PyResult<()> {
     border::register(module)?;
+    products::register(module)?;
     sim::register(module)?;
     theory::register(module)
 }

@@ -1,5 +1,7 @@
 //! Precision: chosen by name once, carried by type from there on.
 
+use pyo3::prelude::*;
+
 hmm_core::named! {
     /// Precision of a run.
     pub enum Dtype: "dtype" {
@@ -16,6 +18,22 @@ pub enum ByDtype<A, B> {
     F32(A),
     /// float64
     F64(B),
+}
+
+/// Either of two arrays, by the precision of what is passed.
+impl<'a, 'py, A, B> FromPyObject<'a, 'py> for ByDtype<A, B>
+where
+    A: FromPyObject<'a, 'py>,
+    B: FromPyObject<'a, 'py>,
+{
+    type Error = B::Error;
+
+    fn extract(object: Borrowed<'a, 'py, PyAny>) -> Result<Self, Self::Error> {
+        match A::extract(object) {
+            Ok(single) => Ok(Self::F32(single)),
+            Err(_) => B::extract(object).map(Self::F64),
+        }
+    }
 }
 
 /// Do the same with either precision: `either!(thing, inner => expression)`.
