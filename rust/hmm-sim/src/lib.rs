@@ -5,6 +5,7 @@
 
 pub mod classifier;
 pub mod covariance;
+pub mod equivalence;
 pub mod features;
 pub mod fields;
 pub mod full_batch;
@@ -12,6 +13,7 @@ pub mod generator;
 pub mod gradient_flow;
 pub mod hidden_manifold;
 pub mod labelled;
+pub mod loss;
 pub mod network_kernel;
 pub mod nonlinearity;
 pub mod online;

@@ -3,6 +3,7 @@
 mod classifier;
 mod data;
 mod engine;
+mod equivalence;
 mod full_batch;
 mod generator;
 mod gradient_flow;
@@ -17,6 +18,7 @@ pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     classifier::register(module)?;
     data::register(module)?;
     engine::register(module)?;
+    equivalence::register(module)?;
     full_batch::register(module)?;
     generator::register(module)?;
     gradient_flow::register(module)?;
