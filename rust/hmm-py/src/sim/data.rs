@@ -21,18 +21,6 @@ use pyo3::prelude::*;
 use pyo3::types::PyString;
 use std::sync::Arc;
 
-/// Eight 32-bit words from Python as a seed.
-pub fn seed_from(words: &[u32]) -> Result<Seed> {
-    words.try_into().map_err(|_| {
-        Error::shape(
-            "seed",
-            &[words.len()],
-            "must be eight 32-bit words",
-            "pass seed_words(seed)",
-        )
-    })
-}
-
 /// Features and source of one precision.
 pub struct Handle<T> {
     /// Fills blocks.
