@@ -7,7 +7,7 @@ use crate::convert::dtype::{Dtype, either, in_dtype};
 use crate::convert::name::Name;
 use crate::convert::seed::SeedWords;
 use hmm_core::memory::zero_matrix;
-use hmm_core::random::{Purpose, Seed, Stream};
+use hmm_core::random::{Purpose, Stream};
 use hmm_core::{Activation, Cancel, Error, Real, Result};
 use hmm_sim::features::{FeatureKind, Features};
 use hmm_sim::gaussian::{CorrelatedGaussian, GaussianInputs};
