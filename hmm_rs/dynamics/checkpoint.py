@@ -65,6 +65,9 @@ def _is_duration(value: object) -> bool:
     return isinstance(value, (int, float)) and not isinstance(value, bool) and 0 <= value < math.inf
 
 
+#: What names of arrays begin with: arguments, state and records of a run.
+_PARTS = ("array", "state:", "record:")
+
 #: Fields of the header, and what each must be.
 _SCHEMA: dict[str, tuple[Callable[[object], bool], str]] = {
     "magic": (_is_text, "text"),
@@ -385,6 +388,9 @@ def _check_header(header: dict[str, Any]) -> None:
 
 def _check_records(header: dict[str, Any], arrays: Mapping[str, npt.NDArray[Any]]) -> None:
     """Check that records and targets are those of a run."""
+    stray = [name for name in arrays if name != "targets" and not name.startswith(_PARTS)]
+    if stray:
+        raise _UnsoundError(f"it holds arrays that no run has ({shown(stray)})")
     names: list[str] = header["records"]
     recorded = {f"record:{name}" for name in names}
     found = {name for name in arrays if name.startswith("record:")}

@@ -27,6 +27,7 @@ import numpy.typing as npt
 
 from .. import _lib
 from ..ground.arguments import LARGEST_COUNT, array, count, number, shown
+from ..ground.description import spelled
 from ..ground.errors import (
     CheckpointWarning,
     DivergenceError,
@@ -304,7 +305,7 @@ class Driver(ABC):
             source="simulation",
             settings={"driver": type(self).__name__, **self._summary()},
             cite=self._cite,
-            seed=str(self._arguments.get("seed", "")),
+            seed=spelled(self._arguments["seed"]) if "seed" in self._arguments else "",
             dtype=str(self._arguments.get("dtype", "float64")),
             threads=threads or _lib.get_num_threads(),
             wall_time=seconds,
@@ -317,7 +318,8 @@ class Driver(ABC):
         """Return the settings that fit into an attribute: arrays by shape, the rest by repr."""
         plain = (bool, int, float, str, type(None))
         return {
-            key: value if isinstance(value, plain) else repr(value) for key, value in self._arguments.items()
+            key: value if isinstance(value, plain) else spelled(value)
+            for key, value in self._arguments.items()
         }
 
     # -- copies --------------------------------------------------------------------------------

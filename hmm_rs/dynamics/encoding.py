@@ -64,6 +64,9 @@ _LARGEST_POOL = 1024
 
 _ARRAY_KINDS = "biuf"
 
+#: Levels of nested arguments; two descriptions inside each other take about six.
+_DEEPEST = 100
+
 
 def own_name(cls: type, names: Mapping[str, str]) -> str | None:
     """Return the name of a class on a closed list, None if it is not on it."""
@@ -96,12 +99,22 @@ class Encoder:
         self._given = list(names)
         self._functions: dict[str, object] = {}
         self._slots: dict[str, object] = {}
+        self._depth = 0
 
     def arguments(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
         """Return the arguments of an object."""
         return {key: self._encode(value, key) for key, value in arguments.items()}
 
     def _encode(self, value: Any, argument: str) -> Any:
+        if self._depth > _DEEPEST:
+            raise _not_storable(argument, value)
+        self._depth += 1
+        try:
+            return self._data(value, argument)
+        finally:
+            self._depth -= 1
+
+    def _data(self, value: Any, argument: str) -> Any:
         if value is None or type(value) in (bool, int, float, str):
             return value
         if isinstance(value, np.generic) and type(value.item()) in (bool, int, float, str):
@@ -200,7 +213,7 @@ def _words(entropy: Any) -> int | list[int]:
     """Return the entropy of a SeedSequence as one integer or a flat list: numpy reads nested ones in order."""
     if isinstance(entropy, str):
         return int(entropy, 16 if entropy.startswith("0x") else 10)
-    if np.ndim(entropy) == 0:
+    if not isinstance(entropy, Iterable) or (isinstance(entropy, np.ndarray) and entropy.ndim == 0):
         return int(entropy)
     parts = (_words(part) for part in entropy)
     return [word for part in parts for word in (part if isinstance(part, list) else [part])]
@@ -261,7 +274,12 @@ class Decoder:
         cls = self._foreign_class(name, (base,)) if foreign else own_class(name, ENGINES)
         if cls is None:
             raise self._refusal(f"holds a {shown(name)} run, which this version does not know")
-        missing = [item for item in _functions_in(arguments) if self._find_function(item) is None]
+        missing = []
+        for item, depth in _within(arguments):
+            if depth > _DEEPEST:
+                raise self._refusal("nests its arguments without end")
+            if isinstance(item, dict) and item.get("is") == "function" and self._find_function(item) is None:
+                missing.append(item)
         if missing:
             raise self._missing([str(item.get("name")) for item in missing])
         made = self._make(name, cls, arguments)
@@ -391,15 +409,15 @@ class Decoder:
         return InvalidParameterError(f"{self._where}: {what}; use an earlier checkpoint or start anew")
 
 
-def _functions_in(data: object) -> Iterator[dict[str, Any]]:
-    """Yield the stored functions inside JSON data."""
-    if isinstance(data, dict):
-        if data.get("is") == "function":
-            yield data
-        data = list(data.values())
-    if isinstance(data, list):
-        for item in data:
-            yield from _functions_in(item)
+def _within(data: object) -> Iterator[tuple[object, int]]:
+    """Yield everything inside JSON data, with its depth, in order and without recursion."""
+    waiting = [(data, 0)]
+    while waiting:
+        item, depth = waiting.pop()
+        yield item, depth
+        if depth <= _DEEPEST and isinstance(item, (dict, list)):
+            inside = list(item.values()) if isinstance(item, dict) else item
+            waiting += [(part, depth + 1) for part in reversed(inside)]
 
 
 def _defined_in(module: ModuleType, name: object) -> Any:
