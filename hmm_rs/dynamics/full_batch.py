@@ -120,7 +120,7 @@ class FullBatch:
         Parameters
         ----------
         tol
-            Largest duality gap relative to the objective. Default: see :data:`STOP`.
+            Largest duality gap relative to the objective. Default: 1e-12 or so, by the loss.
         max_iterations
             Newton steps or passes before giving up.
         threads

@@ -79,19 +79,6 @@ pub fn random_nodes<T: Real>(
     })
 }
 
-/// `length` zeros, or an error that says how much memory `what` needs.
-pub(crate) fn zeros<T: Real>(length: usize, what: &str) -> Result<Vec<T>> {
-    let mut values = Vec::new();
-    values.try_reserve_exact(length).map_err(|_| {
-        hmm_core::Error::Resource(format!(
-            "{what} need {:.1} GiB, which this machine does not give; use fewer nodes or float32",
-            length as f64 * size_of::<T>() as f64 / (1_u64 << 30) as f64
-        ))
-    })?;
-    values.resize(length, T::ZERO);
-    Ok(values)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
