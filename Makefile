@@ -7,7 +7,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 SOURCES := $(shell find rust hmm_rs \( -name '*.rs' -o -name '*.py' -o -name '*.pyi' -o -name '*.toml' \
 	-o -name '*.npz' -o -name '*.safetensors' -o -name '*.json' \)) Cargo.toml Cargo.lock pyproject.toml
 
-.PHONY: help install demo test test-all test-rust test-python bench lint docs clean
+.PHONY: help install demo test test-all test-rust test-python bench lint docs dist clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -42,7 +42,7 @@ test-rust: $(VENV)/installed
 test-python: $(VENV)/installed $(VENV)/made-test
 	$(BIN)/python -P -m pytest -q
 
-test-all: test-rust $(VENV)/made-test ## the slow physics too
+test-all: test-rust $(VENV)/made-test $(VENV)/made-docs ## the slow physics and the manual too
 	$(BIN)/python -P -m pytest -q -m "slow or not slow"
 
 bench: $(VENV)/installed $(VENV)/made-test $(VENV)/made-bench ## speed against rivals, side by side
@@ -56,9 +56,17 @@ lint: $(VENV)/installed $(VENV)/made-test $(VENV)/made-lint ## rustfmt, clippy, 
 	$(BIN)/mypy
 	cd $(VENV) && bin/python -m mypy.stubtest hmm_rs._lib --allowlist ../tests/stubtest-allowlist.txt
 
-docs: $(VENV)/installed $(VENV)/made-docs ## the manual, into site/
-	$(BIN)/mkdocs build --strict --quiet
-	@echo wrote site/index.html
+docs: $(VENV)/installed $(VENV)/made-test $(VENV)/made-docs ## the manual, its pages executed, into site/
+	$(BIN)/sphinx-build -W --keep-going -j auto -q docs site/html
+	@echo wrote site/html/index.html
+
+dist: $(VENV)/made-dist ## wheel for old Linux systems and source archive, checked, into dist/
+	rm -rf dist
+	PATH=$(BIN):$$PATH $(BIN)/maturin build --release --locked --zig --compatibility manylinux_2_28 --out dist
+	$(BIN)/maturin sdist --out dist
+	$(BIN)/auditwheel show dist/*.whl
+	$(BIN)/abi3audit --strict dist/*.whl
+	$(BIN)/twine check --strict dist/*
 
 clean: ## remove everything built
-	rm -rf $(VENV) target out site
+	rm -rf $(VENV) target out site dist docs/api

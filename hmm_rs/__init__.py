@@ -48,7 +48,10 @@ if TYPE_CHECKING:
     from . import generators as generators
     from . import kernels as kernels
     from . import plot as plot
+    from . import testing as testing
     from . import theory as theory
+    from .comparison import compare as compare
+    from .experiments import ensemble as ensemble
 
 __version__ = _lib.__version__
 
@@ -82,7 +85,9 @@ __all__ = [
     "__version__",
     "cite",
     "cnn",
+    "compare",
     "compression",
+    "ensemble",
     "errors",
     "experiments",
     "figures",
@@ -95,16 +100,23 @@ __all__ = [
     "resume",
     "set_num_threads",
     "show_versions",
+    "testing",
     "theory",
 ]
 
 #: Rooms imported at first use, so that ``import hmm_rs`` stays quick.
-_LAZY = ("cnn", "experiments", "figures", "generators", "kernels", "plot", "theory")
+_LAZY = ("cnn", "experiments", "figures", "generators", "kernels", "plot", "testing", "theory")
+
+
+#: Functions of such rooms that have an address of their own.
+_LAZY_FUNCTIONS = {"compare": ".comparison", "ensemble": ".experiments"}
 
 
 def __getattr__(name: str) -> Any:
     if name in _LAZY:
         return importlib.import_module(f".{name}", __name__)
+    if name in _LAZY_FUNCTIONS:
+        return getattr(importlib.import_module(_LAZY_FUNCTIONS[name], __name__), name)
     raise AttributeError(f"module 'hmm_rs' has no attribute {name!r}")
 
 

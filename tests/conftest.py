@@ -1,11 +1,9 @@
 """Settings of the whole suite."""
 
 import matplotlib as mpl
-from hypothesis import HealthCheck, settings
+
+from hmm_rs.testing import use_profile
 
 mpl.use("Agg")
-# Shared machines stall for seconds: a deadline would fail good code.
-settings.register_profile(
-    "suite", deadline=None, max_examples=25, suppress_health_check=[HealthCheck.too_slow], derandomize=True
-)
-settings.load_profile("suite")
+# `pytest --hypothesis-profile=thorough` is read later, and so has the last word.
+use_profile("quick")

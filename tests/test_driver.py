@@ -230,10 +230,10 @@ def test_checkpoints_hold_arrays_functions_and_nested_models(tmp_path):
 
         whole = fresh().run(4.0, save_at=[0, 2, 4])
         fresh().run(4.0, save_at=[0, 2, 4], max_seconds=0, checkpoint=path)
-        assert_same(hr.resume(path), whole)
+        assert_same(hr.resume(path, functions={"sin": np.sin}), whole)
 
 
-def test_functions_that_cannot_be_imported_are_asked_for(tmp_path):
+def test_functions_are_asked_for(tmp_path):
     path = tmp_path / "run.npz"
     f = lambda u: np.tanh(2 * u)  # noqa: E731
     model = hr.HiddenManifold(30, 6, f=f)
@@ -243,6 +243,41 @@ def test_functions_that_cannot_be_imported_are_asked_for(tmp_path):
     with pytest.raises(hr.InvalidParameterError, match="functions="):
         hr.resume(path)
     assert hr.resume(path, functions={"<lambda>": f}).t[-1] == 4.0
+
+
+@pytest.mark.parametrize(
+    "planted",
+    [
+        {
+            "__object__": "hmm_rs.ground.description:_rebuild",
+            "arguments": {
+                "cls": {"__function__": "subprocess:Popen"},
+                "arguments": {"__dict__": {"args": {"__tuple__": ["touch", "planted"]}}},
+            },
+        },
+        {"__function__": "planted:run"},
+        {"__function__": "builtins:exec"},
+        {"__object__": "hmm_rs._lib:Engine", "arguments": {}},
+        {"__object__": "../data:HiddenManifold", "arguments": {"N": 1, "D": 1}},
+        {"__object__": ["HiddenManifold"], "arguments": {}},
+    ],
+)
+def test_a_checkpoint_is_data_and_never_code(tmp_path, monkeypatch, planted):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "planted.py").write_text("open('planted', 'w').close()\ndef run(u): return u\n")
+    path = tmp_path / "run.npz"
+    make().run(1.0, save_at=[0.0, 1.0], checkpoint=path)
+    header, arrays = checkpoints.read(path)
+    for argument in ("model", "seed"):
+        header["arguments"][argument] = planted
+        kept = {
+            key: value for key, value in header.items() if key not in ("magic", "format", "hmm_rs_version")
+        }
+        checkpoints.write(path, kept, arrays)
+        with pytest.raises(hr.InvalidParameterError, match="checkpoint"):
+            hr.resume(path)
+        assert not (tmp_path / "planted").exists()
 
 
 def test_progress_bar_counts_physical_time(capsys):

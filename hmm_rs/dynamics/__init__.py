@@ -2,9 +2,11 @@
 
 from .driver import Driver, logtimes, resume
 from .full_batch import FullBatch
-from .gradient_flow import GradientFlow, KernelFlow, log_linear_steps
+from .gradient_flow import GradientFlow
+from .kernel_flow import KernelFlow
 from .online_sgd import OnlineSGD
 from .particles import Particles
+from .schedule import log_linear_steps
 
 __all__ = [
     "Driver",

@@ -25,15 +25,37 @@ from ..ground.errors import InvalidParameterError
 __all__ = ["decode", "encode", "read", "write"]
 
 #: Layout of the file; raised when an older reader could misread a newer file.
-FORMAT = 1
+FORMAT = 2
+
+#: Everything that can stand in a checkpoint, by its name there. A file is data: what is not on this list is
+#: refused, and nothing is ever imported by a name that a file gives.
+_CLASSES = {
+    "CNN": "networks.convolutional",
+    "CallableGenerator": "data.generators.layers",
+    "Cylinder": "data",
+    "GaussianEquivalent": "data",
+    "GaussianMixture": "data",
+    "HiddenManifold": "data",
+    "LayerStack": "data.generators.layers",
+    "LinearlySeparable": "data",
+    "MeanFieldNetwork": "networks",
+    "RandomLayers": "data.generators.layers",
+    "SingleInterface": "data",
+    "Sphere": "data",
+    "StoredSamples": "data",
+    "Stripe": "data",
+    "TeacherStudent": "data",
+    "TwoLayer": "networks",
+    "UniformSphere": "data",
+}
 _MAGIC = "hmm_rs checkpoint"
 
 
 def encode(value: Any, arrays: dict[str, npt.NDArray[Any]]) -> Any:
     """Return `value` as JSON data; arrays go to `arrays` and are named in their place.
 
-    Numbers, strings, None, containers of these, arrays, importable functions, numpy
-    ``SeedSequence`` and the descriptions of hmm_rs can be encoded.
+    Numbers, strings, None, containers of these, arrays, numpy ``SeedSequence`` and the descriptions of hmm_rs can
+    be encoded; functions by name alone.
     """
     if isinstance(value, np.ndarray):
         name = f"array{len(arrays)}"
@@ -56,11 +78,16 @@ def encode(value: Any, arrays: dict[str, npt.NDArray[Any]]) -> Any:
             fields = type(value).__dataclass_fields__
             arguments = {key: getattr(value, key) for key, field in fields.items() if field.init}
         inside = {key: encode(item, arrays) for key, item in arguments.items()}
-        return {"__object__": f"{module}:{type(value).__qualname__}", "arguments": inside}
+        name = type(value).__qualname__
+        if name not in _CLASSES:
+            raise InvalidParameterError(
+                f"checkpoint: cannot store a {name}; use models and networks of hmm_rs, or run without checkpoint="
+            )
+        return {"__object__": name, "arguments": inside}
     if callable(value):
-        return {"__function__": f"{value.__module__}:{getattr(value, '__qualname__', repr(value))}"}
+        return {"__function__": getattr(value, "__qualname__", type(value).__name__)}
     raise InvalidParameterError(
-        f"checkpoint: cannot store {value!r:.80}; use numbers, arrays, importable functions and models of hmm_rs"
+        f"checkpoint: cannot store {value!r:.80}; use numbers, arrays, functions and models of hmm_rs"
     )
 
 
@@ -69,7 +96,7 @@ def decode(
     arrays: Mapping[str, npt.NDArray[Any]],
     functions: Mapping[str, Callable[..., Any]],
 ) -> Any:
-    """Return what :func:`encode` stored; `functions` replaces functions that cannot be imported."""
+    """Return what :func:`encode` stored; `functions` gives the functions it names."""
     if not isinstance(data, dict):
         return data
     if "__array__" in data:
@@ -82,30 +109,23 @@ def decode(
         return np.random.SeedSequence(**data["__seed__"])
     if "__function__" in data:
         return _function(data["__function__"], functions)
-    module, _, name = data["__object__"].partition(":")
-    if module.split(".")[0] != "hmm_rs":
-        raise InvalidParameterError(
-            f"checkpoint: names the foreign class {data['__object__']}; do not use it"
-        )
-    cls = getattr(importlib.import_module(module), name)
+    name = data["__object__"]
+    if not isinstance(name, str) or name not in _CLASSES:
+        raise InvalidParameterError(f"checkpoint: names the foreign class {name!r}; do not use this file")
+    cls = getattr(importlib.import_module(f"..{_CLASSES[name]}", __package__), name)
     return cls(**{key: decode(item, arrays, functions) for key, item in data["arguments"].items()})
 
 
-def _function(path: str, functions: Mapping[str, Callable[..., Any]]) -> Callable[..., Any]:
-    module, _, name = path.partition(":")
-    for key in (path, name, name.split(".")[-1]):
-        if key in functions:
-            return functions[key]
-    try:
-        found: Any = importlib.import_module(module)
-        for part in name.split("."):
-            found = getattr(found, part)
-    except (ImportError, AttributeError):
-        raise InvalidParameterError(
-            f"checkpoint: the run uses the function {path}, which cannot be imported here; "
-            f"pass functions={{{name.split('.')[-1]!r}: your_function}}"
-        ) from None
-    return found  # type: ignore[no-any-return]
+def _function(name: Any, functions: Mapping[str, Callable[..., Any]]) -> Callable[..., Any]:
+    """Return the caller's function of this name; a name in a file is never imported."""
+    if isinstance(name, str):
+        for key in (name, name.split(".")[-1]):
+            if key in functions:
+                return functions[key]
+    raise InvalidParameterError(
+        f"checkpoint: the run uses the function {name}, and a file is data: it is not imported; "
+        f"pass functions={{{str(name).split('.')[-1]!r}: your_function}}"
+    )
 
 
 def write(path: Path, header: Mapping[str, Any], arrays: Mapping[str, npt.NDArray[Any]]) -> None:

@@ -359,7 +359,7 @@ def resume(
     progress, callbacks, threads, max_seconds, checkpoint_every
         As in ``run``; `checkpoint_every` stays what it was if None.
     functions
-        Functions of the run that cannot be imported (lambdas, functions of a script), by name.
+        Functions of the run (a nonlinearity, a generator) by name: a file is data, so none is imported.
 
     Raises
     ------

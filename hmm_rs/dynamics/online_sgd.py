@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -13,6 +13,7 @@ from .. import _lib
 from ..data.gaussian import GaussianEquivalent, TeacherStudent
 from ..data.hidden_manifold import HiddenManifold
 from ..data.latent import LatentModel
+from ..data.stored import StoredSamples
 from ..ground.arguments import choice, count, dtype_name, number, seed_words
 from ..ground.errors import DtypeError, ShapeError
 from ..ground.memory import require
@@ -22,7 +23,10 @@ from .driver import Callback, Driver, Observation, save_times
 if TYPE_CHECKING:
     import xarray as xr
 
-__all__ = ["OnlineSGD"]
+__all__ = ["Labels", "OnlineSGD"]
+
+#: What the teacher sees.
+Labels = Literal["latent", "input"]
 
 
 class OnlineSGD(Driver):
@@ -55,7 +59,7 @@ class OnlineSGD(Driver):
         "latent": ν = w̃.c/√D. "input": ν = w̃.x/√N.
     classify
         Labels are the sign of the teacher's output (+1 for zero). ``eg`` is then the squared error
-        against these labels, and ``eg_analytic`` is not defined.
+        against these labels, and ``eg_analytic`` is not defined and left out.
     noise
         Standard deviation σ of Gaussian noise on the training labels.
     weight_decay
@@ -74,7 +78,11 @@ class OnlineSGD(Driver):
     -----
     HMM paper, section II. Results carry ``eg`` (test set), ``eg_analytic`` (from the order
     parameters), ``Q, R, T, W, Sigma, v``. For generators without linear features the order
-    parameters are averages over the test set and Sigma is not defined.
+    parameters are averages over the test set, and Sigma is not defined and left out; they are averages over the
+    test set too where rows of a given F have unlike norms, so that one set of moments does not serve all inputs.
+    The slope of relu at 0 is 0, as in the theory: a unit of exactly zero weights never learns.
+    In single precision a slow weight decay acts on a scale that is kept in double precision beside the weights, so
+    that it is not lost in their rounding.
 
     Examples
     --------
@@ -99,7 +107,7 @@ class OnlineSGD(Driver):
         lr: float,
         lr_v: float | None = None,
         train_second_layer: bool = False,
-        labels: str = "latent",
+        labels: Labels = "latent",
         classify: bool = False,
         noise: float = 0.0,
         weight_decay: float = 0.0,
@@ -113,7 +121,7 @@ class OnlineSGD(Driver):
         for name, network in (("teacher", teacher), ("student", student)):
             if not isinstance(network, TwoLayer):
                 raise DtypeError(f"{name} = {network!r:.80}: must be a TwoLayer; pass TwoLayer(w, v)")
-        choice("labels", labels, ("latent", "input"))
+        choice("labels", labels, get_args(Labels))
         seen, name = (model.D, "D") if labels == "latent" else (model.N, "N")
         if teacher.w.shape[1] != seen:
             raise ShapeError(
@@ -125,6 +133,8 @@ class OnlineSGD(Driver):
                 f"student.w has shape {student.w.shape}: its rows must have length model.N = {model.N}; "
                 f"pass TwoLayer.random(K, {model.N})"
             )
+        if classify and isinstance(model, StoredSamples):
+            model.signs()
         self._arguments = {
             "model": model,
             "teacher": teacher,
@@ -146,17 +156,12 @@ class OnlineSGD(Driver):
             if name not in ("student", "lr_v"):
                 setattr(self, name, value)
         self.lr_v = self.lr if lr_v is None else float(lr_v)
-        source = model.source(self.dtype)
-        require(self.memory_estimate(), f"this run (N={model.N}, D={model.D})", "lower test_size or N")
-        self._stepper = _lib.OnlineSgd(
-            source,
+        self._engine = _lib.online_sgd(
+            model.source(self.dtype),
+            student=student,
+            teacher=teacher,
             moments=_field_moments(model),
-            w=student.w,
-            v=student.v,
-            unit=student.activation,
-            teacher_w=teacher.w,
-            teacher_v=teacher.v,
-            teacher_unit=teacher.activation,
+            centred=_is_centred(model),
             labels=labels,
             classify=self.classify,
             lr=self.lr,
@@ -168,13 +173,14 @@ class OnlineSGD(Driver):
             test_size=self.test_size,
             seed=words,
         )
+        require(self.memory_estimate(), f"this run (N={model.N}, D={model.D})", "lower test_size or N")
 
     model: LatentModel
     teacher: TwoLayer
     lr: float
     lr_v: float
     train_second_layer: bool
-    labels: str
+    labels: Labels
     classify: bool
     noise: float
     weight_decay: float
@@ -186,18 +192,18 @@ class OnlineSGD(Driver):
     @property
     def t(self) -> float:
         """Present time, steps / N."""
-        return float(self._stepper.step / self.model.N)
+        return self._engine.t
 
     @property
     def step(self) -> int:
         """Steps done."""
-        return self._stepper.step
+        return self._engine.step
 
     @property
     def student(self) -> TwoLayer:
         """The student as it is now."""
-        w, v = self._stepper.weights()
-        return TwoLayer(w, v, activation=self._arguments["student"].activation)
+        weights = self._engine.query("weights")
+        return TwoLayer(weights["w"], weights["v"], activation=self.initial_student.activation)
 
     @property
     def initial_student(self) -> TwoLayer:
@@ -207,18 +213,24 @@ class OnlineSGD(Driver):
 
     def memory_estimate(self, *, threads: int | None = None) -> int:
         """Return the bytes a run needs beside the feature matrix."""
-        source = self.model.source(self.dtype)
-        return _lib.OnlineSgd.memory_estimate(source, self.test_size, threads)
+        return self._engine.memory(threads=threads)
 
     def advance(self, n_steps: int, *, threads: int | None = None) -> None:
         """Take `n_steps` steps (of `batch` samples each)."""
-        self._stepper.advance(count("n_steps", n_steps, minimum=0), threads)
+        self._engine.advance(count("n_steps", n_steps, minimum=0), threads=threads)
 
     def observe(self, *, threads: int | None = None) -> Observation:
-        """Return what is measured now: ``eg``, ``eg_analytic``, ``Q``, ``R``, ``T``, ``W``, ``Sigma``, ``v``."""
-        seen: Observation = self._stepper.observe(threads)
-        del seen["step"]
-        return seen
+        """Return what is measured now: ``eg``, ``eg_analytic``, ``Q``, ``R``, ``T``, ``W``, ``Sigma``, ``v``.
+
+        ``eg_analytic`` is left out where it is not defined (``classify``, inputs with a mean), ``Sigma`` where inputs
+        have no linear features.
+
+        Raises
+        ------
+        DivergenceError
+            If the weights are so large that a number is not finite.
+        """
+        return self._engine.observe(threads)
 
     def run(
         self,
@@ -276,31 +288,48 @@ class OnlineSGD(Driver):
         )
 
     def _advance_towards(self, target: float, steps: int, threads: int | None) -> bool:
-        # A tiny slack keeps t = steps/N from being rounded up to the step after.
-        left = max(int(np.ceil(target * self.model.N * (1.0 - 1e-12))) - self.step, 0)
-        self._stepper.advance(min(left, steps), threads)
-        return left <= steps
+        return self._engine.advance(steps, until=target, threads=threads)
 
     def _observe(self, threads: int | None) -> Observation:
         return self.observe(threads=threads)
 
     def _state(self) -> dict[str, npt.NDArray[Any]]:
-        w, v = self._stepper.weights()
-        return {"w": w, "v": v, "step": np.array(self.step, dtype=np.uint64)}
+        state = self._engine.snapshot()
+        return state | {"step": np.array(state["step"], dtype=np.uint64)}
 
     def _restore(self, state: Mapping[str, npt.NDArray[Any]]) -> None:
-        w = np.ascontiguousarray(state["w"], dtype=np.float64)
-        v = np.ascontiguousarray(state["v"], dtype=np.float64)
-        self._stepper.restore(w, v, int(state["step"]))
+        self._engine.restore(dict(state))
 
 
-def _field_moments(model: LatentModel) -> tuple[float, float] | None:
-    """Return (b, ζ) where order parameters follow from the weights alone, else None."""
-    if isinstance(model, GaussianEquivalent):
-        model = model.model
-    if not isinstance(model, (HiddenManifold, TeacherStudent)):
+def _manifold_of(model: LatentModel) -> HiddenManifold | None:
+    """Return the hidden manifold that a model is, or whose conjugate Gaussian data it has."""
+    inner = model.model if isinstance(model, GaussianEquivalent) else model
+    return inner if isinstance(inner, HiddenManifold) else None
+
+
+def _is_centred(model: LatentModel) -> bool:
+    """Return whether the local fields have no mean, as the analytic error supposes."""
+    manifold = _manifold_of(model)
+    return manifold is None or manifold.center or abs(manifold.moments[0]) <= 1e-12
+
+
+def _field_moments(model: LatentModel) -> dict[str, float] | None:
+    """Return b and ζ where order parameters follow from the weights alone, else None."""
+    if isinstance(model, TeacherStudent):
+        return {"b": 1.0, "zeta": 0.0}
+    manifold = _manifold_of(model)
+    if manifold is None or not _is_centred(model) or not _rows_are_alike(manifold):
         return None
-    a, b, c = model.moments
-    if isinstance(model, HiddenManifold) and not model.center and a != 0.0:
-        return None
-    return b, max(c - a * a - b * b, 0.0)
+    a, b, c = manifold.moments
+    return {"b": b, "zeta": max(c - a * a - b * b, 0.0)}
+
+
+def _rows_are_alike(model: HiddenManifold) -> bool:
+    """Return whether one set of moments serves all inputs.
+
+    Rows of F then have squared norm D, within thrice what chance makes of Gaussian rows.
+    """
+    if model.features != "array" or model.normalise_rows:
+        return True
+    variances = np.einsum("ir,ir->i", model.F, model.F) / model.D
+    return bool(np.sqrt(np.mean((variances - 1.0) ** 2)) <= 3.0 * np.sqrt(2.0 / model.D) + 1e-8)

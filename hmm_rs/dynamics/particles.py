@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 import numpy.typing as npt
 
 from .. import _lib
 from ..data.labelled import LabelledData
-from ..ground.arguments import array, choice, count, dtype_name, number, seed_words
+from ..ground import activations, losses
+from ..ground.arguments import array, count, dtype_name, flag, number, seed_words
 from ..ground.errors import DtypeError, InvalidParameterError, ShapeError
 from ..ground.memory import require
 from ..networks.mean_field import MeanFieldNetwork
@@ -22,10 +23,12 @@ if TYPE_CHECKING:
 
 __all__ = ["Particles"]
 
-_UNITS = ("relu", "erf", "tanh")
-_LOSSES = ("hinge", "squared", "logistic")
 #: Nodes recorded unless asked otherwise.
 _RECORDED = 4096
+#: Examples of a fresh batch unless asked otherwise.
+_BATCH = 4096
+#: Largest number of steps: beyond it steps times dt are not counted exactly in double precision.
+_MOST_STEPS = 2**53
 
 
 class Particles(Driver):
@@ -44,8 +47,9 @@ class Particles(Driver):
     X, y
         Fixed training examples, shape (P, d), and labels ±1, shape (P,).
     data
-        A law of labelled inputs. Without `X` it gives a new batch at every step (the limit of infinitely
-        many examples); it also gives the test set, with clean labels.
+        Any description of labelled inputs. Without `X` it gives a new batch at every step (the limit of infinitely
+        many examples): the rows of ``data.sample(..., seed=seed)`` in order. It also gives the test set, with
+        clean labels.
     alpha, h, beta, p
         Output scale, margin threshold, mean-field learning rate and exponent of the loss. β multiplies M
         times the gradient: a raw learning rate lr on L is β = lr / M.
@@ -73,11 +77,15 @@ class Particles(Driver):
     -----
     Only examples with a gradient (the unsatisfied ones, α y f < h, of the hinge loss) enter the way back.
     The activations of all nodes on all examples are never held. With fixed data and the hinge loss
-    a run ends when every example is satisfied. An output of exactly zero counts as an error; with
-    `subtract_init` errors are those of f - f(t=0).
+    a run ends when every example is satisfied. An example with α y f = h is satisfied, an output of exactly zero
+    counts as an error, as in the theory; with `subtract_init` errors are those of f - f(t=0).
 
     ``gamma`` is the fitted rotation log(⟨(a0+w0), (a+w_par)⟩/⟨(a0+w0), (a0+w0)⟩), where w_par is the
-    weight on the first input.
+    weight on the first input. It is NaN where it has no meaning: where the overlap in the numerator is not positive
+    (the nodes have turned against their start, as large steps make them) and where every node starts on a = -w_par
+    (the denominator is zero); the attribute ``undefined`` of the variable then says so.
+
+    Arrays that are passed are copied: changing them afterwards changes nothing.
 
     Examples
     --------
@@ -103,14 +111,14 @@ class Particles(Driver):
         h: float = 1.0,
         beta: float = 1.0,
         p: float = 1,
-        loss: str = "hinge",
+        loss: Literal["hinge", "squared", "square", "logistic"] = "hinge",
         subtract_init: bool = False,
         batch: int | None = None,
         X_test: npt.ArrayLike | None = None,
         y_test: npt.ArrayLike | None = None,
         test_size: int = 10_000,
         record_nodes: int | None = None,
-        dtype: str = "float64",
+        dtype: Literal["float64", "float32"] = "float64",
         tile: tuple[int, int] | None = None,
         seed: Any = 0,
     ) -> None:
@@ -118,11 +126,11 @@ class Particles(Driver):
             raise DtypeError(
                 f"network = {network!r:.80}: must be a MeanFieldNetwork; pass MeanFieldNetwork(a, w)"
             )
-        if network.b is not None or network.activation not in _UNITS:
+        if network.b is not None or network.activation not in activations.PARTICLES:
             raise InvalidParameterError(
                 f"network has activation={network.activation!r} and {'' if network.b is None else 'a '}bias "
-                f"b={'None' if network.b is None else '...'}: must have one of {', '.join(_UNITS)} and no bias; "
-                "pass MeanFieldNetwork(a, w, activation=...)"
+                f"b={'None' if network.b is None else '...'}: must have one of "
+                f"{', '.join(activations.PARTICLES)} and no bias; pass MeanFieldNetwork(a, w, activation=...)"
             )
         if data is not None and not isinstance(data, LabelledData):
             raise DtypeError(
@@ -130,25 +138,26 @@ class Particles(Driver):
             )
         if data is not None and data.d != network.d:
             raise ShapeError(f"data.d = {data.d}: must be network.d = {network.d}; pass matching ones")
-        dtype = dtype_name(dtype)
-        train = _examples("X", "y", X, y, network.d, dtype)
-        test = _examples("X_test", "y_test", X_test, y_test, network.d, dtype)
+        precision = dtype_name(dtype)
+        a, w = (_narrowed(name, getattr(network, name), precision) for name in ("a", "w"))
+        train = _examples("X", "y", X, y, network.d, precision)
+        test = _examples("X_test", "y_test", X_test, y_test, network.d, precision)
         if train is None and data is None:
             raise InvalidParameterError("X = None: there is nothing to learn from; pass X and y, or data=")
         if batch is not None and train is not None:
             raise InvalidParameterError(f"batch = {batch!r}: fixed examples are used whole; leave batch out")
-        choice("loss", loss, _LOSSES)
+        example_loss = losses.loss("loss", loss, losses.PARTICLES)
         self._arguments = {
             "network": network,
             "X": None if train is None else train[0],
             "y": None if train is None else train[1],
             "data": data,
             "alpha": number("alpha", alpha, minimum=0.0, exclusive=True),
-            "h": number("h", h, minimum=0.0, exclusive=loss == "hinge"),
+            "h": number("h", h, minimum=0.0, exclusive=example_loss == "hinge"),
             "beta": number("beta", beta, minimum=0.0, exclusive=True),
             "p": number("p", p),
-            "loss": loss,
-            "subtract_init": bool(subtract_init),
+            "loss": example_loss,
+            "subtract_init": flag("subtract_init", subtract_init),
             "batch": batch if batch is None else count("batch", batch),
             "X_test": None if test is None else test[0],
             "y_test": None if test is None else test[1],
@@ -156,83 +165,93 @@ class Particles(Driver):
             "record_nodes": record_nodes
             if record_nodes is None
             else count("record_nodes", record_nodes, minimum=0),
-            "dtype": dtype,
+            "dtype": precision,
             "tile": tile if tile is None else (count("tile[0]", tile[0]), count("tile[1]", tile[1])),
             "seed": seed,
         }
-        words = seed_words(seed)
+        # New examples come from the training stream that `data.sample` names with this seed.
+        words = seed_words(seed) if data is None else data._stream(seed, "train")[0]
         self._activation = network.activation
-        self._nodes = min(_RECORDED if record_nodes is None else record_nodes, network.width)
         self._fixed = train is not None
         self._tested = test is not None or data is not None
-        self._clock = (0.0, 0, 1.0)
+        self._recorded = min(_RECORDED if record_nodes is None else record_nodes, network.width)
+        # Python's copies of the arrays and the engine's own.
         require(
-            self.memory_estimate(),
+            2 * self.memory_estimate(),
             f"this run (M={network.width}, d={network.d})",
             "use fewer nodes or float32",
         )
         if test is None and data is not None:
-            drawn = data.sample(test_size, seed=seed, stream="test", clean=True)
-            test = (np.asarray(drawn[0], dtype=dtype), np.asarray(drawn[1], dtype=dtype))
-        self._stepper = _lib.Particles(
-            np.asarray(network.a, dtype=dtype),
-            np.asarray(network.w, dtype=dtype),
-            train=train,
-            test=test,
-            fresh=None if train is not None or data is None else (data._law(), batch or 4096, words),
-            unit=network.activation,
-            loss=loss,
-            scales=(float(alpha), float(h), float(beta), float(p)),
-            subtract_init=bool(subtract_init),
-            dtype=dtype,
-            tile=self._arguments["tile"],
+            drawn = data.sample(self._arguments["test_size"], seed=seed, stream="test", clean=True)
+            test = (np.asarray(drawn[0], dtype=precision), np.asarray(drawn[1], dtype=precision))
+        X_train, y_train = train or (None, None)
+        X_held, y_held = test or (None, None)
+        self._engine = _lib.particles(
+            a,
+            w,
+            X=X_train,
+            y=y_train,
+            X_test=X_held,
+            y_test=y_held,
+            law=None if self._fixed or data is None else data._law(),
+            batch=self._arguments["batch"] or _BATCH,
+            seed=words,
+            activation=network.activation,
+            recorded=self._recorded,
             threads=None,
+            **{
+                name: self._arguments[name]
+                for name in ("loss", "alpha", "h", "beta", "p", "subtract_init", "dtype", "tile")
+            },
         )
+        self._dt = 1.0
 
     @property
     def t(self) -> float:
         """Present time: steps times their dt."""
-        time, step, dt = self._clock
-        return time + (self._stepper.step - step) * dt
+        return self._engine.t
 
     @property
     def step(self) -> int:
         """Steps taken."""
-        return self._stepper.step
+        return self._engine.step
 
     @property
     def network(self) -> MeanFieldNetwork:
         """The network as it is now."""
-        a, w = self._stepper.weights()
-        return MeanFieldNetwork(a, w, activation=self._activation)
+        state = self._engine.snapshot()
+        return MeanFieldNetwork(state["a"], state["w"], activation=self._activation)
 
     @property
     def first_satisfied(self) -> npt.NDArray[np.int64]:
         """Steps after which each fixed example was first seen satisfied; -1 for not yet. Shape (P,)."""
-        return self._stepper.first_satisfied()
+        first: npt.NDArray[np.int64] = self._engine.query("first_satisfied")["first_satisfied"]
+        return first
 
     def memory_estimate(self) -> int:
-        """Return the bytes a run needs beside the network and the data that were passed."""
+        """Return the bytes a run takes beside the network and the data that were passed: what its engine takes."""
         arguments = self._arguments
         network: MeanFieldNetwork = arguments["network"]
         given = arguments["X_test"]
         tests = len(given) if given is not None else arguments["test_size"] if self._tested else 0
-        examples = len(arguments["X"]) if self._fixed else (arguments["batch"] or 4096)
-        return _lib.Particles.memory_estimate(
-            network.width,
-            network.d,
-            examples,
-            tests,
-            not self._fixed,
-            arguments["subtract_init"],
-            network.activation,
-            arguments["dtype"],
+        return _lib.particles_memory(
+            width=network.width,
+            d=network.d,
+            examples=len(arguments["X"]) if self._fixed else (arguments["batch"] or _BATCH),
+            tests=tests,
+            fresh=not self._fixed,
+            subtract_init=arguments["subtract_init"],
+            activation=network.activation,
+            dtype=arguments["dtype"],
+            tile=arguments["tile"],
+            threads=None,
         )
 
     def advance(self, n_steps: int, *, dt: float = 1.0, threads: int | None = None) -> None:
         """Take `n_steps` steps of size `dt` (fewer if every fixed example becomes satisfied)."""
-        self._set_dt(dt)
-        self._stepper.advance(count("n_steps", n_steps, minimum=0), self._clock[2], threads)
+        self._dt = number("dt", dt, minimum=0.0, exclusive=True)
+        end = self.step + count("n_steps", n_steps, minimum=0)
+        self._engine.advance(_MOST_STEPS, until_step=_exact("n_steps", end), dt=self._dt, threads=threads)
 
     def observe(self, *, threads: int | None = None) -> Observation:
         """Return what is measured now.
@@ -240,19 +259,8 @@ class Particles(Driver):
         ``gamma``, ``unsatisfied``, ``loss``, ``train_error``, ``test_error``, ``test_unsatisfied`` (of the present
         batch where data are fresh), and ``a``, ``w_par`` of the recorded nodes.
         """
-        gamma, unsatisfied, loss, train_error, test_error, test_unsatisfied = self._stepper.observe(threads)
-        a, w_par = self._stepper.nodes(self._nodes)
-        seen: Observation = {
-            "gamma": gamma,
-            "unsatisfied": unsatisfied,
-            "loss": loss,
-            "train_error": train_error,
-        }
-        if self._tested:
-            seen |= {"test_error": test_error, "test_unsatisfied": test_unsatisfied}
-        if self._nodes:
-            seen |= {"a": a, "w_par": w_par}
-        return seen
+        seen: Observation = self._engine.observe(threads)
+        return seen | self._engine.query("nodes", threads=threads) if self._recorded else seen
 
     def run(
         self,
@@ -297,12 +305,11 @@ class Particles(Driver):
         DivergenceError
             If the learning rate is too large; ``.result`` holds what was measured before.
         """
-        steps = count("steps", steps, minimum=0)
-        self._set_dt(dt)
+        steps = _exact("steps", count("steps", steps, minimum=0))
+        self._dt = number("dt", dt, minimum=0.0, exclusive=True)
         saves = _save_steps(steps, save_at, self.step)
-        time, step, dt = self._clock
         return self._drive(
-            np.asarray(time + (saves - step) * dt, dtype=np.float64),
+            np.asarray(self.t + (saves - self.step) * self._dt, dtype=np.float64),
             progress=progress,
             checkpoint=checkpoint,
             checkpoint_every=checkpoint_every,
@@ -311,20 +318,15 @@ class Particles(Driver):
             max_seconds=max_seconds,
         )
 
-    def _set_dt(self, dt: float) -> None:
-        self._clock = (self.t, self.step, number("dt", dt, minimum=0.0, exclusive=True))
-
     def _advance_towards(self, target: float, steps: int, threads: int | None) -> bool:
-        time, step, dt = self._clock
-        left = max(round((target - time) / dt) + step - self.step, 0)
-        self._stepper.advance(min(left, steps), dt, threads)
-        return left <= steps
+        left = max(round((target - self.t) / self._dt), 0)
+        return self._engine.advance(steps, until_step=self.step + left, dt=self._dt, threads=threads)
 
     def _observe(self, threads: int | None) -> Observation:
         return self.observe(threads=threads)
 
     def _finished_early(self) -> str:
-        return "satisfied" if self._stepper.finished else ""
+        return self._engine.finished or ""
 
     def _postfix(self, seen: Observation) -> str:
         return f"unsatisfied={seen['unsatisfied']:.3g}"
@@ -334,23 +336,40 @@ class Particles(Driver):
             first = self.first_satisfied
             attributes = {"long_name": "steps until first satisfied (-1: never)"}
             result["first_satisfied"] = ("example", first, attributes)
+        if "gamma" in result and np.isnan(result["gamma"]).any():
+            result["gamma"].attrs["undefined"] = (
+                "NaN where the overlap with the initial nodes is not positive"
+            )
         return result
 
     def _state(self) -> dict[str, npt.NDArray[Any]]:
-        a, w = self._stepper.weights()
-        return {
-            "a": a,
-            "w": w,
-            "step": np.array(self.step, dtype=np.uint64),
-            "first": self.first_satisfied,
-            "clock": np.array(self._clock),
-        }
+        return {name: np.asarray(value) for name, value in self._engine.snapshot().items()}
 
     def _restore(self, state: Mapping[str, npt.NDArray[Any]]) -> None:
-        a, w = (np.ascontiguousarray(state[name]) for name in ("a", "w"))
-        self._stepper.restore(a, w, int(state["step"]), np.ascontiguousarray(state["first"], dtype=np.int64))
-        time, step, dt = (float(value) for value in state["clock"])
-        self._clock = (time, int(step), dt)
+        counters = {name: np.uint64(state[name]) for name in ("step", "anchor_step") if name in state}
+        self._engine.restore({**state, **counters})
+        self._dt = float(state["dt"])
+
+
+def _narrowed(name: str, weights: npt.NDArray[Any], dtype: str) -> npt.NDArray[Any]:
+    """Return weights of a network in the precision of the run; refuse what it does not reach."""
+    with np.errstate(over="ignore"):
+        narrowed = np.ascontiguousarray(weights, dtype=dtype)
+    if not np.isfinite(narrowed).all():
+        raise InvalidParameterError(
+            f"network.{name} holds {np.abs(weights).max():.3g}: {dtype} ends at {np.finfo(dtype).max:.3g}; "
+            'scale the weights down, or pass dtype="float64"'
+        )
+    return narrowed
+
+
+def _exact(name: str, steps: int) -> int:
+    """Return a number of steps that can be counted exactly."""
+    if steps > _MOST_STEPS:
+        raise InvalidParameterError(
+            f"{name} leads to step {steps}: steps are counted up to 2**53; pass fewer"
+        )
+    return steps
 
 
 def _examples(
@@ -368,7 +387,11 @@ def _examples(
     labels = array(y_name, y, (len(inputs),), rule=f"(one label per row of {X_name})", dtype=dtype)
     if not (np.abs(labels) == 1.0).all():
         raise InvalidParameterError(f"{y_name} holds other values than +1 and -1: must be labels; pass signs")
-    return inputs, labels
+    # The driver keeps them for copies and checkpoints: what happens to the caller's arrays must not reach it.
+    frozen = inputs.copy(), labels.copy()
+    for kept in frozen:
+        kept.flags.writeable = False
+    return frozen
 
 
 def _save_steps(steps: int, save_at: npt.ArrayLike | None, now: int) -> npt.NDArray[np.int64]:
@@ -381,9 +404,9 @@ def _save_steps(steps: int, save_at: npt.ArrayLike | None, now: int) -> npt.NDAr
         ahead = np.round(logtimes(1.0, max(steps - now, 1), 60)).astype(np.int64)
         return np.unique(np.minimum(np.concatenate([[0], ahead]), steps - now) + now)
     saves = array("save_at", save_at, (None,))
-    if (saves % 1 != 0).any() or (np.diff(saves) < 0).any() or saves[0] < now or saves[-1] > steps:
+    if (saves % 1 != 0).any() or (np.diff(saves) <= 0).any() or saves[0] < now or saves[-1] > steps:
         raise InvalidParameterError(
-            f"save_at = {saves.tolist()!r:.60}: must be whole numbers of steps in increasing order between "
+            f"save_at = {saves.tolist()!r:.60}: must be different whole numbers of steps in increasing order between "
             f"{now} and {steps}; pass such steps"
         )
     return saves.astype(np.int64)

@@ -9,10 +9,12 @@ from . import (
     independent_students,
     memorisation,
 )
+from .ensembles import ensemble
 
 __all__ = [
     "compression",
     "diagnosis",
+    "ensemble",
     "full_batch",
     "gaussian_rates",
     "increasing_complexity",

@@ -9,20 +9,21 @@ Source: Paccolat, Petrini, Geiger, Tyloo & Wyart, J. Stat. Mech. 2021, 044001.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, get_args
 
 import numpy as np
 import numpy.typing as npt
 
+from .. import kernels
 from .._lib import get_num_threads
 from ..data.manifolds import LabelledGaussian, Stripe
 from ..dynamics.gradient_flow import GradientFlow
 from ..ground.arguments import array, choice, count, number
-from ..ground.errors import ConvergenceError, InvalidParameterError
+from ..ground.errors import ConvergenceError, DtypeError, InvalidParameterError
+from ..ground.memory import require
 from ..ground.results import dataset
-from ..kernels import statistics as kernels
 from ..measure.compression import compression, neuron_alignment, neuron_points
 from ..networks.mean_field import MeanFieldNetwork
 
@@ -45,8 +46,23 @@ Array = npt.NDArray[np.float64]
 CITE = ("geometric-compression",)
 #: Sizes of training sets at which both sides of the law are in sight.
 SIZES = (256, 512, 1024, 2048, 4096)
-#: What can be asked of :func:`learning_curves`.
-CURVES = ("network", "initial_ntk", "final_ntk", "stretched_ntk", "closed_ntk")
+#: How a compression is read off the weights, see :func:`hmm_rs.compression`.
+Convention = Literal["ratio_of_rms", "mean_of_rms", "sum_perp"]
+#: Why a run gave no value.
+_WHY = {
+    "lambda_star": "a tenth of the examples was not fitted within max_steps",
+    "t_star": "a tenth of the examples was not fitted within max_steps",
+    "stretched_ntk": "no compression to stretch by, or a hard-margin fit that did not converge",
+    "*": "the hard-margin fit did not converge",
+}
+#: What can be asked of :func:`learning_curves`, and what it is.
+CURVES = {
+    "network": "network in the feature regime",
+    "initial_ntk": "kernel at the start",
+    "final_ntk": "kernel after training",
+    "stretched_ntk": "kernel at the start on stretched data",
+    "closed_ntk": "kernel of infinite width",
+}
 
 
 class Exponent(NamedTuple):
@@ -105,6 +121,8 @@ def fit_exponent(
         "median": np.median,
     }
     rows = [row[~np.isnan(row)] for row in values]
+    resamples = count("resamples", resamples, minimum=2)
+    require(64 * resamples, f"a bootstrap of {resamples} resamples", "pass fewer resamples")
     generator = np.random.default_rng(seed)
 
     def line(rows: Sequence[Array]) -> tuple[float, float]:
@@ -115,6 +133,45 @@ def fit_exponent(
     drawn = np.array([line([generator.choice(row, len(row)) for row in rows]) for _ in range(resamples)])
     error, prefactor_error = drawn.std(axis=0, ddof=1)
     return Exponent(exponent, float(error), prefactor, float(prefactor_error))
+
+
+def _described(data: Any) -> LabelledGaussian:
+    """Return `data` if it is a data set of this study."""
+    if not isinstance(data, LabelledGaussian):
+        raise DtypeError(
+            f"data = {data!r:.80}: must be labelled Gaussian data; pass for example hr.Stripe(5)"
+        )
+    return data
+
+
+def _lambda_star(flow: GradientFlow, data: LabelledGaussian, convention: Convention) -> float:
+    """Return the compression at t*; NaN where t* was not reached."""
+    if "t_star" not in flow.events:
+        return float("nan")
+    return compression(flow.events["t_star"][1].w, d_par=data.informative)[convention]
+
+
+def _compressible(data: LabelledGaussian) -> bool:
+    """Return whether there are directions that the label does not depend on."""
+    return data.informative < data.d
+
+
+def _needs_compression(data: LabelledGaussian) -> None:
+    if not _compressible(data):
+        raise InvalidParameterError(
+            f"data = {data!r}: its label depends on all {data.d} directions, there is nothing to compress; "
+            "pass more dimensions"
+        )
+
+
+def _missing(values: Mapping[str, Array], why: Mapping[str, str]) -> str:
+    """Return how many runs gave no value, and why."""
+    counts = {name: int(np.isnan(value).sum()) for name, value in values.items()}
+    return "; ".join(
+        f"{name}: {n} of {values[name].size} runs without a value ({why.get(name, why['*'])})"
+        for name, n in counts.items()
+        if n
+    )
 
 
 def _in_parallel(function: Callable[..., Any], jobs: Iterable[tuple[Any, ...]]) -> list[Any]:
@@ -149,6 +206,7 @@ def compression_scaling(
     alpha: float = 1e-6,
     max_dout: float = 0.3,
     max_dw: float = 0.02,
+    convention: Convention = "ratio_of_rms",
 ) -> xr.Dataset:
     r"""Measure the compression Lambda* at t*, when a tenth of the examples is fitted, against p.
 
@@ -160,23 +218,29 @@ def compression_scaling(
         Numbers of examples, and of data sets at each.
     h, alpha, max_dout, max_dw
         As in :class:`hmm_rs.GradientFlow`.
+    convention
+        Which factor of :func:`hmm_rs.compression` is Lambda. The theory is that of "ratio_of_rms"; the published
+        curve shows "mean_of_rms", which lies above it.
 
     Returns
     -------
     xarray.Dataset
-        ``lambda_star(p, seed)``, ``t_star(p, seed)``; attributes ``exponent``, ``exponent_error`` of
+        ``lambda_star(p, seed)``, ``t_star(p, seed)``; attributes ``missing`` (which runs gave no value, and why),
+        ``exponent``, ``exponent_error`` of
         [mean Lambda^-2]^(-1/2), and ``prefactor``, ``prefactor_error``: the mean of that average over sqrt p at
         sizes of 1024 and more (or the largest). The theory is Lambda* = prefactor sqrt p with
         ``lambda_over_sqrtp`` of the fastest attractor, once sqrt p is far above 1/prefactor.
     """
     data = d if isinstance(d, LabelledGaussian) else Stripe(d)
+    _needs_compression(data)
+    choice("convention", convention, get_args(Convention))
     sizes = [count("sizes", p, minimum=2) for p in sizes]
     seeds = count("seeds", seeds, minimum=2)
 
     def run(p: int, seed: int) -> tuple[float, float]:
         flow = _flow(data, p, h, alpha, seed, max_dout=max_dout, max_dw=max_dw)
         attributes = flow.run(stop_frac=0.1, save_steps=[0]).attrs
-        return attributes.get("lambda_star", np.nan), attributes.get("t_star", np.nan)
+        return _lambda_star(flow, data, convention), attributes.get("t_star", np.nan)
 
     found = np.array(_in_parallel(run, [(p, s) for p in sizes for s in range(seeds)]))
     lambda_star, t_star = found.reshape(len(sizes), seeds, 2).transpose(2, 0, 1)
@@ -196,9 +260,17 @@ def compression_scaling(
         dim="p",
         label="training examples",
         source="simulation",
-        settings={"data": repr(data), "h": h, "alpha": alpha, "max_dout": max_dout, "max_dw": max_dw},
+        settings={
+            "data": repr(data),
+            "h": h,
+            "alpha": alpha,
+            "max_dout": max_dout,
+            "max_dw": max_dw,
+            "convention": convention,
+        },
         cite=CITE,
         dims={"lambda_star": ("p", "seed"), "t_star": ("p", "seed")},
+        missing=_missing({"lambda_star": lambda_star, "t_star": t_star}, _WHY),
         exponent=fit.exponent,
         exponent_error=fit.error,
         prefactor=prefactor(ratios),
@@ -220,7 +292,7 @@ def compression_curve(
 
     It rises into the fitting regime and falls while the last examples drive the dynamics.
     """
-    X_test, y_test = data.sample(10_000, seed=seed, stream="test")
+    X_test, y_test = _described(data).sample(10_000, seed=seed, stream="test")
     flow = _flow(data, p, h, alpha, seed, X_test=X_test, y_test=y_test)
     return flow.run(stop_margin=stop_margin, max_steps=max_steps)
 
@@ -233,15 +305,19 @@ def neuron_trajectories(
     h: int = 200,
     alpha: float = 1e-6,
     seed: int = 0,
+    convention: Convention = "ratio_of_rms",
 ) -> xr.Dataset:
     """Follow every neuron: its hyperplane's foot z_n, its alignment and its growth a_n w_n.
 
     Returns
     -------
     xarray.Dataset
-        ``z(t, i, j)``, ``alignment(t, i)``, ``w(t, i, j)``, ``a(t, i)``, ``bias(t, i)`` and ``compression(t)``. While
+        ``z(t, i, j)``, ``alignment(t, i)``, ``w(t, i, j)``, ``a(t, i)``, ``bias(t, i)`` and ``compression(t)``, by
+        `convention` as in :func:`compression_scaling`. While
         the loss is linear (t < t*) the z_n flow to the points of :func:`hmm_rs.theory.attractors`.
     """
+    _needs_compression(_described(data))
+    choice("convention", convention, get_args(Convention))
     flow = _flow(data, p, h, alpha, seed)
     saved = array("times", times, (None,))
     seen: dict[str, list[Any]] = {name: [] for name in ("z", "alignment", "w", "a", "bias", "compression")}
@@ -253,13 +329,20 @@ def neuron_trajectories(
         seen["w"].append(network.w)
         seen["a"].append(network.a)
         seen["bias"].append(network.b)
-        seen["compression"].append(compression(network.w, d_par=data.informative)["ratio_of_rms"])
+        seen["compression"].append(compression(network.w, d_par=data.informative)[convention])
     return dataset(
         seen,
         along=saved,
         label="code time",
         source="simulation",
-        settings={"data": repr(data), "p": p, "h": h, "alpha": alpha, "seed": seed},
+        settings={
+            "data": repr(data),
+            "p": p,
+            "h": h,
+            "alpha": alpha,
+            "seed": seed,
+            "convention": convention,
+        },
         cite=CITE,
         dims={
             "z": ("t", "i", "j"),
@@ -303,6 +386,7 @@ def learning_curves(
     test_size: int = 10_000,
     max_dout: float = 0.3,
     max_dw: float = 0.02,
+    convention: Convention = "ratio_of_rms",
 ) -> xr.Dataset:
     r"""Measure test errors against the number of examples, in the feature and in the lazy regime.
 
@@ -322,19 +406,27 @@ def learning_curves(
         As in :class:`hmm_rs.GradientFlow`.
     test_size
         Test points; errors resolve 1/test_size.
+    convention
+        Which factor of :func:`hmm_rs.compression` is Lambda*, as in :func:`compression_scaling`.
 
     Returns
     -------
     xarray.Dataset
         Each curve as ``name(p, seed)``, ``lambda_star(p, seed)`` and ``converged(p, seed)`` (1 where the network
         reached `stop_margin`); runs with an error above 1/4 have learnt nothing and should be left out
-        of fits (:func:`fit_exponent`).
+        of fits (:func:`fit_exponent`). Where the label depends on every direction there is no compression:
+        ``lambda_star`` and "stretched_ntk" are left out. The attribute ``missing`` says which runs gave no
+        value, and why.
     """
+    _described(data)
+    choice("convention", convention, get_args(Convention))
     for name in curves:
         choice("curves", name, CURVES)
+    if not _compressible(data):
+        curves = [name for name in curves if name != "stretched_ntk"]
     sizes = [count("sizes", p, minimum=2) for p in sizes]
     seeds = count("seeds", seeds)
-    names = [*curves, "lambda_star", "converged"]
+    names = [*curves, *(["lambda_star"] if _compressible(data) else []), "converged"]
 
     def run(p: int, seed: int) -> list[float]:
         X, y = data.sample(p, seed=seed)
@@ -355,8 +447,9 @@ def learning_curves(
                 y_test=y_test,
             )
             # t* is defined by the margin 1: it has its own run of the rules, then the network goes on.
-            attributes = flow.run(stop_frac=0.1, max_steps=max_steps, save_steps=[0]).attrs
-            found["lambda_star"] = attributes.get("lambda_star", np.nan)
+            flow.run(stop_frac=0.1, max_steps=max_steps, save_steps=[0])
+            if _compressible(data):
+                found["lambda_star"] = _lambda_star(flow, data, convention)
             result = flow.run(stop_margin=stop_margin, max_steps=max_steps, save_steps=[0])
             found["converged"] = float(result.attrs["stopped"] in ("margin", "gradient"))
             found["network"] = float(result["test_error"][-1])
@@ -381,8 +474,13 @@ def learning_curves(
 
     values = np.array(_in_parallel(run, [(p, s) for p in sizes for s in range(seeds)]))
     values = values.reshape(len(sizes), seeds, len(names)).transpose(2, 0, 1)
-    return dataset(
-        dict(zip(names, values, strict=True)),
+    found = dict(zip(names, values, strict=True))
+    trained = {"network", "final_ntk", "stretched_ntk"} & set(curves)
+    if not trained:
+        # No network was trained: nothing was compressed and nothing could converge.
+        found = {name: found[name] for name in curves}
+    result = dataset(
+        found,
         along=sizes,
         dim="p",
         label="training examples",
@@ -393,10 +491,16 @@ def learning_curves(
             "alpha": alpha,
             "stop_margin": stop_margin,
             "test_size": test_size,
+            "convention": convention,
         },
         cite=CITE,
-        dims=dict.fromkeys(names, ("p", "seed")),
+        dims=dict.fromkeys(found, ("p", "seed")),
+        missing=_missing(found, _WHY),
     )
+    for name in found:
+        if name in CURVES:
+            result[name].attrs["long_name"] = f"test error, {CURVES[name]}"
+    return result
 
 
 def kernel_evolution(
@@ -431,6 +535,7 @@ def kernel_evolution(
         ``intrinsic_dimension`` (all on the training points), ``frozen_error``: test error of the frozen
         kernel after learning fresh points, ``network_error``, ``satisfied`` and ``t``.
     """
+    _described(data)
     fractions = [number("fractions", f, minimum=0.0, maximum=1.0) for f in fractions]
     stages = len(fractions) + 2
     R = count("components", components)

@@ -100,9 +100,15 @@ def increasing_complexity(
     if not widths:
         raise InvalidParameterError("K = []: must hold at least one width; pass K=(1, 2, 4, 8)")
     choice("normalisation", normalisation, NORMALISATIONS)
-    batch, seed = count("batch", batch), count("seed", seed, minimum=0)
+    batch, seed = count("batch", batch), count("seed", seed, minimum=0, maximum=None)
     t_max = number("t_max", t_max, minimum=0.0, exclusive=True)
     images = digits() if images is None else images
+    for name, part in (("images", images), ("test_images", test_images)):
+        least = 2 if name == "images" and test_images is None else 1
+        if part is not None and len(part.X) < least:
+            raise InvalidParameterError(
+                f"{name} holds {len(part.X)} images: must be {least} at least, to train on and to test on; pass more"
+            )
     if test_images is None:
         images, test_images = images.split(max(len(images.X) // 5, 1), seed=[seed, 0])
     X = normalise(images.X, normalisation)
@@ -117,7 +123,8 @@ def increasing_complexity(
     )
     if times[0] < 0.0 or (np.diff(times) < 0.0).any():
         raise InvalidParameterError("save_at: must be times >= 0 in increasing order; sort them")
-    steps = np.ceil(times * model.N / batch * (1.0 - 1e-12)).astype(np.int64)
+    # Times that fall into one step are one measurement.
+    steps = np.unique(np.ceil(times * model.N / batch * (1.0 - 1e-12)).astype(np.int64))
 
     def run(width: int) -> dict[str, Array]:
         sim = OnlineSGD(

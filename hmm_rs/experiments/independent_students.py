@@ -21,7 +21,7 @@ from ..data.images import Images, digits, normalise
 from ..data.nonlinearity import Nonlinearity
 from ..data.stored import StoredSamples
 from ..dynamics.driver import logtimes
-from ..dynamics.online_sgd import OnlineSGD
+from ..dynamics.online_sgd import Labels, OnlineSGD
 from ..ground.arguments import array, choice, count, number
 from ..ground.errors import DivergenceError, InvalidParameterError
 from ..ground.memory import require
@@ -54,7 +54,7 @@ class _Task:
 
     model: Any
     teacher: TwoLayer
-    labels: str
+    labels: Labels
     classify: bool
     #: Inputs and labels (None where there are none) by suffix of the variables.
     places: dict[str, tuple[Array, Array | None]]
@@ -167,7 +167,7 @@ def independent_students(
     }
     choice("scenario", scenario, SCENARIOS)
     teacher: TwoLayer | None = None
-    K, seed = count("K", K), count("seed", seed, minimum=0)
+    K, seed = count("K", K), count("seed", seed, minimum=0, maximum=None)
     t_max = number("t_max", t_max, minimum=0.0, exclusive=True)
     test_size = count("test_size", test_size)
     options = {"lr": lr, "train_second_layer": train_second_layer, "test_size": 1}

@@ -118,7 +118,7 @@ def teacher_task(
     choice("kind", kind, ("noise", "input", "latent"))
     N, D, M, classes = count("N", N), count("D", D), count("M", M), count("classes", classes, minimum=2)
     quota = [count("train_per_class", train_per_class), count("test_per_class", test_per_class)]
-    words = seed_words([count("seed", seed, minimum=0), 1])
+    words = seed_words([count("seed", seed, minimum=0, maximum=None), 1])
     model = TeacherStudent(N) if kind == "noise" else HiddenManifold(N, D, f="sign", seed=[seed, 0])
     seen_by_teacher = D if kind == "latent" else N
     wanted = classes * sum(quota)
@@ -185,13 +185,17 @@ def image_task(images: Images | None = None, test_images: Images | None = None, 
 def overlap_beyond_chance(correct: npt.ArrayLike) -> float:
     """Return the mean correlation of sets of correctly classified samples, over pairs of networks.
 
-    1 where all networks get the same samples right, 0 where they do so independently of each
-    other; not-a-number where a network gets all or none right.
+    1 where all networks get the same samples right, 0 where they do so independently of each other.
 
     Parameters
     ----------
     correct
         Whether a network gets a sample right, shape (networks, P).
+
+    Raises
+    ------
+    InvalidParameterError
+        If a network gets all samples right, or none: then nothing can vary with it.
 
     Examples
     --------
@@ -204,6 +208,17 @@ def overlap_beyond_chance(correct: npt.ArrayLike) -> float:
         raise ShapeError(
             f"correct has shape {right.shape}: must be (networks, P) with two networks or more; pass such an array"
         )
+    for network, row in enumerate(right):
+        if row.all() or not row.any():
+            raise InvalidParameterError(
+                f"correct[{network}]: the network gets {'all' if row.all() else 'none'} of {row.size} samples right, "
+                f"so no correlation is defined; leave it out, or look at a harder or an earlier task"
+            )
+    return _mean_correlation(right)
+
+
+def _mean_correlation(right: npt.NDArray[np.float64]) -> float:
+    """Return the mean over pairs of rows of 0 and 1; not-a-number if one of them is constant."""
     pairs = [_correlation(right[i], right[j]) for i in range(len(right)) for j in range(i)]
     return float(np.mean(pairs))
 
@@ -258,7 +273,9 @@ def memorisation(
         network gets the sample right; ``train_error`` (epoch, seed); ``train_common``, fraction all
         networks get right; ``train_chance``, what it would be if they were independent;
         ``train_overlap``, see :func:`overlap_beyond_chance`. ``train_loss`` (epoch, seed) is the mean
-        cross-entropy during the epoch, not-a-number at epoch 0. Training labels are those trained on.
+        cross-entropy during the epoch. What is not defined (the loss at epoch 0, an overlap where a network gets all
+        or no samples right) is not-a-number, and the variable's attribute ``undefined`` says why. Training
+        labels are those trained on.
 
     Raises
     ------
@@ -276,7 +293,7 @@ def memorisation(
     task = image_task() if task is None else task
     K, epochs, batch = count("K", K), count("epochs", epochs), count("batch", batch)
     lr = number("lr", lr, minimum=0.0)
-    numbers = [count("seeds", s, minimum=0) for s in seeds]
+    numbers = [count("seeds", s, minimum=0, maximum=None) for s in seeds]
     if len(numbers) < 2:
         raise InvalidParameterError(f"seeds = {numbers}: must hold two seeds or more; pass seeds=(0, 1, 2)")
     train = task.classes
@@ -294,8 +311,9 @@ def memorisation(
         for epoch in range(epochs + 1):
             if epoch > 0:
                 order = np.random.default_rng([seed, 2, epoch]).permutation(len(X)).astype(np.uint32)
-                w, v, mean_loss = _lib.train_classifier(X, train, order, w, v, lr=lr, batch=batch)
-                loss.append(mean_loss)
+                trained = _lib.train_classifier(X, train, order, w, v, lr=lr, batch=batch)
+                w, v = trained["w"], trained["v"]
+                loss.append(trained["loss"])
             for name, inputs, labels in (("train", X, train), ("test", X_test, task.classes_test)):
                 outputs = _lib.network_outputs_f32(inputs, w, v, "relu", 1.0, 1)
                 right[name].append(outputs.argmax(axis=1) == labels)
@@ -316,7 +334,7 @@ def memorisation(
         values[f"{name}_error"] = 1.0 - accuracy
         values[f"{name}_common"] = right.all(axis=1).mean(axis=1)
         values[f"{name}_chance"] = accuracy.prod(axis=1)
-        values[f"{name}_overlap"] = [overlap_beyond_chance(each) for each in right]
+        values[f"{name}_overlap"] = [_mean_correlation(each.astype(np.float64)) for each in right]
         dims[f"{name}_correct"] = ("epoch", "seed", f"{name}_sample")
         dims[f"{name}_error"] = ("epoch", "seed")
     result = dataset(
@@ -337,6 +355,15 @@ def memorisation(
         dims=dims,
         dtype="float32",
     ).assign_coords(seed=("seed", numbers))
+    result["train_loss"].attrs["undefined"] = "epoch 0: no sample has been learnt from yet"
+    for part in ("train", "test"):
+        overlap = result[f"{part}_overlap"]
+        missing = result.epoch.values[np.isnan(overlap.values)]
+        if missing.size:
+            overlap.attrs["undefined"] = (
+                f"epochs {', '.join(f'{epoch:g}' for epoch in missing)}: a network gets all samples right, or none, "
+                f"so no correlation is defined"
+            )
     for name, text in (
         ("correct", "classified correctly"),
         ("common", "fraction all networks classify correctly"),

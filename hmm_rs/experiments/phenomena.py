@@ -7,15 +7,15 @@ random initial weights of a finite size: their overlaps break the symmetry betwe
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
 from ..ground.arguments import array, count, number
-from ..ground.errors import InvalidParameterError
-from ..theory.online.equations import HiddenManifoldODE, solve_many
+from ..ground.errors import ConvergenceError, InvalidParameterError, ShapeError
+from ..theory.online import HiddenManifoldODE, solve_many
 from ..theory.order_parameters import NonlinearityOrMoments, centred_moments
 
 if TYPE_CHECKING:
@@ -96,33 +96,67 @@ def random_start(
     )
 
 
+#: Relative change since half the time below which a late error counts as stationary.
+_STATIONARY = 0.01
+
+
 def _late(
     name: str,
     label: str,
     values: Sequence[float] | npt.ArrayLike,
-    systems: Sequence[HiddenManifoldODE],
-    t_max: float,
+    start: Callable[[int, int], HiddenManifoldODE],
+    times: Sequence[float],
+    seeds: Sequence[int] | None,
     threads: int | None,
 ) -> xr.Dataset:
-    """Return eg at `t_max` and its relative change since `t_max`/2, over one parameter."""
+    """Return late errors over one parameter and, if `seeds` are given, over them.
+
+    `start` makes the system of value i and a seed; value i is read at times[i].
+    """
     import xarray as xr
 
-    results = solve_many(systems, [0.0, t_max / 2, t_max], threads=threads)
-    late = np.array([float(result.eg[-1]) for result in results])
-    before = np.array([float(result.eg[-2]) for result in results])
-    dataset = xr.Dataset(
-        {
-            "eg": (name, late, {"long_name": "generalisation error"}),
-            "change": (
-                name,
-                np.abs(late - before) / np.maximum(np.abs(late), 1e-15),
-                {"long_name": "relative change since half the time"},
-            ),
-        },
-        coords={name: (name, np.asarray(values), {"long_name": label})},
-        attrs={"source": "theory", "cite": "hidden-manifold", "t": float(t_max)},
-    )
-    return dataset
+    numbers = [0] if seeds is None else [count("seeds", seed, minimum=0) for seed in seeds]
+    if not numbers:
+        raise InvalidParameterError("seeds is empty: must hold a seed at least; pass seeds=range(5), say")
+    late = np.empty((len(times), len(numbers)))
+    before = np.empty_like(late)
+    systems = [[start(i, seed) for seed in numbers] for i in range(len(times))]
+    # Systems read at the same time are solved side by side.
+    for t_max in dict.fromkeys(times):
+        rows = [i for i, t in enumerate(times) if t == t_max]
+        results = iter(
+            solve_many(
+                [system for i in rows for system in systems[i]], [0.0, t_max / 2, t_max], threads=threads
+            )
+        )
+        for i in rows:
+            for j in range(len(numbers)):
+                eg = next(results).eg.values
+                before[i, j], late[i, j] = eg[-2], eg[-1]
+    change = np.abs(late - before) / np.maximum(np.abs(late), 1e-15)
+    dims: tuple[str, ...] = (name, "seed")
+    columns = {
+        "eg": (late, "generalisation error"),
+        "change": (change, "relative change since half the time"),
+        "stationary": (change < _STATIONARY, "whether it changes by less than 1 percent"),
+    }
+    coords: dict[str, Any] = {name: (name, np.asarray(values), {"long_name": label})}
+    data = {key: (dims, value, {"long_name": text}) for key, (value, text) in columns.items()}
+    if seeds is None:
+        data = {key: (dims[:1], value[:, 0], about) for key, (_, value, about) in data.items()}
+    else:
+        coords["seed"] = ("seed", numbers, {"long_name": "seed of the initial overlaps"})
+        for key, value, text in (
+            ("eg_mean", late.mean(axis=1), "mean over the seeds"),
+            ("eg_std", late.std(axis=1), "standard deviation over the seeds"),
+        ):
+            data[key] = (dims[:1], value, {"long_name": text})
+    attrs: dict[str, Any] = {"source": "theory", "cite": "hidden-manifold"}
+    if len(set(times)) == 1:
+        attrs["t"] = float(times[0])
+    else:
+        data["t"] = (dims[:1], np.asarray(times), {"long_name": "time at which the error is read"})
+    return xr.Dataset(data, coords=coords, attrs=attrs)
 
 
 def late_error_against_delta(
@@ -132,6 +166,7 @@ def late_error_against_delta(
     M: int = 2,
     lr: float = 0.2,
     t_max: float | None = None,
+    seeds: Sequence[int] | None = None,
     threads: int | None = None,
     **options: Any,
 ) -> xr.Dataset:
@@ -148,14 +183,17 @@ def late_error_against_delta(
         As in :func:`random_start`.
     t_max
         Time at which the error is read; 4000/lr unless given. ``change`` in the result says how
-        much it still moves.
+        much it still moves, ``stationary`` whether that is less than 1 percent.
+    seeds
+        Seeds of the initial overlaps: one error for each, over a further dimension ``seed``, with ``eg_mean`` and
+        ``eg_std`` over it. None: the seed in `options` alone (0 unless given) and no such dimension.
     threads
         Number of threads.
 
     Returns
     -------
     xarray.Dataset
-        eg and change over delta.
+        eg, change and stationary over delta (and seed).
 
     Notes
     -----
@@ -169,8 +207,13 @@ def late_error_against_delta(
     [0.0111, 0.0216]
     """
     deltas = array("deltas", deltas, (None,))
-    systems = [random_start(K, M, delta=delta, lr=lr, **options) for delta in deltas.tolist()]
-    return _late("delta", "ratio D/N", deltas, systems, _late_time(t_max, lr), threads)
+    values = deltas.tolist()
+
+    def start(i: int, seed: int) -> HiddenManifoldODE:
+        return random_start(K, M, delta=values[i], lr=lr, **_seeded(options, seeds, seed))
+
+    times = [_late_time(t_max, lr)] * len(values)
+    return _late("delta", "ratio D/N", deltas, start, times, seeds, threads)
 
 
 def late_error_against_learning_rate(
@@ -180,6 +223,7 @@ def late_error_against_learning_rate(
     M: int = 2,
     delta: float = 0.1,
     steps: float = 4000.0,
+    seeds: Sequence[int] | None = None,
     threads: int | None = None,
     **options: Any,
 ) -> xr.Dataset:
@@ -193,13 +237,15 @@ def late_error_against_learning_rate(
         As in :func:`random_start`.
     steps
         Every error is read at t = steps/lr.
+    seeds
+        As in :func:`late_error_against_delta`.
     threads
         Number of threads.
 
     Returns
     -------
     xarray.Dataset
-        eg and change over lr.
+        eg, change, stationary and the time t at which they are read over lr (and seed).
 
     Examples
     --------
@@ -208,24 +254,16 @@ def late_error_against_learning_rate(
     >>> [round(float(eg), 4) for eg in result.eg]
     [0.0206, 0.0344]
     """
-    import xarray as xr
-
     lrs = array("lrs", lrs, (None,))
     if (lrs <= 0.0).any():
         raise InvalidParameterError("lrs holds rates <= 0: nothing is learnt; pass positive rates")
-    # Rates have their own times: one solve each.
-    parts = [
-        _late(
-            "lr",
-            "learning rate",
-            [lr],
-            [random_start(K, M, delta=delta, lr=lr, **options)],
-            number("steps", steps, minimum=0.0, exclusive=True) / lr,
-            threads,
-        ).drop_attrs(deep=False)
-        for lr in lrs.tolist()
-    ]
-    return xr.concat(parts, "lr").assign_attrs(source="theory", cite="hidden-manifold")
+    values = lrs.tolist()
+    steps = number("steps", steps, minimum=0.0, exclusive=True)
+
+    def start(i: int, seed: int) -> HiddenManifoldODE:
+        return random_start(K, M, delta=delta, lr=values[i], **_seeded(options, seeds, seed))
+
+    return _late("lr", "learning rate", lrs, start, [steps / lr for lr in values], seeds, threads)
 
 
 def late_error_against_students(
@@ -235,13 +273,15 @@ def late_error_against_students(
     delta: float = 0.01,
     lr: float = 0.2,
     t_max: float | None = None,
+    seeds: Sequence[int] | None = None,
     threads: int | None = None,
     **options: Any,
 ) -> xr.Dataset:
     """Return the late error against the student's hidden units K.
 
     With fewer units than the teacher specialisation is incomplete; more units with a fixed second
-    layer are slightly worse, with a trained one as good or slightly better.
+    layer are slightly worse, with a trained one as good or slightly better. There may be more than one end
+    state: K = 3, M = 2 ends at .0025 or .0040 by the initial overlaps, hence `seeds`.
 
     Parameters
     ----------
@@ -249,13 +289,13 @@ def late_error_against_students(
         Numbers of hidden units.
     M, delta, lr, **options
         As in :func:`random_start`; ``train_second_layer=True`` trains both layers.
-    t_max, threads
+    t_max, seeds, threads
         As in :func:`late_error_against_delta`.
 
     Returns
     -------
     xarray.Dataset
-        eg and change over K.
+        eg, change and stationary over K (and seed).
 
     Notes
     -----
@@ -269,8 +309,12 @@ def late_error_against_students(
     True
     """
     Ks = [count("Ks", K) for K in Ks]
-    systems = [random_start(K, M, delta=delta, lr=lr, **options) for K in Ks]
-    return _late("K", "student units K", Ks, systems, _late_time(t_max, lr), threads)
+
+    def start(i: int, seed: int) -> HiddenManifoldODE:
+        return random_start(Ks[i], M, delta=delta, lr=lr, **_seeded(options, seeds, seed))
+
+    times = [_late_time(t_max, lr)] * len(Ks)
+    return _late("K", "student units K", Ks, start, times, seeds, threads)
 
 
 def increasing_complexity(
@@ -344,8 +388,13 @@ def plateau(result: xr.Dataset) -> dict[str, float]:
     -------
     dict
         ``error``: ε_g on the plateau; ``start``, ``end``: first times at which ε_g is below 1.1 and
-        0.9 of it; ``specialisation``: first time below one half of it. Without a second fall all
-        are NaN; a time never reached is NaN.
+        0.9 of it; ``specialisation``: first time below one half of it. A level that the curve does not
+        reach has no entry.
+
+    Raises
+    ------
+    ConvergenceError
+        If there is no plateau: the curve has no second fall (yet), or too few points to tell.
 
     Notes
     -----
@@ -360,30 +409,51 @@ def plateau(result: xr.Dataset) -> dict[str, float]:
     >>> bool(found["start"] < found["end"] < found["specialisation"])
     True
     """
-    nothing = dict.fromkeys(("error", "start", "end", "specialisation"), math.nan)
-    positive = (result.t.values > 0.0) & (result.eg.values > 0.0)
-    t, eg = result.t.values[positive], result.eg.values[positive]
+    eg_of = getattr(result, "eg", None)
+    if eg_of is None or getattr(eg_of, "dims", None) != ("t",):
+        raise ShapeError(
+            f"result = {result!r:.60}: must have eg over t alone; pass one solution or run, "
+            f"of several select one first (.sel(K=...))"
+        )
+    positive = (result.t.values > 0.0) & (eg_of.values > 0.0)
+    t, eg = result.t.values[positive], eg_of.values[positive]
     if t.size < 5:
-        return nothing
+        raise ConvergenceError(
+            f"result has {t.size} times t > 0 with eg > 0: a plateau needs 5 at least, and 50 to be seen well; "
+            f"solve at numpy.geomspace(0.1, t_max, 200), say"
+        )
     slope = -np.gradient(np.log(eg), np.log(t))
     # Largest slopes before and after each point: a plateau is low against the lesser of the two.
     before, after = np.maximum.accumulate(slope), np.maximum.accumulate(slope[::-1])[::-1]
     depth = np.minimum(before, after) - slope
     at = int(np.argmax(depth))
     if depth[at] <= 0.05:
-        return nothing
+        raise ConvergenceError(
+            f"result has no plateau up to t = {t[-1]:g}: eg falls only once, or has not fallen again yet; "
+            f"go on to later times, or see whether there are two falls to lie between"
+        )
     error = float(eg[at])
-
-    def first(level: float, start: int) -> float:
+    found = {"error": error}
+    for name, level, start in (
+        ("start", 1.1 * error, 0),
+        ("end", 0.9 * error, at),
+        ("specialisation", 0.5 * error, at),
+    ):
         below = np.flatnonzero(eg[start:] < level)
-        return float(t[start + below[0]]) if below.size else math.nan
+        if below.size:
+            found[name] = float(t[start + below[0]])
+    return found
 
-    return {
-        "error": error,
-        "start": first(1.1 * error, 0),
-        "end": first(0.9 * error, at),
-        "specialisation": first(0.5 * error, at),
-    }
+
+def _seeded(options: Mapping[str, Any], seeds: Sequence[int] | None, seed: int) -> dict[str, Any]:
+    """Return the options of :func:`random_start` with the seed of a series, if there is one."""
+    if seeds is None:
+        return dict(options)
+    if "seed" in options:
+        raise InvalidParameterError(
+            f"seed = {options['seed']!r} and seeds are both given: one says it all; pass seeds alone"
+        )
+    return {**options, "seed": seed}
 
 
 def _late_time(t_max: float | None, lr: float) -> float:

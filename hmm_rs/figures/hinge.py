@@ -15,7 +15,6 @@ from ..data import LinearlySeparable
 from ..dynamics import Particles
 from ..ground.arguments import choice
 from ..networks.mean_field import MeanFieldNetwork
-from ..plot.axes import COLOURS
 from ..theory import HingeMeanField
 
 if TYPE_CHECKING:
@@ -60,6 +59,8 @@ def mean_field_trajectories(scale: str = "small") -> Reproduction:
 
     M = 400, d = 100, alpha = h = 1; N = 10^5 and 2000 steps at "paper", 10^4 and 300 at "small".
     """
+    import xarray as xr
+
     N, steps = (100_000, 2000) if choice("scale", scale, ("small", "paper")) == "paper" else (10_000, 300)
     law = LinearlySeparable(_D)
     network = MeanFieldNetwork.random(400, _D, seed=1)
@@ -69,15 +70,9 @@ def mean_field_trajectories(scale: str = "small") -> Reproduction:
     exact = theory.gd(steps)
     a, w = theory.gd_nodes(steps, network.a[:10], network.w[:10, 0])
     figure, axes = _panels(2, 2)
-    for ax, seen, lines, label in (
-        (axes[0, 0], result.a, a, "$a$"),
-        (axes[0, 1], result.w_par, w, r"$w_\parallel$"),
-    ):
-        for i in range(10):
-            colour = COLOURS[i % len(COLOURS)]
-            ax.plot(result.t, seen[:, i], "o", color=colour, markersize=3.0, markerfacecolor="none")
-            ax.plot(exact.step, lines[:, i], color=colour, linewidth=1.2)
-        ax.set(xscale="log", xlim=(1, steps), xlabel="steps", ylabel=label)
+    a_lines, w_lines = (xr.DataArray(x, dims=("t", "i"), coords={"t": exact.t}) for x in (a, w))
+    plot.trajectories(result, a_lines, variable="a", ax=axes[0, 0])
+    plot.trajectories(result, w_lines, variable="w_par", ax=axes[0, 1])
     plot.rotation(result, theory=theory, ax=axes[1, 0])
     plot.satisfaction(result, X[:, 0], theory, M=400, ax=axes[1, 1])
     table = [

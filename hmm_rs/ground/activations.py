@@ -18,6 +18,7 @@ from .arguments import choice
 __all__ = [
     "CLOSED",
     "DATA",
+    "EQUATIONS",
     "EXACT",
     "LAYERS",
     "NODES",
@@ -40,6 +41,8 @@ DATA = ("sign", "erf", "relu", "tanh", "identity")
 EXACT = ("sign", "erf", "relu")
 #: Units of two-layer networks: their averages over Gaussian fields have closed forms.
 CLOSED = ("erf", "relu", "linear")
+#: Units of the equations of online learning: closed averages, or smooth ones by quadrature.
+EQUATIONS = (*CLOSED, "tanh", "sigmoid")
 #: Units of mean-field networks.
 NODES = ("relu", "sqrt2_relu", "erf", "tanh")
 #: Units of mean-field networks trained as particles.

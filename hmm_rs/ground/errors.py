@@ -14,6 +14,7 @@ __all__ = [
     "DtypeError",
     "HmmError",
     "InvalidParameterError",
+    "MissingExtraError",
     "ResourceError",
     "ShapeError",
     "StopRun",
@@ -56,6 +57,10 @@ class DivergenceError(_ResultError, FloatingPointError):
 
 class ResourceError(HmmError, MemoryError):
     """Memory or another resource would not suffice."""
+
+
+class MissingExtraError(HmmError, ImportError):
+    """A library that only some rooms need is not installed."""
 
 
 class StopRun(Exception):  # noqa: N818 (a request, not an error)

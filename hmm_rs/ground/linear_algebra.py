@@ -1,4 +1,4 @@
-"""Products of large matrices whose bits do not depend on how many threads numpy's BLAS or the package has."""
+"""Linear algebra whose bits do not depend on how many threads numpy's BLAS or the package has."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from .. import _lib
 from .errors import ShapeError
 from .memory import require
 
-__all__ = ["gram", "product"]
+__all__ = ["eigh", "frobenius", "gram", "is_positive_definite", "product", "solve"]
 
 Array = npt.NDArray[np.floating[Any]]
 
@@ -92,6 +92,91 @@ def gram(a: npt.ArrayLike, *, threads: int | None = None) -> Array:
     out = _result((matrix.shape[0], matrix.shape[0]), matrix.dtype)
     _lib.matmul(matrix, None, out=out, threads=threads)
     return out
+
+
+def eigh(a: npt.ArrayLike) -> tuple[Array, Array]:
+    """Return eigenvalues, ascending, and eigenvectors, columns, of a symmetric matrix (its lower half is read).
+
+    Parameters
+    ----------
+    a : array, shape (n, n)
+
+    Returns
+    -------
+    values : array, shape (n,)
+    vectors : array, shape (n, n)
+
+    Raises
+    ------
+    ShapeError
+        A matrix that is not square.
+    InvalidParameterError
+        Entries that are not finite.
+    ResourceError
+        A matrix too large for memory.
+
+    Examples
+    --------
+    >>> from hmm_rs.ground.linear_algebra import eigh
+    >>> eigh([[2.0, 1.0], [1.0, 2.0]])[0].round(12)
+    array([1., 3.])
+    """
+    found = _lib.symmetric_eigen(_square(a))
+    return found["values"], found["vectors"]
+
+
+def is_positive_definite(a: npt.ArrayLike) -> bool:
+    """Return whether a symmetric matrix (its lower half is read) is positive definite.
+
+    Examples
+    --------
+    >>> from hmm_rs.ground.linear_algebra import is_positive_definite
+    >>> is_positive_definite([[1.0, 2.0], [2.0, 1.0]])
+    False
+    """
+    return _lib.is_positive_definite(_square(a))
+
+
+def solve(a: npt.ArrayLike, b: npt.ArrayLike) -> Array:
+    """Return x with a x = b, in least squares where a is singular in working precision.
+
+    Parameters
+    ----------
+    a : array, shape (n, n)
+    b : array, shape (n,)
+
+    Examples
+    --------
+    >>> from hmm_rs.ground.linear_algebra import solve
+    >>> solve([[0.0, 2.0], [1.0, 1.0]], [4.0, 3.0])
+    array([1., 2.])
+    """
+    return _lib.solve_linear(_square(a), np.asarray(b, dtype=np.float64))
+
+
+def frobenius(a: npt.ArrayLike) -> float:
+    """Return the root of the sum of squares of all entries; sizes near the ends of the range of floats are no trouble.
+
+    Examples
+    --------
+    >>> from hmm_rs.ground.linear_algebra import frobenius
+    >>> frobenius([[3e200, 4e200]]) / 1e200
+    5.0
+    """
+    values = np.asarray(a, dtype=np.float64)
+    scale = float(np.abs(values).max(initial=0.0))
+    if scale == 0.0 or not np.isfinite(scale):
+        return scale
+    # A power of two: it divides without rounding.
+    scale = float(2.0 ** np.floor(np.log2(scale)))
+    return float(scale * np.sqrt(np.sum(np.square(values / scale))))
+
+
+def _square(a: npt.ArrayLike) -> npt.NDArray[np.float64]:
+    matrix = np.asarray(a, dtype=np.float64)
+    if matrix.ndim != 2:
+        raise ShapeError(f"a has shape {matrix.shape}: must be a matrix; pass an array of shape (n, n)")
+    return matrix
 
 
 def _operands(*values: npt.ArrayLike) -> list[Array]:

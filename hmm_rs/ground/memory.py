@@ -2,30 +2,18 @@
 
 from __future__ import annotations
 
-import os
-from pathlib import Path
-
+from .._lib import available_bytes
 from .errors import ResourceError
 
 __all__ = ["available_bytes", "require"]
 
 
-def available_bytes() -> int:
-    """Return the bytes of memory that can be had without swapping."""
-    try:
-        for line in Path("/proc/meminfo").read_text().splitlines():
-            if line.startswith("MemAvailable:"):
-                return int(line.split()[1]) * 1024
-    except OSError:
-        pass
-    try:
-        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    except (AttributeError, ValueError, OSError):
-        return 1 << 62
-
-
 def require(needed: int, what: str, remedy: str) -> None:
-    """Raise ResourceError if `needed` bytes are more than there are."""
+    """Raise ResourceError if `needed` bytes are more than there are.
+
+    What counts is the least of the machine's free memory, the limits of the process (`ulimit`) and those of its control
+    groups (containers, batch systems).
+    """
     available = available_bytes()
     if needed > available:
         raise ResourceError(

@@ -57,7 +57,11 @@ def compression(w: npt.ArrayLike, *, d_par: int = 1) -> dict[str, float]:
             f"d_par = {d_par}: must be below d = {d} for something to compress; pass fewer"
         )
     # Weights grow exponentially: take out their scale before they are squared.
-    scale = np.abs(weights).max() or 1.0
+    scale = np.abs(weights).max()
+    if scale == 0.0:
+        raise InvalidParameterError(
+            "w = 0: weights that vanish are compressed in no direction; pass the weights of a network"
+        )
     square = ((weights / scale) ** 2).mean(axis=0)
     par, perp = square[:d_par], square[d_par:]
     with np.errstate(divide="ignore", invalid="ignore"):

@@ -1,14 +1,15 @@
 """Pictures: functions that take and return matplotlib Axes."""
 
-from .compression import compression, compression_curve, kernel_spectrum, neuron_points
+from .compression import compression, compression_curve, error_curves, kernel_spectrum, neuron_points
 from .equivalence import equivalence_rates, gaussian_equivalence
 from .online import learning_curve, order_parameters
-from .particles import overfitting, particles, rotation, satisfaction
+from .particles import overfitting, particles, rotation, satisfaction, trajectories
 
 __all__ = [
     "compression",
     "compression_curve",
     "equivalence_rates",
+    "error_curves",
     "gaussian_equivalence",
     "kernel_spectrum",
     "learning_curve",
@@ -18,4 +19,5 @@ __all__ = [
     "particles",
     "rotation",
     "satisfaction",
+    "trajectories",
 ]

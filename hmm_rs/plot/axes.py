@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
-from ..ground.errors import DtypeError, HmmError, InvalidParameterError
+from ..ground.errors import DtypeError, InvalidParameterError
+from ..ground.extras import extra
 
 if TYPE_CHECKING:
     import xarray as xr
     from matplotlib.axes import Axes
+    from matplotlib.axis import Axis
 
-__all__ = ["COLOURS", "axes_of", "check_result", "style_of", "time_axis"]
+__all__ = ["COLOURS", "axes_of", "check_result", "in_words", "readable_log", "split", "style_of"]
 
 #: Colours of a sequence of curves: distinguishable in print and to the colour-blind (Okabe-Ito).
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
@@ -18,13 +20,11 @@ COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#0
 
 def axes_of(ax: Axes | None) -> Axes:
     """Return `ax`, or the Axes of a new figure of one column's width."""
-    try:
-        import matplotlib.pyplot as plt
-    except ImportError:
-        raise HmmError("hr.plot needs matplotlib; pip install 'hmm_rs[plot]'") from None
+    pyplot = extra("matplotlib.pyplot", of="plot", needed_by="hr.plot")
     if ax is not None:
         return ax
-    return plt.subplots(figsize=(4.8, 3.6), layout="constrained")[1]
+    made: Axes = pyplot.subplots(figsize=(4.8, 3.6), layout="constrained")[1]
+    return made
 
 
 def check_result(result: Any, *variables: str) -> None:
@@ -41,6 +41,8 @@ def check_result(result: Any, *variables: str) -> None:
             raise InvalidParameterError(
                 f"result has no variable {name!r}: it holds {listed}; pass another one"
             )
+        if result[name].size == 0:
+            raise InvalidParameterError(f"result holds no values of {name!r}: nothing to draw; run longer")
 
 
 def style_of(result: xr.Dataset) -> dict[str, Any]:
@@ -50,8 +52,54 @@ def style_of(result: xr.Dataset) -> dict[str, Any]:
     return {"linestyle": "", "marker": "o", "markersize": 4.0, "markerfacecolor": "none"}
 
 
-def time_axis(ax: Axes, result: xr.Dataset) -> None:
-    """Make the horizontal axis logarithmic and label it with the name of the leading dimension."""
-    dim = str(next(iter(result["eg"].dims)) if "eg" in result else next(iter(result.dims)))
-    ax.set_xscale("log")
-    ax.set_xlabel(str(result[dim].attrs.get("long_name", dim)))
+def readable_log(ax: Axes, which: Literal["x", "y"]) -> None:
+    """Make an axis logarithmic, with labels that do not run into each other.
+
+    Over less than two decades the labels are 1, 2, 5 times powers of ten as plain numbers; beyond, powers of ten.
+    """
+    from matplotlib.ticker import FuncFormatter, LogFormatterMathtext, LogLocator, NullFormatter
+
+    axis: Axis = ax.xaxis if which == "x" else ax.yaxis
+    ax.set(**{f"{which}scale": "log"})
+    low, high = sorted(axis.get_view_interval())
+    if low > 0 and high < 100.0 * low:
+        subs = (1.0, 2.0, 5.0) if high > 4.0 * low else tuple(range(1, 10))
+        axis.set_major_locator(LogLocator(subs=subs, numticks=12))
+        axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    else:
+        axis.set_major_locator(LogLocator(numticks=7))
+        axis.set_major_formatter(LogFormatterMathtext())
+    axis.set_minor_formatter(NullFormatter())
+
+
+def split(values: xr.DataArray) -> tuple[str, str | None]:
+    """Return the dimension of the horizontal axis and the swept one (None without), `seed` apart.
+
+    Time-like dimensions (t, step, alpha, p) come before any other; what is left must be a single swept
+    dimension with a coordinate.
+    """
+    dims = [str(dim) for dim in values.dims if dim != "seed"]
+    first = next((dim for dim in ("t", "step", "alpha", "p") if dim in dims), dims[0] if dims else None)
+    rest = [dim for dim in dims if dim != first]
+    if first is None:
+        raise InvalidParameterError(
+            f"{values.name} is one number: a curve needs a dimension; pass a result over t, alpha, ..."
+        )
+    for dim in (first, *rest):
+        if dim not in values.coords:
+            raise InvalidParameterError(
+                f"{values.name} has a dimension {dim!r} without values: it cannot be an axis or a legend; "
+                f"draw one of its entries, .isel({dim}=0), or use hr.plot.order_parameters"
+            )
+    if len(rest) > 1:
+        raise InvalidParameterError(
+            f"{values.name} has the dimensions {', '.join(dims)}: a picture holds one axis and one swept "
+            f"dimension; choose with .sel({rest[-1]}=...)"
+        )
+    return first, rest[0] if rest else None
+
+
+def in_words(values: xr.DataArray, fallback: str) -> str:
+    """Return the plain-words label of a variable or coordinate, with its unit."""
+    words, units = str(values.attrs.get("long_name", fallback)), values.attrs.get("units")
+    return f"{words} [{units}]" if units else words

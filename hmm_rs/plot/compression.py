@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+from ..ground.errors import InvalidParameterError
 from .axes import COLOURS, axes_of, check_result, style_of
 
 if TYPE_CHECKING:
     import xarray as xr
     from matplotlib.axes import Axes
 
-__all__ = ["compression", "compression_curve", "kernel_spectrum", "neuron_points"]
+__all__ = ["compression", "compression_curve", "error_curves", "kernel_spectrum", "neuron_points"]
 
 
 def compression(result: xr.Dataset, *, law: float | None = None, ax: Axes | None = None) -> Axes:
@@ -114,5 +117,57 @@ def neuron_points(result: xr.Dataset, *, time: int = -1, ax: Axes | None = None)
     ax.set_ylabel(r"$z_\perp$ (one component)")
     ax.set_xlim(-3.0, 3.0)
     ax.set_ylim(-3.0, 3.0)
+    ax.legend(frameon=False)
+    return ax
+
+
+def error_curves(
+    result: xr.Dataset, *, exponents: Mapping[str, float] | None = None, ax: Axes | None = None
+) -> Axes:
+    """Draw test errors against the number of examples: mean and standard error over seeds, one colour for each learner.
+
+    Parameters
+    ----------
+    result
+        What :func:`hmm_rs.experiments.compression.learning_curves` returned.
+    exponents
+        What :func:`hmm_rs.theory.learning_curve_exponents` returned: its power laws are drawn as dashed lines
+        from the first size on, "feature" through the network's error, "lazy" through that of the initial kernel.
+    ax
+        Axes to draw on; None makes a figure.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+    """
+    check_result(result, "p")
+    names = [
+        str(name) for name in result.data_vars if "test error" in result[name].attrs.get("long_name", "")
+    ]
+    if not names:
+        raise InvalidParameterError(
+            "result holds no test errors; pass what experiments.compression.learning_curves returned"
+        )
+    ax = axes_of(ax)
+    p = result["p"].values
+    theory = {"network": "feature", "initial_ntk": "lazy", "closed_ntk": "lazy"}
+    for name, colour in zip(names, itertools.cycle(COLOURS)):
+        errors = result[name]
+        mean = errors.mean("seed").values
+        spread = (errors.std("seed", ddof=1) / errors.count("seed") ** 0.5).values
+        label = errors.attrs["long_name"].removeprefix("test error, ")
+        ax.errorbar(p, mean, yerr=spread, color=colour, capsize=2.0, label=label, **style_of(result))
+        law = theory.get(name, "")
+        if exponents is not None and law in exponents:
+            line = mean[0] * (p / p[0]) ** -exponents[law]
+            ax.plot(
+                p, line, "--", color=colour, linewidth=1.2, label=rf"theory, $p^{{-{exponents[law]:.2f}}}$"
+            )
+    ax.set_xscale("log")
+    ax.set_yscale("log")
+    ax.set_xticks(p, [f"{int(size)}" for size in p])
+    ax.minorticks_off()
+    ax.set_xlabel("training examples $p$")
+    ax.set_ylabel("test error")
     ax.legend(frameon=False)
     return ax

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
+from ..ground.arguments import choice
 from ..ground.errors import InvalidParameterError
-from .axes import COLOURS, axes_of, check_result, style_of, time_axis
+from ..ground.results import VARIABLES
+from .axes import COLOURS, axes_of, check_result, in_words, readable_log, split, style_of
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -18,19 +20,26 @@ def learning_curve(
     *results: xr.Dataset,
     labels: tuple[str, ...] | list[str] | None = None,
     variable: str = "eg",
+    band: Literal["std", "sem"] = "std",
     ax: Axes | None = None,
 ) -> Axes:
-    """Draw the error against time: simulations as circles, theory as lines.
+    """Draw the error against time (or alpha, or p): simulations as circles, theory as lines.
+
+    A dimension `seed` is drawn as mean and band; another one (K, lr, ...) as one colour a value, the same for
+    simulation and theory. Anything more is refused.
 
     Parameters
     ----------
     *results
-        Datasets of runs and solvers. A simulation followed by its theory share a colour if they
+        Datasets of runs and solvers. A simulation followed by its theory share their colours if they
         come in such pairs.
     labels
-        Legend entries; None: "simulation" and "theory".
+        Legend entries, one a result; None: "simulation" and "theory".
     variable
         What to draw.
+    band
+        Half width of the band over seeds: "std", the spread of single runs, or "sem", the standard error
+        of their mean.
     ax
         Axes to draw on; None makes a figure.
 
@@ -50,36 +59,97 @@ def learning_curve(
     """
     if not results:
         raise InvalidParameterError("results: none given; pass at least one dataset")
+    choice("band", band, ("std", "sem"))
     for result in results:
         check_result(result, variable)
     if labels is not None and len(labels) != len(results):
         raise InvalidParameterError(
             f"labels has {len(labels)} entries for {len(results)} results: must be one each; pass as many"
         )
+    along, swept = split(results[0][variable])
+    for result in results[1:]:
+        if split(result[variable]) != (along, swept):
+            raise InvalidParameterError(
+                f"results have {variable} over {tuple(result[variable].dims)} and over "
+                f"{tuple(results[0][variable].dims)}: must be over the same dimensions; draw them apart"
+            )
     ax = axes_of(ax)
-    colour = -1
+    first = 0
     for i, result in enumerate(results):
         source = str(result.attrs.get("source", "simulation"))
         paired = i > 0 and source == "theory" and results[i - 1].attrs.get("source") != "theory"
-        colour += 0 if paired else 1
-        values = result[variable]
-        dim = str(values.dims[0])
-        # t = 0 has no place on a logarithmic axis.
-        seen = values.where(values[dim] > 0, drop=True)
-        ax.plot(
-            seen[dim],
-            seen,
-            color=COLOURS[colour % len(COLOURS)],
-            label=labels[i] if labels is not None else source,
-            zorder=3 if source == "theory" else 2,
-            **style_of(result),
-        )
-    time_axis(ax, results[0])
-    ax.set_yscale("log")
-    ax.set_ylabel(str(results[0][variable].attrs.get("long_name", variable)))
+        name = labels[i] if labels is not None else source
+        curves = _curves(result[variable], swept)
+        if i > 0 and not paired and swept is None:
+            first += 1
+        for which, (value, curve) in enumerate(curves):
+            told = name if value is None else f"{swept} = {value:g}"
+            # Of a sweep the legend names the values once; the shapes say what is simulation.
+            _draw(
+                ax, curve, along, COLOURS[(first + which) % len(COLOURS)], result, band,
+                label=told if value is None or i == 0 else None,
+            )  # fmt: skip
+    readable_log(ax, "x")
+    readable_log(ax, "y")
+    ax.set_xlabel(in_words(results[0][along], along))
+    ax.set_ylabel(in_words(results[0][variable], variable))
     ax.grid(visible=True, which="major", alpha=0.25, linewidth=0.5)
-    ax.legend(frameon=False)
+    if swept is not None:
+        _name_the_shapes(ax, results, labels)
+    ax.legend(frameon=False, fontsize="small" if swept is not None else None)
     return ax
+
+
+def _curves(values: xr.DataArray, swept: str | None) -> list[tuple[float | None, xr.DataArray]]:
+    """Return (value of the swept dimension, curve) for every curve; None without a sweep."""
+    if swept is None:
+        return [(None, values)]
+    return [(float(value), values.sel({swept: value})) for value in values[swept].values]
+
+
+def _draw(
+    ax: Axes,
+    curve: xr.DataArray,
+    along: str,
+    colour: str,
+    result: xr.Dataset,
+    band: str,
+    *,
+    label: str | None,
+) -> None:
+    """Draw one curve, with its band if there are seeds."""
+    # Zero has no place on a logarithmic axis.
+    seen = curve.where(curve[along] > 0, drop=True)
+    middle = seen.mean("seed") if "seed" in seen.dims else seen
+    theory = result.attrs.get("source") == "theory"
+    ax.plot(middle[along], middle, color=colour, label=label, zorder=3 if theory else 2, **style_of(result))
+    if "seed" in seen.dims and seen.sizes["seed"] > 1:
+        spread = seen.std("seed", ddof=1)
+        if band == "sem":
+            spread = spread / seen.sizes["seed"] ** 0.5
+        low = (middle - spread).clip(min=float(middle.min()) * 1e-3)
+        ax.fill_between(
+            middle[along].values,
+            low.values,
+            (middle + spread).values,
+            color=colour,
+            alpha=0.2,
+            linewidth=0,
+            zorder=1,
+        )
+
+
+def _name_the_shapes(
+    ax: Axes, results: tuple[xr.Dataset, ...], labels: tuple[str, ...] | list[str] | None
+) -> None:
+    """Add legend entries that say which shape is simulation and which theory."""
+    told = [str(result.attrs.get("source", "simulation")) for result in results]
+    seen: set[str] = set()
+    for i, result in enumerate(results):
+        name = labels[i] if labels is not None else told[i]
+        if name not in seen and len(set(told)) > 1:
+            ax.plot([], [], color="0.4", label=name, **style_of(result))
+        seen.add(name)
 
 
 def order_parameters(
@@ -107,7 +177,12 @@ def order_parameters(
         colour = 0
         for name in variables:
             values = result[name]
-            dim = str(values.dims[0])
+            dim, inner = str(values.dims[0]), VARIABLES[name][0] if name in VARIABLES else ()
+            if values.dims[1:] != inner or not inner:
+                raise InvalidParameterError(
+                    f"{name} has the dimensions {tuple(values.dims)}: must be one axis and {inner or '(k,)'}; "
+                    f"choose with .sel(...), or average with .mean('seed')"
+                )
             seen = values.where(values[dim] > 0, drop=True)
             rows, columns = seen.shape[1], seen.shape[2] if seen.ndim > 2 else 1
             symmetric = name in ("Q", "W", "Sigma", "T")
@@ -123,7 +198,8 @@ def order_parameters(
                         **style_of(result),
                     )
                     colour += 1
-    time_axis(ax, results[0])
+    readable_log(ax, "x")
+    ax.set_xlabel(in_words(results[0][dim], dim))
     ax.set_ylabel("order parameters")
     ax.grid(visible=True, which="major", alpha=0.25, linewidth=0.5)
     ax.legend(frameon=False, ncols=2, fontsize="small")

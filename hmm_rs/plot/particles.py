@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
 from ..ground.errors import InvalidParameterError
-from .axes import COLOURS, axes_of, check_result, style_of
+from .axes import COLOURS, axes_of, check_result, readable_log, style_of
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -16,7 +16,41 @@ if TYPE_CHECKING:
 
     from ..theory import HingeMeanField
 
-__all__ = ["overfitting", "particles", "rotation", "satisfaction"]
+__all__ = ["distinct_colours", "overfitting", "particles", "rotation", "satisfaction", "trajectories"]
+
+
+def distinct_colours(count: int) -> list[Any]:
+    """Return `count` colours, no two alike: the usual ones as far as they go, then a scale from dark to bright."""
+    if count <= len(COLOURS):
+        return list(COLOURS[:count])
+    from matplotlib import colormaps
+
+    return [colormaps["turbo"](x) for x in np.linspace(0.03, 0.97, count)]
+
+
+def tell_apart(ax: Axes, *, simulation: dict[str, Any], theory: bool) -> None:
+    """Say in a legend what marks and lines are, where colours mean something else."""
+    from matplotlib.lines import Line2D
+
+    handles = [Line2D([], [], color="0.3", label="simulation", **simulation)]
+    if theory:
+        handles.append(Line2D([], [], color="0.3", linewidth=1.4, label="theory"))
+    ax.legend(handles=handles, frameon=False, fontsize="small")
+
+
+def curve(ax: Axes, seen: xr.DataArray, result: xr.Dataset, **style: Any) -> None:
+    """Draw a curve over t; several seeds as their mean with the standard deviation as error bars."""
+    if "seed" in seen.dims:
+        mean, spread = seen.mean("seed"), seen.std("seed", ddof=1)
+        ax.errorbar(seen.t, mean, yerr=spread, capsize=2.0, elinewidth=0.8, **style, **style_of(result))
+        return
+    ax.plot(seen.t, seen, **style, **style_of(result))
+
+
+def late_law_holds(theory: HingeMeanField) -> bool:
+    """Return whether the late-time law of separable Gaussian data is that of `theory`."""
+    separable = theory.law == "gaussian" and theory.flip == 0.0
+    return separable and abs(theory.C0) < theory.C1 and not theory.subtract_init
 
 
 def particles(
@@ -48,20 +82,69 @@ def particles(
     ax = axes_of(ax)
     count = min(nodes, result.sizes["i"])
     a, w = result.a.values[:, :count], result.w_par.values[:, :count]
-    for i in range(count):
-        colour = COLOURS[i % len(COLOURS)]
+    colours = distinct_colours(count)
+    for i, colour in enumerate(colours):
         ax.plot(a[:, i], w[:, i], color=colour, alpha=0.7, **style_of(result))
         ax.plot(a[0, i], w[0, i], color=colour, marker="o", markersize=4.0)
     if theory is not None:
         lines_a, lines_w = theory.nodes(np.linspace(float(result.t[0]), float(result.t[-1]), 400), a[0], w[0])
-        for i in range(count):
-            ax.plot(lines_a[:, i], lines_w[:, i], color=COLOURS[i % len(COLOURS)], linewidth=1.2, zorder=3)
+        for i, colour in enumerate(colours):
+            ax.plot(lines_a[:, i], lines_w[:, i], color=colour, linewidth=1.2, zorder=3)
+    tell_apart(ax, simulation=style_of(result), theory=theory is not None)
     reach = 1.05 * float(max(abs(a).max(), abs(w).max()))
     for slope in (1.0, -1.0):
         ax.plot([-reach, reach], [-slope * reach, slope * reach], color="0.6", linewidth=0.7, linestyle=":")
     ax.set(xlim=(-reach, reach), ylim=(-reach, reach), aspect="equal")
     ax.set_xlabel("output weight $a$")
     ax.set_ylabel(r"input weight along the teacher, $w_\parallel$")
+    return ax
+
+
+def trajectories(
+    result: xr.Dataset,
+    lines: xr.DataArray | None = None,
+    *,
+    variable: Literal["a", "w_par"] = "a",
+    nodes: int = 10,
+    ax: Axes | None = None,
+) -> Axes:
+    """Draw a weight of single nodes over time: training as circles, theory as lines.
+
+    Parameters
+    ----------
+    result
+        What a run of ``hmm_rs.Particles`` returned.
+    lines
+        The theory's weights of the same nodes over (t, i).
+    variable
+        Which weight: "a" (output) or "w_par" (input, along the teacher).
+    nodes
+        Number of nodes to draw, from the first on.
+    ax
+        Axes to draw on; None makes a figure.
+
+    Examples
+    --------
+    >>> import hmm_rs as hr
+    >>> network = hr.MeanFieldNetwork.random(100, 20, seed=1)
+    >>> run = hr.Particles(network, data=hr.LinearlySeparable(20), batch=200, test_size=200)
+    >>> hr.plot.trajectories(run.run(20), variable="w_par").get_xscale()
+    'log'
+    """
+    check_result(result, variable)
+    ax = axes_of(ax)
+    count = min(nodes, result.sizes["i"])
+    seen = result[variable].where(result.t > 0, drop=True)
+    for i, colour in enumerate(distinct_colours(count)):
+        ax.plot(seen.t, seen[:, i], color=colour, **{**style_of(result), "markersize": 3.0})
+        if lines is not None:
+            shown = lines[:, i].where(lines.t > 0, drop=True)
+            ax.plot(shown.t, shown, color=colour, linewidth=1.2)
+    ax.set_xlim(float(seen.t[0]), float(seen.t[-1]))
+    readable_log(ax, "x")
+    ax.set_xlabel("time t = steps × dt")
+    ax.set_ylabel("output weight $a$" if variable == "a" else r"input weight $w_\parallel$")
+    tell_apart(ax, simulation=style_of(result), theory=lines is not None)
     return ax
 
 
@@ -76,11 +159,12 @@ def rotation(
     Parameters
     ----------
     *results
-        Datasets with ``gamma``.
+        Datasets with ``gamma``. One with a dimension ``seed`` is drawn as mean and standard deviation.
     theory
         The mean field of the runs.
     asymptotes
-        Whether to draw gamma = R t and, for separable Gaussian data, gamma = log(16 A R t)/4.
+        Whether to draw gamma = R t and, for separable Gaussian data, the late law gamma = log(16 A R t)/4 (less
+        artanh(C0/C1)/2 where initial weights are correlated).
     ax
         Axes to draw on; None makes a figure.
     """
@@ -91,8 +175,8 @@ def rotation(
     for i, result in enumerate(results):
         check_result(result, "gamma")
         seen = result.gamma.where(result.t > 0, drop=True)
-        label = str(result.attrs.get("source", "simulation"))
-        ax.plot(seen.t, seen, color=COLOURS[i % len(COLOURS)], label=label, **style_of(result))
+        label = str(result.attrs.get("source", "simulation")) + (f" {i + 1}" if len(results) > 1 else "")
+        curve(ax, seen, result, color=COLOURS[i % len(COLOURS)], label=label)
         last, top = max(last, float(seen.t[-1])), max(top, float(seen.max()))
     if theory is not None:
         t = np.geomspace(min(1.0, last / 1e3), last, 300)
@@ -104,12 +188,12 @@ def rotation(
             ax.plot(
                 t[start < top], start[start < top], color="0.4", linestyle="--", linewidth=1.0, label="$Rt$"
             )
-            if theory.law == "gaussian" and theory.flip == 0.0 and theory.C0 == 0.0:
+            if late_law_holds(theory):
                 late = theory.late_time(t).log_law.values
                 shown = late > 0.6 * top
                 label = r"$\frac{1}{4}\log(16ARt)$"
                 ax.plot(t[shown], late[shown], color="0.4", linestyle=":", linewidth=1.4, label=label)
-    ax.set_xscale("log")
+    readable_log(ax, "x")
     ax.set(ylim=(0.0, 1.08 * top), xlabel="time t = steps × dt", ylabel=r"rotation $\gamma$")
     ax.grid(visible=True, which="major", alpha=0.25, linewidth=0.5)
     ax.legend(frameon=False)
@@ -155,7 +239,7 @@ def satisfaction(
         )
     ax = axes_of(ax)
     seen = np.flatnonzero(first >= 0)[:most]
-    ax.plot(first[seen] * dt, projection[seen], ".", color=COLOURS[5], markersize=2.5, label="examples")
+    ax.plot(first[seen] * dt, projection[seen], ".", color=COLOURS[5], markersize=2.5, label="examples (run)")
     gamma = theory.gamma(np.geomspace(1.0, 1.5 * max(float(first.max()) * dt, 2.0), 500))
     gamma = gamma[theory.alignment(gamma) > 0.0]
     t = theory.time_of_gamma(gamma)
@@ -172,6 +256,8 @@ def satisfaction(
         ylim=(max(projection[seen].min(), 1e-3), 1.3 * projection.max()),
         xlim=(0.7 * max(float(first[seen].min()) * dt, 1.0), None),
     )
+    readable_log(ax, "x")
+    readable_log(ax, "y")
     ax.legend(frameon=False, markerscale=3)
     return ax
 
@@ -202,15 +288,18 @@ def overfitting(
         curves += [("train_error", COLOURS[5], "train, error"), ("test_error", COLOURS[4], "test, error")]
     for name, colour, label in curves:
         seen = result[name].where((result.t > 0) & (result[name] > 0), drop=True)
-        ax.plot(seen.t, seen, color=colour, label=label, **style_of(result))
+        curve(ax, seen, result, color=colour, label=label)
     if theory is not None:
         for name, colour in (("train_unsatisfied", COLOURS[0]), ("test_unsatisfied", COLOURS[1])):
             check_result(theory, name)
             seen = theory[name].where((theory.t > 0) & (theory[name] > 0), drop=True)
-            ax.plot(seen.t, seen, color=colour, linewidth=1.4)
+            label = name.replace("_", ", ") + " (theory)"
+            ax.plot(seen.t, seen, color=colour, linewidth=1.4, label=label)
     ax.set_xscale("log")
     ax.set_yscale("log")
     ax.set(xlabel="time t = steps × dt", ylabel="fraction of examples")
+    readable_log(ax, "x")
+    readable_log(ax, "y")
     ax.grid(visible=True, which="major", alpha=0.25, linewidth=0.5)
     ax.legend(frameon=False, fontsize="small")
     return ax

@@ -7,6 +7,7 @@ Wyart, J. Stat. Mech. 2021, 044001 (arXiv 2007.11471).
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -35,17 +36,23 @@ __all__ = [
 
 CITE = ("geometric-compression",)
 
-Labels = tuple[float, float, float] | tuple[float]
+
+@dataclass(frozen=True)
+class AxisLabels:
+    """Labels on the informative axis, as the core reads them by attribute: a stripe, or an interface at x0."""
+
+    xmin: float
+    xmax: float
+    inside_label: float
+    x0: float | None
 
 
-def _labels(xmin: Any, xmax: Any, inside_label: Any, x0: Any) -> Labels:
-    """Return the labels on the informative axis as the core takes them."""
-    if x0 is not None:
-        return (arguments.number("x0", x0),)
-    return (
+def _labels(xmin: Any, xmax: Any, inside_label: Any, x0: Any) -> AxisLabels:
+    return AxisLabels(
         arguments.number("xmin", xmin),
         arguments.number("xmax", xmax),
         arguments.number("inside_label", inside_label),
+        None if x0 is None else arguments.number("x0", x0),
     )
 
 
@@ -74,10 +81,9 @@ def learning_curve_exponents(d: int, *, d_par: int = 1, xi: float = 1.0) -> dict
     >>> hr.theory.learning_curve_exponents(2)
     {'lazy': 0.5, 'feature': 0.75}
     """
-    lazy, feature = _lib.learning_curve_exponents(
+    return _lib.learning_curve_exponents(
         arguments.count("d", d), arguments.count("d_par", d_par), arguments.number("xi", xi)
     )
-    return {"lazy": lazy, "feature": feature}
 
 
 def attractors(
@@ -122,20 +128,13 @@ def attractors(
     [(1, -1.4805, 0.12566), (1, 0.6848, 0.03723), (-1, 0.5705, 0.19558)]
     """
     found = _lib.attractors(arguments.count("d", d), _labels(xmin, xmax, inside_label, x0))
+    signs = ("s", "beta_sign")
+    rows = zip(*(column.tolist() for column in found.values()), strict=True)
+    points = [dict(zip(found, row, strict=True)) for row in rows]
     return [
-        {
-            "s": int(s),
-            "z": z,
-            "beta_sign": int(beta_sign),
-            "growth": growth,
-            "lambda_over_sqrtp": ratio,
-            "stable": stable,
-            "inplane_stable": inplane_stable,
-            "perp_factor": perp_factor,
-            "C1": c1,
-        }
-        for s, z, beta_sign, growth, c1, perp_factor, inplane_stable, stable, ratio in found
-        if stable or include_unstable
+        {name: int(value) if name in signs else value for name, value in point.items()}
+        for point in points
+        if point["stable"] or include_unstable
     ]
 
 
@@ -214,10 +213,8 @@ def population_field(
     -0.11489
     """
     weights = arguments.array("omega", omega, (None,), rule="(input weights of one neuron)")
-    inputs, bias, active = _lib.population_field(
-        weights, arguments.number("b", b), _labels(xmin, xmax, inside_label, x0)
-    )
-    return PopulationField(inputs, bias, active)
+    field = _lib.population_field(weights, arguments.number("b", b), _labels(xmin, xmax, inside_label, x0))
+    return PopulationField(**field)
 
 
 def neuron_flow(
@@ -282,9 +279,8 @@ def neuron_flow(
 
     def rates(_: float, state: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
         w, b, a = state[: h * d].reshape(h, d), state[h * d : h * d + h], state[h * d + h :]
-        return np.concatenate(
-            [part.ravel() for part in _lib.neuron_flow_rates(labels, h, draw / np.sqrt(p), w, b, a)]
-        )
+        rates = _lib.neuron_flow_rates(labels, h, draw / np.sqrt(p), w, b, a)
+        return np.concatenate([rates[name].ravel() for name in ("w", "b", "a")])
 
     start = np.concatenate([network.w.ravel(), network.b, network.a]).astype(np.float64)
     solution = solve_ivp(rates, (0.0, times[-1]), start, method="DOP853", t_eval=times, rtol=rtol, atol=rtol)
@@ -307,7 +303,7 @@ def neuron_flow(
         along=times[: len(w)],
         label="code time",
         source="theory",
-        settings={"h": h, "d": d, "p": p, "labels": labels, "noise": draw, "rtol": rtol},
+        settings={"h": h, "d": d, "p": p, "labels": repr(labels), "noise": draw, "rtol": rtol},
         cite=CITE,
         dims={"w": ("t", "i", "j"), "bias": ("t", "i")},
     )

@@ -2,55 +2,49 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 
 from .. import _lib
-from ..ground.arguments import array, choice
-from ..ground.errors import InvalidParameterError, ShapeError
-from ..networks.two_layer import UNITS
+from ..ground.activations import CLOSED
+from ..ground.activations import activation as activation_name
+from ..ground.arguments import array
+from ..ground.errors import ShapeError
+from ..ground.memory import require
 from .units import Activation, resolve
 
 __all__ = ["generalisation_error", "i2", "i3", "i4"]
 
+#: A unit with closed averages.
+ClosedUnit = Literal["erf", "relu", "linear", "identity"]
 #: One unit for all fields, or one per field.
-Units = str | Sequence[str]
-
-#: Asymmetry and negative eigenvalues up to this fraction of the largest entry are round-off.
-_TOLERANCE = 1e-8
+Units = ClosedUnit | Sequence[ClosedUnit]
 
 
-def _units(activation: Units, fields: Sequence[int], n: int) -> list[str]:
-    """Return the units of `fields` out of one name or one name per field."""
-    names = [activation] * n if isinstance(activation, str) else list(activation)
-    if len(names) != n:
-        raise ShapeError(
-            f"activation has {len(names)} entries: must be one name or {n} (one per field); pass 'erf', say"
-        )
-    return [choice("activation", names[field], UNITS) for field in fields]
-
-
-def _covariances(C: npt.ArrayLike, n: int) -> npt.NDArray[np.float64]:
-    """Return C as covariances of n fields, shape (..., n, n)."""
+def _average(C: npt.ArrayLike, n: int, units: Units) -> npt.NDArray[np.float64]:
+    """Return the average of n fields of covariances C, shape (..., n, n)."""
     given = np.shape(C)
     if len(given) < 2 or given[-2:] != (n, n):
         raise ShapeError(
             f"C has shape {given}: must be (..., {n}, {n}), the covariance of {n} fields; pass such an array"
         )
-    result = array("C", C, given)
-    scale = np.abs(result).max(axis=(-2, -1), initial=0.0)
-    if (np.abs(result - np.swapaxes(result, -1, -2)).max(axis=(-2, -1)) > _TOLERANCE * scale).any():
-        raise InvalidParameterError("C is not symmetric: a covariance is; symmetrise it")
-    smallest = np.linalg.eigvalsh(result)[..., 0]
-    if (smallest < -_TOLERANCE * scale).any():
-        raise InvalidParameterError(
-            f"C has the eigenvalue {smallest.min():.3g}: a covariance has none below 0 (tolerance 1e-8 of "
-            f"its largest entry); pass the covariance of {n} fields"
+    names: list[str] = [units] * n if isinstance(units, str) else [*units]
+    if len(names) != n:
+        raise ShapeError(
+            f"activation has {len(names)} entries: must be one name or {n} (one per field); pass 'erf', say"
         )
-    return result
+    names = [activation_name("activation", name, CLOSED) for name in names]
+    require(
+        8 * (n * n + 1) * math.prod(given[:-2]), "averages of so many covariances", "pass fewer at a time"
+    )
+    if math.prod(given) == 0:
+        return np.zeros(given[:-2])
+    covariances = array("C", C, given).reshape(-1, n, n)
+    return _lib.gaussian_average(covariances, names).reshape(given[:-2])
 
 
 def i2(C: npt.ArrayLike, activation: Units = "erf") -> npt.NDArray[np.float64]:
@@ -78,8 +72,7 @@ def i2(C: npt.ArrayLike, activation: Units = "erf") -> npt.NDArray[np.float64]:
     >>> round(float(i2([[1.0, 0.5], [0.5, 1.0]], "erf")), 6)
     0.160861
     """
-    C = _covariances(C, 2)
-    return _lib.i2(C, _units(activation, (0, 1), 2)).reshape(C.shape[:-2])
+    return _average(C, 2, activation)
 
 
 def i3(C: npt.ArrayLike, activation: Units = "erf") -> npt.NDArray[np.float64]:
@@ -106,8 +99,7 @@ def i3(C: npt.ArrayLike, activation: Units = "erf") -> npt.NDArray[np.float64]:
     >>> float(i3(np.ones((3, 3)), "relu"))
     0.5
     """
-    C = _covariances(C, 3)
-    return _lib.i3(C, _units(activation, (0, 2), 3)).reshape(C.shape[:-2])
+    return _average(C, 3, activation)
 
 
 def i4(C: npt.ArrayLike, activation: Units = "erf") -> npt.NDArray[np.float64]:
@@ -138,13 +130,7 @@ def i4(C: npt.ArrayLike, activation: Units = "erf") -> npt.NDArray[np.float64]:
     >>> float(i4(np.ones((4, 4)), "relu"))
     0.5
     """
-    C = _covariances(C, 4)
-    first, second, third, fourth = _units(activation, (0, 1, 2, 3), 4)
-    if first != second:
-        raise InvalidParameterError(
-            f"activation = {activation!r}: the two gates x1, x2 must be of one unit; name it twice"
-        )
-    return _lib.i4(C, [first, third, fourth]).reshape(C.shape[:-2])
+    return _average(C, 4, activation)
 
 
 def generalisation_error(
@@ -165,7 +151,7 @@ def generalisation_error(
     Parameters
     ----------
     Q, R, T
-        Covariances of the local fields, shapes (..., K, K), (..., K, M) and (M, M).
+        Covariances of the local fields, shapes (..., K, K), (..., K, M) and (M, M) or (..., M, M).
     v, v_teacher
         Second layers, shapes (..., K) or (K,), and (M,).
     activation, teacher_activation
@@ -188,26 +174,44 @@ def generalisation_error(
     >>> float(generalisation_error(np.eye(2), np.eye(2), np.eye(2), [1, 1], [1, 1]))
     0.0
     """
-    T = array("T", T, (None, None), rule="= (M, M)")
-    v_teacher = array("v_teacher", v_teacher, (T.shape[0],), rule="= (M,)")
-    shape = np.shape(Q)
+    shape, teacher = np.shape(Q), np.shape(T)
     if len(shape) < 2:
         raise ShapeError(f"Q has shape {shape}: must be (..., K, K); pass the student's overlaps")
-    K, M, lead = shape[-1], T.shape[0], shape[:-2]
-    Q = array("Q", Q, (*lead, K, K), rule="= (..., K, K)")
-    R = array("R", R, (*lead, K, M), rule="= (..., K, M)")
+    if len(teacher) < 2 or teacher[-1] != teacher[-2]:
+        raise ShapeError(f"T has shape {teacher}: must be (..., M, M); pass the teacher's overlaps")
+    K, M, lead = shape[-1], teacher[-1], shape[:-2]
+    T = array("T", T, teacher, rule="= (..., M, M)")
+    v_teacher = array("v_teacher", v_teacher, (M,), rule="= (M,)")
+    Q = array("Q", Q, (*lead, K, K), rule="= (..., K, K)").reshape(-1, K, K)
+    R = array("R", R, (*lead, K, M), rule="= (..., K, M)").reshape(-1, K, M)
     v = array("v", v, (K,) if np.ndim(v) == 1 else (*lead, K), rule="= (..., K)")
-    v = np.ascontiguousarray(np.broadcast_to(v, (*lead, K)))
+    v = np.ascontiguousarray(np.broadcast_to(v, (*lead, K))).reshape(-1, K)
     setting = _lib.OnlineSetting(
-        [1.0] * K,
-        v_teacher.tolist(),
-        resolve("activation", activation),
-        resolve("teacher_activation", teacher_activation or activation),
+        v0=np.ones(K),
+        v_teacher=v_teacher,
+        student=resolve("activation", activation),
+        teacher=resolve("teacher_activation", teacher_activation or activation),
         lr=0.0,
         lr_v=0.0,
         noise=0.0,
         weight_decay=0.0,
         batch=1,
     )
-    result = _lib.generalisation_error(Q, R, T, v, setting).reshape(lead)
-    return result if lead else float(result)
+    try:
+        teachers = np.broadcast_to(T, (*lead, M, M)).reshape(-1, M, M)
+    except ValueError:
+        raise ShapeError(
+            f"T has shape {teacher}: must be (M, M), or have the leading dimensions {lead} of Q; pass such an array"
+        ) from None
+    # A teacher does not move, so that runs and solutions repeat one T.
+    result = np.empty(len(Q))
+    start = 0
+    while start < len(Q):
+        same = (teachers[start:] == teachers[start]).all(axis=(1, 2))
+        stop = start + (len(same) if same.all() else int(np.argmin(same)))
+        part = slice(start, stop)
+        result[part] = _lib.generalisation_error(
+            Q[part], R[part], np.ascontiguousarray(teachers[start]), v[part], setting
+        )
+        start = stop
+    return result.reshape(lead) if lead else float(result[0])

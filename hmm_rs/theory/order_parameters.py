@@ -3,19 +3,33 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
-from ..data.nonlinearity import Nonlinearity, gaussian_moments
+from .. import _lib
+from ..data.covariances import one_layer_covariances
+from ..data.hidden_manifold import HiddenManifold
+from ..data.nonlinearity import Nonlinearity, check_nonlinearity, gaussian_moments
+from ..ground.activations import DATA, EXACT, UNITS, activation
 from ..ground.arguments import array, number
 from ..ground.errors import InvalidParameterError
 
 if TYPE_CHECKING:
     import xarray as xr
 
-__all__ = ["centred_moments", "feature_matrix", "order_parameters"]
+__all__ = [
+    "centred_moments",
+    "check_rows",
+    "feature_matrix",
+    "neglected_covariance",
+    "order_parameters",
+    "rows_are_alike",
+]
+
+Array = npt.NDArray[np.float64]
 
 #: A nonlinearity, or its moments (a, b, c).
 NonlinearityOrMoments = Nonlinearity | tuple[float, float, float]
@@ -28,7 +42,10 @@ def feature_matrix(F: Any) -> npt.NDArray[np.float64]:
 
 def moments(f: NonlinearityOrMoments) -> tuple[float, float, float]:
     """Return (a, b, c) of a nonlinearity, or of itself."""
-    if isinstance(f, str) or callable(f):
+    if isinstance(f, str):
+        known = _lib.activation_moments(activation("f", f, DATA))
+        return known["a"], known["b"], known["c"]
+    if callable(f):
         return gaussian_moments(f)
     a, b, c = array("f", f, (3,), rule="= (a, b, c)").tolist()
     return a, b, c
@@ -47,6 +64,89 @@ def centred_moments(f: NonlinearityOrMoments, *, center: bool = True) -> tuple[f
             f"f = {f!r}: c - a² - b² = {zeta:.3g} < 0, but c >= a² + b² always; pass (a, b, c) in this order"
         )
     return b, c - a * a, max(zeta, 0.0)
+
+
+def _row_variances(F: Array) -> Array:
+    """Return |F_i|²/D, the variances of the fields u_i = F_i·c/√D."""
+    return np.asarray(np.einsum("ir,ir->i", F, F, optimize=False) / F.shape[1])
+
+
+#: Rows count as alike while their variances spread no more than this many times as those of Gaussian rows, √(2/D).
+_SPREAD = 3.0
+
+
+def rows_are_alike(F: Any) -> bool:
+    """Return whether all fields u_i have unit variance, within what chance makes of Gaussian rows.
+
+    The moments (a, b, c) of f belong to a field of unit variance.
+    """
+    if isinstance(F, HiddenManifold) and (F.features != "array" or F.normalise_rows):
+        return True
+    F = feature_matrix(F)
+    deviation = math.sqrt(float(np.mean((_row_variances(F) - 1.0) ** 2)))
+    return deviation <= _SPREAD * math.sqrt(2.0 / F.shape[1]) + 1e-8
+
+
+def check_rows(F: Any, f: NonlinearityOrMoments) -> None:
+    """Refuse rows of F of unlike norms, unless f is linear."""
+    b, _, zeta = centred_moments(f, center=True)
+    if zeta <= 1e-12 * b * b or rows_are_alike(F):
+        return
+    variances = _row_variances(feature_matrix(F))
+    raise InvalidParameterError(
+        f"F has rows of squared norm {variances.min():.3g} D to {variances.max():.3g} D: these equations take one "
+        f"set of moments (a, b, c) of f for all inputs, which needs D; scale the rows "
+        f"(HiddenManifold(normalise_rows=True)), or use CovarianceODE, which keeps every input's own"
+    )
+
+
+#: Inputs whose covariances are looked at, nodes and reach of the quadrature, and powers of the correlation kept.
+_INPUTS, _NODES, _REACH, _DEGREES = 256, 2001, 9.0, 24
+
+
+def neglected_covariance(F: Array, f: Nonlinearity) -> float:
+    r"""Return the share of the inputs' covariances that their linear part b² u_i u_j leaves out.
+
+    .. math:: \Big(\sum_{i \ne j} (\Omega_{ij} - b^2 G_{ij})^2 \Big/ \sum_{i \ne j} \Omega_{ij}^2\Big)^{1/2},
+              \qquad G = F F^T / D, \quad \Omega_{ij} = \sum_{n \ge 1} \alpha_n(i) \alpha_n(j)\, \rho_{ij}^n
+
+    over the first 256 inputs, with the Hermite coefficients α_n(i) of f on the field u_i and the correlations ρ_ij of
+    the fields. Of order 1/D for odd f and 1/√D for others, and 0 for linear ones.
+    """
+    F = F[:_INPUTS]
+    variances = _row_variances(F)
+    if len(F) < 2 or not (variances > 0.0).all():
+        return 0.0
+    root = np.sqrt(variances)
+    correlation = np.einsum("ir,jr->ij", F, F, optimize=False) / F.shape[1] / np.outer(root, root)
+    np.clip(correlation, -1.0, 1.0, out=correlation)
+    f = check_nonlinearity(f)
+    if isinstance(f, str) and f in EXACT:
+        omega = one_layer_covariances(F, f)[0]
+    else:
+        omega = _hermite_sum(UNITS[f].value if isinstance(f, str) else f, root, correlation)
+    b = moments(f)[1]
+    off = ~np.eye(len(F), dtype=bool)
+    rest = omega - b * b * correlation * np.outer(root, root)
+    total = float(np.sum(omega[off] ** 2))
+    return math.sqrt(float(np.sum(rest[off] ** 2)) / total) if total > 0.0 else 0.0
+
+
+def _hermite_sum(f: Callable[[Any], Any], root: Array, correlation: Array) -> Array:
+    """Return Σ_n α_n(i) α_n(j) ρ_ij^n for fields of standard deviations `root`."""
+    u = np.linspace(-_REACH, _REACH, _NODES)
+    weight = np.exp(-0.5 * u * u)
+    weight /= weight.sum()
+    y = np.asarray(f(root[:, None] * u), dtype=np.float64) * weight
+    # Orthonormal Hermite polynomials by their recursion.
+    before, polynomial = np.zeros_like(u), np.ones_like(u)
+    power, omega = np.ones_like(correlation), np.zeros_like(correlation)
+    for n in range(1, _DEGREES + 1):
+        before, polynomial = polynomial, (u * polynomial - math.sqrt(n - 1) * before) / math.sqrt(n)
+        power = power * correlation
+        alpha = np.sum(y * polynomial, axis=1)
+        omega += np.outer(alpha, alpha) * power
+    return omega
 
 
 def order_parameters(
@@ -74,6 +174,11 @@ def order_parameters(
     xarray.Dataset
         Q, W, Sigma (k, k2), R (k, m), T (m, m2).
 
+    Raises
+    ------
+    InvalidParameterError
+        If the rows of F have unlike norms: one set of moments then does not serve all inputs.
+
     Notes
     -----
     HMM paper, eqs. (20)-(24).
@@ -89,18 +194,20 @@ def order_parameters(
     """
     import xarray as xr
 
+    check_rows(F, f)
     F = feature_matrix(F)
     N, D = F.shape
     w = array("w", w, (None, N), rule="= (K, N) with N rows of F")
     w_teacher = array("w_teacher", w_teacher, (None, D), rule="= (M, D) with D columns of F")
     b, _, zeta = centred_moments(f)
-    S = w @ F / math.sqrt(N)
-    W, sigma = w @ w.T / N, S @ S.T / D
+    # _lib.weight_overlaps divides by the length of the rows.
+    S = math.sqrt(N) * _lib.weight_overlaps(w, np.ascontiguousarray(F.T))
+    W, sigma = _lib.weight_overlaps(w, w), _lib.weight_overlaps(S, S)
     return xr.Dataset(
         {
             "Q": (("k", "k2"), zeta * W + b * b * sigma),
-            "R": (("k", "m"), (b / D) * (S @ w_teacher.T)),
-            "T": (("m", "m2"), w_teacher @ w_teacher.T / D),
+            "R": (("k", "m"), b * _lib.weight_overlaps(S, w_teacher)),
+            "T": (("m", "m2"), _lib.weight_overlaps(w_teacher, w_teacher)),
             "W": (("k", "k2"), W),
             "Sigma": (("k", "k2"), sigma),
         },

@@ -44,4 +44,5 @@ def marchenko_pastur(delta: float, n: int) -> tuple[npt.NDArray[np.float64], npt
     >>> round(float(weights @ rho), 12), round(float(weights @ rho**2), 12)
     (1.0, 1.5)
     """
-    return _lib.marchenko_pastur(number("delta", delta, minimum=0.0, exclusive=True), count("n", n))
+    law = _lib.marchenko_pastur(number("delta", delta, minimum=0.0, exclusive=True), count("n", n))
+    return law["rho"], law["weights"]

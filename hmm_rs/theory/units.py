@@ -5,21 +5,20 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from functools import lru_cache
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 
 from .. import _lib
 from ..data.nonlinearity import check_nonlinearity
-from ..ground.arguments import choice
+from ..ground.activations import EQUATIONS, activation
 from ..ground.errors import DtypeError
-from ..networks.two_layer import UNITS
 
 __all__ = ["Activation", "described", "resolve"]
 
 #: A name, or a smooth vectorised function of real numbers.
-Activation = str | Callable[[Any], Any]
+Activation = Literal["erf", "relu", "linear", "identity", "tanh", "sigmoid"] | Callable[[Any], Any]
 
 #: The table covers |x| <= 40 at steps of 1/32: fields have unit variance or so.
 _REACH, _STEP = 40.0, 1.0 / 32.0
@@ -30,20 +29,18 @@ _FIRST = np.array([4 / 5, -1 / 5, 4 / 105, -1 / 280])
 _SECOND = np.array([8 / 5, -1 / 5, 8 / 315, -1 / 560])
 
 
-def resolve(name: str, activation: Any) -> str | _lib.TabulatedUnit:
-    """Return what the compiled equations take for `activation`."""
-    if callable(activation):
-        return _table(check_nonlinearity(activation, name))
-    if not isinstance(activation, str):
-        raise DtypeError(f"{name} = {activation!r:.60}: must be a name or a smooth function; pass 'erf', say")
-    if activation == "tanh":
-        return _table(np.tanh)
-    return choice(name, activation, (*UNITS, "tanh"))
+def resolve(name: str, unit: Any) -> str | _lib.TabulatedUnit:
+    """Return what the compiled equations take for the activation `unit`."""
+    if callable(unit):
+        return _table(check_nonlinearity(unit, name))
+    if not isinstance(unit, str):
+        raise DtypeError(f"{name} = {unit!r:.60}: must be a name or a smooth function; pass 'erf', say")
+    return activation(name, unit, EQUATIONS)
 
 
-def described(activation: Activation) -> str:
+def described(unit: Activation) -> str:
     """Return the name of an activation for a result's attributes."""
-    return activation if isinstance(activation, str) else getattr(activation, "__name__", repr(activation))
+    return unit if isinstance(unit, str) else getattr(unit, "__name__", repr(unit))
 
 
 @lru_cache(maxsize=64)
@@ -60,4 +57,6 @@ def _table(g: Callable[[Any], Any]) -> _lib.TabulatedUnit:
         up, down = at(x + i * _SPACING), at(x - i * _SPACING)
         slope += first * (up - down) / _SPACING
         curvature += second * (up + down - 2.0 * value) / _SPACING**2
-    return _lib.TabulatedUnit(-_REACH, float(x[1] - x[0]), value.tolist(), slope.tolist(), curvature.tolist())
+    return _lib.TabulatedUnit(
+        start=-_REACH, step=float(x[1] - x[0]), values=value, slopes=slope, curvatures=curvature
+    )

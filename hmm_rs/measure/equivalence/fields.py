@@ -8,7 +8,8 @@ import numpy as np
 import numpy.typing as npt
 
 from ... import _lib
-from ...data.hidden_manifold import HiddenManifold, one_layer_covariances
+from ...data.covariances import one_layer_covariances
+from ...data.hidden_manifold import HiddenManifold
 from ...data.latent import LatentModel
 from ...data.nonlinearity import Nonlinearity, check_nonlinearity, gaussian_moments
 from ...ground.activations import EXACT, UNITS

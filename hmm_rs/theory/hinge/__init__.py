@@ -1,11 +1,8 @@
 """Mean-field theory of the hinge loss."""
 
-from .mean_field import (
-    HingeMeanField,
-    ProjectedMeanField,
-    lazy_master,
-    rich_front,
-)
+from .limits import lazy_master, rich_front
+from .mean_field import HingeMeanField
+from .projections import ProjectedMeanField
 
 __all__ = [
     "HingeMeanField",

@@ -1,11 +1,9 @@
-"""Equations of online learning."""
+"""Equations of online learning: three laws of the inputs, one way to solve them."""
 
-from .equations import (
-    CovarianceODE,
-    HiddenManifoldODE,
-    SaadSolla,
-    solve_many,
-)
+from .batch import solve_many
+from .covariance import CovarianceODE
+from .hidden_manifold import HiddenManifoldODE
+from .saad_solla import SaadSolla
 
 __all__ = [
     "CovarianceODE",

@@ -9,6 +9,8 @@
 
 pub mod aligned;
 pub mod cancel;
+pub mod decompositions;
+pub mod dormand_prince;
 pub mod error;
 pub mod fused;
 pub mod linalg;

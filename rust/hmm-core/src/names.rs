@@ -45,8 +45,13 @@ pub trait Named: Copy + PartialEq + Display + 'static {
         Self::named(argument, name)
             .ok()
             .filter(|value| allowed.contains(value))
-            .ok_or_else(|| unknown(argument, name, allowed.iter().map(|value| value.name())))
+            .ok_or_else(|| refused(argument, name, allowed))
     }
+}
+
+/// The refusal of a name where only `allowed` may stand.
+pub fn refused<T: Named>(argument: &'static str, name: &str, allowed: &[T]) -> Error {
+    unknown(argument, name, allowed.iter().map(|value| value.name()))
 }
 
 /// The refusal of `name`, with the list of what is known.

@@ -5,13 +5,13 @@
 
 use crate::memory::require;
 use crate::{Cancel, Error, Real, Result, linalg, memory};
-use faer::MatRef;
+use faer::{MatMut, MatRef};
 use ndarray::{ArrayView2, ArrayViewMut2, Axis, CowArray, Ix2};
 use rayon::prelude::*;
 
 /// Rows and columns of a tile of the result.
 const TILE: usize = 192;
-/// Terms of the inner sum in one serial product: a thread looks at the flag every few milliseconds.
+/// Rows, columns and terms of the inner sum in one serial product at most.
 const STRETCH: usize = 1024;
 
 /// `out = a b`: shapes (m, n), (m, k) and (k, n), in any memory layout.
@@ -112,7 +112,41 @@ pub fn gram<T: Real>(
         })
 }
 
-/// The rows of `lhs rhs` that a tile holds, row-major.
+/// `dst += alpha lhs rhs` on the calling thread, in fixed parts of a few milliseconds between which it looks at the
+/// flag.
+///
+/// Like a product of [`linalg`] it panics on shapes that do not fit.
+///
+/// # Errors
+/// [`Error::Interrupted`], after which `dst` holds part of the sum.
+pub fn add_serial<T: Real>(
+    mut dst: MatMut<'_, T>,
+    lhs: MatRef<'_, T>,
+    rhs: MatRef<'_, T>,
+    alpha: T,
+    cancel: &Cancel,
+) -> Result<()> {
+    let (rows, columns) = (dst.nrows(), dst.ncols());
+    for row in (0..rows).step_by(STRETCH) {
+        let height = STRETCH.min(rows - row);
+        for column in (0..columns).step_by(STRETCH) {
+            let width = STRETCH.min(columns - column);
+            for start in (0..lhs.ncols()).step_by(STRETCH) {
+                cancel.check()?;
+                let count = STRETCH.min(lhs.ncols() - start);
+                linalg::matmul_add(
+                    dst.as_mut().submatrix_mut(row, column, height, width),
+                    lhs.submatrix(row, start, height, count),
+                    rhs.submatrix(start, column, count, width),
+                    alpha,
+                );
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The part of `a b` that a tile holds, row by row.
 fn tile_sums<T: Real>(
     a: MatRef<'_, T>,
     b: MatRef<'_, T>,
@@ -121,18 +155,13 @@ fn tile_sums<T: Real>(
     cancel: &Cancel,
 ) -> Result<Vec<T>> {
     let mut sums = vec![T::ZERO; rows * columns];
-    let a = a.subrows(row, rows);
-    let b = b.subcols(column, columns);
-    for start in (0..a.ncols()).step_by(STRETCH) {
-        cancel.check()?;
-        let count = STRETCH.min(a.ncols() - start);
-        linalg::matmul_add(
-            linalg::rows_mut(&mut sums, rows, columns),
-            a.subcols(start, count),
-            b.subrows(start, count),
-            T::ONE,
-        );
-    }
+    add_serial(
+        linalg::rows_mut(&mut sums, rows, columns),
+        a.subrows(row, rows),
+        b.subcols(column, columns),
+        T::ONE,
+        cancel,
+    )?;
     Ok(sums)
 }
 
@@ -158,7 +187,7 @@ fn contiguous<T: Real>(a: ArrayView2<'_, T>) -> Result<CowArray<'_, T, Ix2>> {
         "a copy of an operand",
         "pass a contiguous array",
     )?;
-    Ok(a.to_owned().into())
+    Ok(a.as_standard_layout().into_owned().into())
 }
 
 fn matrix<'a, T: Real>(a: &'a CowArray<'_, T, Ix2>) -> Result<MatRef<'a, T>> {
@@ -231,6 +260,8 @@ mod tests {
             };
             assert!(far(times(a.view(), b.view()), &expected) < 1e-11);
             assert!(far(times(b.t(), a.t()), &expected.t().to_owned()) < 1e-11);
+            let reversed = b.slice(s![..;-1, ..;-1]);
+            assert!(far(times(a.view(), reversed), &a.dot(&reversed)) < 1e-11);
             let every_other = wide.slice(s![..;2, ..]);
             assert!(far(times(every_other, b.view()), &every_other.dot(&b)) < 1e-11);
         }

@@ -30,6 +30,8 @@ pub trait Real:
     const ZERO: Self;
     /// One.
     const ONE: Self;
+    /// Distance from one to the next larger number.
+    const EPSILON: f64;
     /// Name of the type as numpy writes it.
     const NAME: &'static str;
 
@@ -62,6 +64,8 @@ macro_rules! impl_real {
         impl Real for $type {
             const ZERO: Self = 0.0;
             const ONE: Self = 1.0;
+            #[allow(clippy::cast_lossless)]
+            const EPSILON: f64 = $type::EPSILON as f64;
             const NAME: &'static str = match size_of::<$type>() {
                 4 => "float32",
                 _ => "float64",

@@ -180,20 +180,20 @@ fn available_bytes() -> u64 {
     hmm_core::memory::available_bytes()
 }
 
-/// The names of a list that both sides know: "activation" or "loss", aliases included.
+/// The names of a list that both sides know, `which`: "activation" or "loss", aliases included.
 #[pyfunction]
-fn option_names(py: Python<'_>, list: &str) -> PyResult<Vec<&'static str>> {
+fn option_names(py: Python<'_>, which: &str) -> PyResult<Vec<&'static str>> {
     fn names<T: Named>() -> Vec<&'static str> {
         let all = T::NAMES.iter().chain(T::ALIASES);
         all.map(|(_, name)| *name).collect()
     }
-    match list {
+    match which {
         "activation" => Ok(names::<Activation>()),
         "loss" => Ok(names::<Loss>()),
         other => Err(to_python(
             py,
             Error::invalid(
-                "list",
+                "which",
                 format!("'{other}'"),
                 "unknown choice",
                 "pass 'activation' or 'loss'",

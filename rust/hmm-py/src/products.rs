@@ -1,10 +1,12 @@
-//! Products of large matrices, the same on any number of threads.
+//! Products and decompositions of matrices, the same on any number of threads.
 
 use crate::border::run;
+use crate::convert::columns::to_dict;
 use crate::convert::dtype::{ByDtype, either};
-use hmm_core::{Real, products};
-use numpy::{Element, PyReadonlyArray2, PyReadwriteArray2};
+use hmm_core::{Real, Table, decompositions, products};
+use numpy::{Element, PyArray1, PyReadonlyArray1, PyReadonlyArray2, PyReadwriteArray2};
 use pyo3::prelude::*;
+use pyo3::types::PyDict;
 
 /// A matrix of either precision.
 type Matrix<'py> = ByDtype<PyReadonlyArray2<'py, f32>, PyReadonlyArray2<'py, f64>>;
@@ -39,7 +41,43 @@ fn fill<T: Element + Real>(
     })
 }
 
+/// Eigenvalues, ascending, and eigenvectors, columns, of a symmetric matrix.
+#[pyfunction]
+fn symmetric_eigen<'py>(
+    py: Python<'py>,
+    a: PyReadonlyArray2<'_, f64>,
+) -> PyResult<Bound<'py, PyDict>> {
+    let a = a.as_array();
+    let (values, vectors) = run(py, Some(1), |_| decompositions::symmetric_eigen(a))?;
+    to_dict(
+        py,
+        Table::new().with("values", values).with("vectors", vectors),
+    )
+}
+
+/// Whether a symmetric matrix is positive definite.
+#[pyfunction]
+fn is_positive_definite(py: Python<'_>, a: PyReadonlyArray2<'_, f64>) -> PyResult<bool> {
+    let a = a.as_array();
+    run(py, Some(1), |_| decompositions::is_positive_definite(a))
+}
+
+/// The solution of a linear system, in least squares where it is singular.
+#[pyfunction]
+fn solve_linear<'py>(
+    py: Python<'py>,
+    a: PyReadonlyArray2<'_, f64>,
+    b: PyReadonlyArray1<'_, f64>,
+) -> PyResult<Bound<'py, PyArray1<f64>>> {
+    let (a, b) = (a.as_array(), b.as_array());
+    let x = run(py, Some(1), |_| decompositions::solve(a, b))?;
+    Ok(PyArray1::from_owned_array(py, x))
+}
+
 /// Add this subject's functions to the module.
 pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
-    module.add_function(wrap_pyfunction!(matmul, module)?)
+    module.add_function(wrap_pyfunction!(matmul, module)?)?;
+    module.add_function(wrap_pyfunction!(symmetric_eigen, module)?)?;
+    module.add_function(wrap_pyfunction!(is_positive_definite, module)?)?;
+    module.add_function(wrap_pyfunction!(solve_linear, module)?)
 }

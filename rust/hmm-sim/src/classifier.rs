@@ -3,17 +3,19 @@
 //!
 //! A run is serial, so its bits cannot depend on threads; ensembles run side by side.
 
-use crate::unit::Unit;
+use crate::activation::values_in_place;
 use hmm_core::linalg::{matmul, matmul_add, rows, rows_mut};
-use hmm_core::special::map_in_place;
-use hmm_core::{Cancel, Error, Real, Result};
+use hmm_core::memory::filled;
+use hmm_core::{Activation, Cancel, Error, Real, Result};
+use ndarray::{Array2, ArrayView, ArrayView1, ArrayView2, Dimension};
 use rayon::prelude::*;
+use std::borrow::Cow;
 
 /// Inputs whose outputs are made at once.
 const CHUNK: usize = 128;
 
 /// Hidden activations g(`scale` x wᵀ), rows x hidden, of `count` inputs.
-fn hidden_values<T: Real>(x: &[T], count: usize, w: &[T], unit: Unit, scale: T) -> Vec<T> {
+fn hidden_values<T: Real>(x: &[T], count: usize, w: &[T], unit: Activation, scale: T) -> Vec<T> {
     let inputs = x.len() / count;
     let hidden = w.len() / inputs;
     let mut values = vec![T::ZERO; count * hidden];
@@ -23,29 +25,50 @@ fn hidden_values<T: Real>(x: &[T], count: usize, w: &[T], unit: Unit, scale: T) 
         rows(w, hidden, inputs).transpose(),
         scale,
     );
-    map_in_place(
-        &mut values,
-        #[inline(always)]
-        move |x| unit.value(x),
-    );
+    values_in_place(unit, &mut values);
     values
 }
 
-/// Outputs Σ_k v_ck g(`scale` w_k.x) of inputs x (P x `inputs`), as a P x `classes` array.
+/// The numbers of `view` in row-major order, copied only if they lie otherwise.
+fn numbers<'a, T: Copy, D: Dimension>(view: &'a ArrayView<'_, T, D>) -> Cow<'a, [T]> {
+    match view.as_slice() {
+        Some(slice) => Cow::Borrowed(slice),
+        None => Cow::Owned(view.iter().copied().collect()),
+    }
+}
+
+/// Outputs Σ_k v_ck g(`scale` w_k.x) of inputs x (P x N) of a network w (hidden x N), v (classes x hidden), as a
+/// P x classes array.
 ///
-/// w is hidden x `inputs`, v is `classes` x hidden.
+/// # Errors
+/// Shapes that do not fit, an output too large for memory, [`Error::Interrupted`] if cancelled.
 pub fn outputs<T: Real>(
-    x: &[T],
-    inputs: usize,
-    w: &[T],
-    v: &[T],
-    classes: usize,
-    unit: Unit,
+    x: ArrayView2<'_, T>,
+    w: ArrayView2<'_, T>,
+    v: ArrayView2<'_, T>,
+    unit: Activation,
     scale: f64,
     cancel: &Cancel,
-) -> Result<Vec<T>> {
-    let hidden = w.len() / inputs;
-    let mut result = vec![T::ZERO; x.len() / inputs * classes];
+) -> Result<Array2<T>> {
+    check_layers(w, v)?;
+    let (count, inputs, hidden, classes) = (x.nrows(), w.ncols(), w.nrows(), v.nrows());
+    if x.ncols() != inputs || count == 0 {
+        return Err(Error::shape(
+            "X",
+            x.shape(),
+            format!("must be (P, N) with N = {inputs} columns as w has"),
+            "pass inputs of that length",
+        ));
+    }
+    let (x, w, v) = (numbers(&x), numbers(&w), numbers(&v));
+    let (x, w, v): (&[T], &[T], &[T]) = (&x, &w, &v);
+    let size = count.saturating_mul(classes);
+    let mut result = filled(
+        T::ZERO,
+        size,
+        "the outputs of a network",
+        "pass fewer inputs",
+    )?;
     result
         .par_chunks_mut(CHUNK * classes)
         .zip(x.par_chunks(CHUNK * inputs))
@@ -61,22 +84,64 @@ pub fn outputs<T: Real>(
             );
             Ok::<(), Error>(())
         })?;
-    Ok(result)
+    Array2::from_shape_vec((count, classes), result).map_err(|error| {
+        Error::shape(
+            "X",
+            &[count, classes],
+            error.to_string(),
+            "pass fewer inputs",
+        )
+    })
+}
+
+/// An error unless w (hidden x inputs) and v (classes x hidden) make a network.
+fn check_layers<T>(w: ArrayView2<'_, T>, v: ArrayView2<'_, T>) -> Result<()> {
+    if w.nrows() == v.ncols() && !w.is_empty() && !v.is_empty() {
+        return Ok(());
+    }
+    Err(Error::shape(
+        "w",
+        w.shape(),
+        format!("must be (K, N) with v {:?} = (C, K)", v.shape()),
+        "pass weights of that shape",
+    ))
 }
 
 /// A relu network with logits v relu(w x): w is hidden x inputs, v is classes x hidden.
 pub struct Classifier<T> {
-    /// w
-    pub w: Vec<T>,
-    /// v
-    pub v: Vec<T>,
-    /// Number of inputs.
-    pub inputs: usize,
-    /// Number of classes.
-    pub classes: usize,
+    w: Vec<T>,
+    v: Vec<T>,
+    inputs: usize,
+    classes: usize,
 }
 
 impl<T: Real> Classifier<T> {
+    /// The network of weights w (hidden x inputs) and v (classes x hidden).
+    ///
+    /// # Errors
+    /// Shapes that do not fit.
+    pub fn new(w: ArrayView2<'_, T>, v: ArrayView2<'_, T>) -> Result<Self> {
+        check_layers(w, v)?;
+        Ok(Self {
+            inputs: w.ncols(),
+            classes: v.nrows(),
+            w: w.iter().copied().collect(),
+            v: v.iter().copied().collect(),
+        })
+    }
+
+    /// w (hidden x inputs) and v (classes x hidden).
+    pub fn into_layers(self) -> (Array2<T>, Array2<T>) {
+        let (inputs, hidden) = (self.inputs, self.v.len() / self.classes);
+        let layer = |values: &[T], rows: usize, columns: usize| {
+            Array2::from_shape_fn((rows, columns), |(i, j)| values[i * columns + j])
+        };
+        (
+            layer(&self.w, hidden, inputs),
+            layer(&self.v, self.classes, hidden),
+        )
+    }
+
     /// One pass over `order`, rows of x (P x inputs) with their `labels`, `batch` of them a step:
     /// θ <- θ - η ∇ of the batch's mean cross-entropy. Returns the mean loss on the way.
     ///
@@ -85,15 +150,17 @@ impl<T: Real> Classifier<T> {
     /// if cancelled, an invalid parameter for a row or label that does not exist.
     pub fn learn(
         &mut self,
-        x: &[T],
-        labels: &[u32],
-        order: &[u32],
+        x: ArrayView2<'_, T>,
+        labels: ArrayView1<'_, u32>,
+        order: ArrayView1<'_, u32>,
         lr: f64,
         batch: usize,
         cancel: &Cancel,
     ) -> Result<f64> {
         self.check(x, labels, order)?;
-        let mut rows_of_batch = vec![T::ZERO; batch.min(order.len()) * self.inputs];
+        let (x, labels, order) = (numbers(&x), numbers(&labels), numbers(&order));
+        let batch = batch.clamp(1, order.len().max(1));
+        let mut rows_of_batch = vec![T::ZERO; batch * self.inputs];
         let mut loss = 0.0;
         for (step, drawn) in order.chunks(batch).enumerate() {
             cancel.check()?;
@@ -102,7 +169,7 @@ impl<T: Real> Classifier<T> {
                 let start = j as usize * self.inputs;
                 row.copy_from_slice(&x[start..start + self.inputs]);
             }
-            let batch_loss = self.step(taken, labels, drawn, lr);
+            let batch_loss = self.step(taken, &labels, drawn, lr);
             if !batch_loss.is_finite() {
                 return Err(Error::Divergence(format!(
                     "the cross-entropy left the finite numbers at step {step}: lr = {lr} is too \
@@ -114,11 +181,16 @@ impl<T: Real> Classifier<T> {
         Ok(loss / order.len() as f64)
     }
 
-    fn check(&self, x: &[T], labels: &[u32], order: &[u32]) -> Result<()> {
-        if x.len() != labels.len() * self.inputs {
+    fn check(
+        &self,
+        x: ArrayView2<'_, T>,
+        labels: ArrayView1<'_, u32>,
+        order: ArrayView1<'_, u32>,
+    ) -> Result<()> {
+        if x.dim() != (labels.len(), self.inputs) {
             return Err(Error::shape(
                 "X",
-                &[x.len() / self.inputs.max(1), self.inputs],
+                x.shape(),
                 format!("must have one row for each of the {} labels", labels.len()),
                 "pass X of shape (P, N) and labels of shape (P,)",
             ));
@@ -146,7 +218,7 @@ impl<T: Real> Classifier<T> {
     fn step(&mut self, x: &[T], labels: &[u32], drawn: &[u32], lr: f64) -> f64 {
         let (count, classes) = (drawn.len(), self.classes);
         let hidden = self.v.len() / classes;
-        let values = hidden_values(x, count, &self.w, Unit::Relu, T::ONE);
+        let values = hidden_values(x, count, &self.w, Activation::Relu, T::ONE);
         let mut logits = vec![T::ZERO; count * classes];
         matmul(
             rows_mut(&mut logits, count, classes),
@@ -220,20 +292,14 @@ mod tests {
     }
 
     fn loss(network: &Classifier<f64>, x: &[f64], labels: &[u32]) -> f64 {
-        let mut z = outputs(
-            x,
-            4,
-            &network.w,
-            &network.v,
-            3,
-            Unit::Relu,
-            1.0,
-            &Cancel::new(),
-        )
-        .unwrap();
-        z.chunks_exact_mut(3)
+        let x = ArrayView2::from_shape((labels.len(), 4), x).unwrap();
+        let w = ArrayView2::from_shape((5, 4), &network.w).unwrap();
+        let v = ArrayView2::from_shape((3, 5), &network.v).unwrap();
+        let z = outputs(x, w, v, Activation::Relu, 1.0, &Cancel::new()).unwrap();
+        z.rows()
+            .into_iter()
             .zip(labels)
-            .map(|(z, &y)| cross_entropy_slope(z, y as usize))
+            .map(|(z, &y)| cross_entropy_slope(&mut z.to_vec(), y as usize))
             .sum::<f64>()
             / labels.len() as f64
     }
@@ -246,7 +312,14 @@ mod tests {
         let mut after = network();
         let (lr, h) = (1e-3, 1e-6);
         let seen = after
-            .learn(&x, &labels, &[0, 1, 2], lr, 3, &Cancel::new())
+            .learn(
+                ArrayView2::from_shape((3, 4), &x).unwrap(),
+                ArrayView1::from(&labels),
+                ArrayView1::from(&[0, 1, 2]),
+                lr,
+                3,
+                &Cancel::new(),
+            )
             .unwrap();
         assert!((seen - loss(&before, &x, &labels)).abs() < 1e-12);
         for i in 0..before.w.len() {
@@ -269,7 +342,15 @@ mod tests {
     #[test]
     fn wrong_labels_and_rows_are_refused() {
         let learn = |labels: &[u32], order: &[u32]| {
-            network().learn(&[0.5; 8], labels, order, 0.1, 2, &Cancel::new())
+            let x = ndarray::Array2::from_elem((2, 4), 0.5);
+            network().learn(
+                x.view(),
+                ArrayView1::from(labels),
+                ArrayView1::from(order),
+                0.1,
+                2,
+                &Cancel::new(),
+            )
         };
         assert!(learn(&[0, 3], &[0]).is_err());
         assert!(learn(&[0, 1], &[2]).is_err());

@@ -1,17 +1,21 @@
 //! Teacher, order parameters of given weights, and the error they imply.
 
+use crate::activation::{CLOSED, Formula};
+use crate::monomorphic;
 use crate::source::Source;
-use crate::unit::Unit;
-use hmm_core::Real;
 use hmm_core::linalg::{matmul, rows, rows_mut};
+use hmm_core::{Activation, Cancel, Error, Named, Real, Result};
+use ndarray::{ArrayView1, ArrayView2};
+use rayon::prelude::*;
 
-/// What the teacher sees.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Labels {
-    /// ν = w̃.c/√D
-    Latent,
-    /// ν = w̃.x/√N
-    Input,
+hmm_core::named! {
+    /// What the teacher sees.
+    pub enum Labels: "labels" {
+        /// ν = w̃.c/√D
+        Latent = "latent",
+        /// ν = w̃.x/√N
+        Input = "input",
+    }
 }
 
 /// b = E u f(u) and ζ = c - a² - b² of a hidden manifold's nonlinearity.
@@ -37,18 +41,60 @@ impl FieldMoments {
 #[derive(Debug, Clone)]
 pub struct Teacher<T> {
     /// w̃, row-major M x D (labels on latents) or M x N (labels on inputs).
-    pub w: Vec<T>,
+    w: Vec<T>,
     /// ṽ, M entries.
-    pub v: Vec<f64>,
+    pub(crate) v: Vec<f64>,
     /// g̃
-    pub unit: Unit,
-    /// What it sees.
-    pub labels: Labels,
+    pub(crate) unit: Activation,
+    labels: Labels,
     /// Whether its label is the sign of y*, +1 for zero.
-    pub classify: bool,
+    pub(crate) classify: bool,
 }
 
 impl<T: Real> Teacher<T> {
+    /// A teacher of weights w̃, M x D (labels on latents) or M x N (labels on inputs), and ṽ, M entries.
+    ///
+    /// With `classify` its label is the sign of y*, +1 for zero.
+    ///
+    /// # Errors
+    /// Shapes that disagree, a unit without closed averages, weights beyond the range of `T`.
+    pub fn new(
+        w: ArrayView2<'_, f64>,
+        v: ArrayView1<'_, f64>,
+        unit: Activation,
+        labels: Labels,
+        classify: bool,
+    ) -> Result<Self> {
+        check_layers("teacher.w", w, v)?;
+        Ok(Self {
+            w: narrowed("teacher.w", w.iter())?,
+            v: v.to_vec(),
+            unit: Activation::one_of("teacher.activation", unit.name(), &CLOSED)?,
+            labels,
+            classify,
+        })
+    }
+
+    /// An error unless the rows of w̃ have the length of what the teacher sees.
+    pub(crate) fn check_width(&self, inputs: usize, latents: usize) -> Result<()> {
+        let (seen, name) = match self.labels {
+            Labels::Latent => (latents, "D"),
+            Labels::Input => (inputs, "N"),
+        };
+        if self.width() == seen {
+            return Ok(());
+        }
+        Err(Error::shape(
+            "teacher.w",
+            &[self.v.len(), self.width()],
+            format!(
+                "with labels='{}' its rows must have length {name} = {seen}",
+                self.labels
+            ),
+            format!("pass a teacher of {seen} inputs"),
+        ))
+    }
+
     /// Length of a row of w̃.
     fn width(&self) -> usize {
         self.w.len() / self.v.len()
@@ -119,19 +165,94 @@ impl<T: Real> Teacher<T> {
 }
 
 /// Outputs Σ_k v_k g(field_k) of a network, for rows of fields.
-pub fn weighted_values(unit: Unit, v: &[f64], fields: &[f64], outputs: &mut [f64]) {
-    hmm_core::special::vectorised(
+pub fn weighted_values(unit: Activation, v: &[f64], fields: &[f64], outputs: &mut [f64]) {
+    monomorphic!(unit, UNIT => hmm_core::special::vectorised(
         #[inline(always)]
         || {
             for (output, fields) in outputs.iter_mut().zip(fields.chunks_exact(v.len())) {
                 let mut sum = 0.0;
                 for (&field, v) in fields.iter().zip(v) {
-                    sum += v * unit.value(field);
+                    sum += v * UNIT.value(field);
                 }
                 *output = sum;
             }
         },
-    );
+    ));
+}
+
+/// An error unless w (units x inputs) and v (units) make a network.
+pub(crate) fn check_layers(
+    argument: &'static str,
+    w: ArrayView2<'_, f64>,
+    v: ArrayView1<'_, f64>,
+) -> Result<()> {
+    if w.nrows() == v.len() && !w.is_empty() {
+        return Ok(());
+    }
+    Err(Error::shape(
+        argument,
+        w.shape(),
+        format!(
+            "must have one row for each of the {} entries of v, and a column",
+            v.len()
+        ),
+        "pass w of shape (K, N) and v of shape (K,)",
+    ))
+}
+
+/// Numbers rounded to `T`.
+///
+/// # Errors
+/// One that is not finite there.
+pub(crate) fn narrowed<'a, T: Real>(
+    argument: &'static str,
+    values: impl Iterator<Item = &'a f64>,
+) -> Result<Vec<T>> {
+    values
+        .map(|&value| {
+            let rounded = T::from_f64(value);
+            if rounded.finite() {
+                Ok(rounded)
+            } else {
+                Err(Error::invalid(
+                    argument,
+                    value,
+                    format!("must be finite in {}", T::NAME),
+                    "pass smaller weights, or dtype='float64'",
+                ))
+            }
+        })
+        .collect()
+}
+
+/// Rows of a product that are made between two looks at the cancel flag.
+const PRODUCT_ROWS: usize = 256;
+
+/// [`gram`] in blocks of rows, in parallel and with looks at `cancel`.
+pub(crate) fn large_gram(
+    a: &[f64],
+    b: &[f64],
+    n: usize,
+    scale: f64,
+    cancel: &Cancel,
+) -> Result<Vec<f64>> {
+    let q = b.len() / n;
+    let mut product = vec![0.0; a.len() / n * q];
+    product
+        .par_chunks_mut(PRODUCT_ROWS * q)
+        .zip(a.par_chunks(PRODUCT_ROWS * n))
+        .try_for_each(|(out, a)| {
+            cancel.check()?;
+            let p = a.len() / n;
+            matmul(
+                rows_mut(out, p, q),
+                rows(a, p, n),
+                rows(b, q, n).transpose(),
+                scale,
+            );
+            Ok::<(), Error>(())
+        })?;
+    Ok(product)
 }
 
 /// `scale` a bᵀ for row-major a and b with rows of length `n`.
@@ -147,48 +268,70 @@ pub fn gram(a: &[f64], b: &[f64], n: usize, scale: f64) -> Vec<f64> {
     product
 }
 
-/// ε_g = ½ E(φ - y*)² from the order parameters (HMM note 4.4).
+/// Second layer and unit of a network.
+#[derive(Debug, Clone, Copy)]
+pub struct Outputs<'a> {
+    /// v
+    pub v: &'a [f64],
+    /// g
+    pub unit: Activation,
+}
+
+/// ε_g = ½ E(φ - y*)² from the order parameters Q (K x K), R (K x M), T (M x M) (HMM note 4.4); `None` for units
+/// without closed averages.
+///
+/// # Errors
+/// [`Error::Interrupted`] if cancelled.
 pub fn squared_error(
-    q: &[f64],
-    r: &[f64],
-    t: &[f64],
-    v: &[f64],
-    v_teacher: &[f64],
-    unit: Unit,
-    teacher_unit: Unit,
-) -> f64 {
-    let (students, teachers) = (v.len(), v_teacher.len());
+    [q, r, t]: [&[f64]; 3],
+    student: Outputs<'_>,
+    teacher: Outputs<'_>,
+    cancel: &Cancel,
+) -> Result<Option<f64>> {
+    let (students, teachers) = (student.v.len(), teacher.v.len());
     let mut sum = 0.0;
+    let mut add = |weight: f64, average: Option<f64>| match average {
+        Some(average) => {
+            sum += weight * average;
+            true
+        }
+        None => false,
+    };
     for k in 0..students {
+        cancel.check()?;
+        let variance = q[k * students + k];
         for l in 0..students {
-            let average = unit.pair_average(
-                unit,
-                q[k * students + k],
-                q[k * students + l],
-                q[l * students + l],
-            );
-            sum += v[k] * v[l] * average;
+            let (between, other) = (q[k * students + l], q[l * students + l]);
+            let average = student
+                .unit
+                .pair_average(student.unit, variance, between, other);
+            if !add(student.v[k] * student.v[l], average) {
+                return Ok(None);
+            }
         }
         for m in 0..teachers {
-            let average = unit.pair_average(
-                teacher_unit,
-                q[k * students + k],
-                r[k * teachers + m],
-                t[m * teachers + m],
-            );
-            sum -= 2.0 * v[k] * v_teacher[m] * average;
+            let (between, other) = (r[k * teachers + m], t[m * teachers + m]);
+            let average = student
+                .unit
+                .pair_average(teacher.unit, variance, between, other);
+            if !add(-2.0 * student.v[k] * teacher.v[m], average) {
+                return Ok(None);
+            }
         }
     }
     for m in 0..teachers {
+        cancel.check()?;
         for n in 0..teachers {
-            let average = teacher_unit.pair_average(
-                teacher_unit,
+            let average = teacher.unit.pair_average(
+                teacher.unit,
                 t[m * teachers + m],
                 t[m * teachers + n],
                 t[n * teachers + n],
             );
-            sum += v_teacher[m] * v_teacher[n] * average;
+            if !add(teacher.v[m] * teacher.v[n], average) {
+                return Ok(None);
+            }
         }
     }
-    0.5 * sum
+    Ok(Some(0.5 * sum))
 }

@@ -89,6 +89,15 @@ pub trait Stepper: Send {
         None
     }
 
+    /// Finish what an interruption has left half done, so that the state is that of a whole step; asked for before a
+    /// snapshot. Engines that are never left so have nothing to do.
+    ///
+    /// # Errors
+    /// [`Error::Interrupted`], and what a step raises.
+    fn settle(&mut self, _cancel: &Cancel) -> Result<()> {
+        Ok(())
+    }
+
     /// The whole state, exactly.
     fn snapshot(&self) -> Table;
 

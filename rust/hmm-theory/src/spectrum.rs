@@ -1,15 +1,17 @@
 //! Spectrum of F^T F / N for an i.i.d. Gaussian N x D feature matrix, as a quadrature.
 
-use hmm_core::{Error, Result};
+use hmm_core::memory::filled;
+use hmm_core::{Cancel, Error, Result};
+use ndarray::Array1;
 use std::f64::consts::PI;
 
 /// Nodes and weights of a spectrum: average over modes = sum of weights times values at nodes.
 #[derive(Clone, Debug)]
 pub struct Spectrum {
-    /// Eigenvalues.
-    pub rho: Vec<f64>,
-    /// Weights; they sum to 1.
-    pub weights: Vec<f64>,
+    /// Eigenvalues, (n + 1,).
+    pub rho: Array1<f64>,
+    /// Weights, (n + 1,); they sum to 1.
+    pub weights: Array1<f64>,
 }
 
 /// Marchenko-Pastur law of ratio `delta` = D/N on `n` nodes and the atom at 0, which comes last.
@@ -18,7 +20,10 @@ pub struct Spectrum {
 /// is the trapezoidal rule in the angle: spectrally accurate but for the pole at rho = 0. The last
 /// node takes what is missing from 1: the atom 1 - 1/delta of delta > 1, and the pole's correction
 /// at finite n otherwise. Source: Marchenko and Pastur (1967); Goldt et al. (2020), section IV.
-pub fn marchenko_pastur(delta: f64, n: usize) -> Result<Spectrum> {
+///
+/// # Errors
+/// `delta` <= 0, no node, more nodes than memory, [`Error::Interrupted`] if cancelled.
+pub fn marchenko_pastur(delta: f64, n: usize, cancel: &Cancel) -> Result<Spectrum> {
     if !(delta.is_finite() && delta > 0.0) {
         return Err(Error::invalid(
             "delta",
@@ -35,18 +40,30 @@ pub fn marchenko_pastur(delta: f64, n: usize) -> Result<Spectrum> {
             "pass n=30 or more",
         ));
     }
-    let mut rho = Vec::with_capacity(n + 1);
-    let mut weights = Vec::with_capacity(n + 1);
+    let count = n.saturating_add(1);
+    let column = || {
+        filled(
+            0.0,
+            count,
+            "a quadrature of so many nodes",
+            "pass n=30 or so",
+        )
+    };
+    let (mut rho, mut weights) = (column()?, column()?);
     for j in 1..=n {
+        if j % 4096 == 0 {
+            cancel.check()?;
+        }
         let angle = j as f64 * PI / (n + 1) as f64;
         // (1 - sqrt delta)^2 + 4 sqrt delta cos^2(angle/2): no cancellation at the lower edge.
         let edge = 1.0 - delta.sqrt();
         let eigenvalue = edge * edge + 4.0 * delta.sqrt() * (0.5 * angle).cos().powi(2);
-        rho.push(eigenvalue);
-        weights.push(2.0 / (n + 1) as f64 * angle.sin().powi(2) / eigenvalue);
+        rho[j - 1] = eigenvalue;
+        weights[j - 1] = 2.0 / (n + 1) as f64 * angle.sin().powi(2) / eigenvalue;
     }
-    let missing = 1.0 - weights.iter().sum::<f64>();
-    rho.push(0.0);
-    weights.push(missing);
-    Ok(Spectrum { rho, weights })
+    weights[n] = 1.0 - weights[..n].iter().sum::<f64>();
+    Ok(Spectrum {
+        rho: rho.into(),
+        weights: weights.into(),
+    })
 }

@@ -36,7 +36,14 @@ pub enum Purpose {
     InputNoise = 5,
     /// Shuffles, bootstrap resamples, random directions.
     Resample = 6,
+    /// Weights of random generators: data, so never those of a network of the same seed.
+    Layers = 7,
 }
+
+/// Blocks of a unit of a stream: numbers beyond it would repeat the first ones.
+pub const BLOCKS_OF_UNIT: u64 = 1 << 32;
+/// Units of a stream.
+pub const UNITS_OF_STREAM: u64 = 1 << 24;
 
 /// One source of random streams: a seed and a purpose.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -71,7 +78,7 @@ impl Stream {
 }
 
 /// Normals made at once, from the 64-bit words of [`BLOCKS`] blocks.
-const GROUP: usize = 8 * BLOCKS;
+pub const GROUP: usize = 8 * BLOCKS;
 
 /// Fill `out` with independent standard normals (Box-Muller, tails to 8.57).
 ///

@@ -64,5 +64,4 @@ macro_rules! in_dtype {
 }
 
 pub(crate) use either;
-#[allow(unused_imports)] // until every engine is made through it
 pub(crate) use in_dtype;

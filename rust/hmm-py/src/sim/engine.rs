@@ -136,7 +136,10 @@ impl Engine {
 
     /// The whole state as a dictionary of arrays.
     fn snapshot<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
-        let state = self.with(py, Some(1), |stepper, _| Ok(stepper.snapshot()))?;
+        let state = self.with(py, None, |stepper, cancel| {
+            stepper.settle(cancel)?;
+            Ok(stepper.snapshot())
+        })?;
         to_dict(py, state)
     }
 

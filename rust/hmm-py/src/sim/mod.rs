@@ -1,5 +1,6 @@
 //! Bindings of the random half: data, engines, kernels of finite networks.
 
+mod callback;
 mod classifier;
 mod data;
 mod engine;
@@ -8,6 +9,8 @@ mod full_batch;
 mod generator;
 mod gradient_flow;
 mod kernels;
+mod labelled;
+mod networks;
 mod online;
 mod particles;
 
@@ -23,6 +26,8 @@ pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     generator::register(module)?;
     gradient_flow::register(module)?;
     kernels::register(module)?;
+    labelled::register(module)?;
+    networks::register(module)?;
     online::register(module)?;
     particles::register(module)
 }

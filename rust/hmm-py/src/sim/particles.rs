@@ -1,375 +1,174 @@
-//! Mean-field networks, labelled data and the particle engine.
+//! The particle engine.
 
-use super::data::ByDtype;
+use super::engine::Engine;
+use super::labelled::PyLabelledLaw;
 use crate::border;
-use crate::convert::dtype::either;
-use hmm_core::random::{Purpose, Stream};
-use hmm_core::{Error, Real};
-use hmm_sim::labelled::{LabelledLaw, Shape};
-use hmm_sim::particles::initial::{Nodes, random_nodes};
-use hmm_sim::particles::{Examples, Loss, Particles, Rule, Test, Unit};
-use numpy::{
-    Element, IntoPyArray, PyArray1, PyArray2, PyArrayMethods, PyReadonlyArray1, PyReadonlyArray2,
-};
+use crate::convert::dtype::Dtype;
+use crate::convert::name::Name;
+use crate::convert::seed::SeedWords;
+use hmm_core::random::Seed;
+use hmm_core::{Activation, Entry, Error, Loss, Real};
+use hmm_sim::labelled::LabelledLaw;
+use hmm_sim::particles::{Examples, Labelled, LawBatches, Particles, Rule, Setting, Sizes};
+use numpy::{Element, PyReadonlyArray1, PyReadonlyArray2};
 use pyo3::prelude::*;
 
 /// Register the functions and classes of this file.
 pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
-    module.add_function(wrap_pyfunction!(random_nodes_f32, module)?)?;
-    module.add_function(wrap_pyfunction!(random_nodes_f64, module)?)?;
-    module.add_class::<PyLabelledLaw>()?;
-    module.add_class::<PyParticles>()
+    module.add_function(wrap_pyfunction!(particles, module)?)?;
+    module.add_function(wrap_pyfunction!(particles_memory, module)?)
 }
 
-type Array1<'py, T> = Bound<'py, PyArray1<T>>;
-type Array2<'py, T> = Bound<'py, PyArray2<T>>;
-type NodeArrays<'py, T> = (Array1<'py, T>, Array2<'py, T>, Array1<'py, T>);
-
-/// `(a, w, b)` as arrays without a copy.
-fn node_arrays<T: Element>(
+/// Inputs and labels, in the run's own precision.
+fn labelled<T: Element + Real>(
     py: Python<'_>,
-    nodes: Nodes<T>,
-    width: usize,
-    d: usize,
-) -> PyResult<NodeArrays<'_, T>> {
-    Ok((
-        nodes.a.into_pyarray(py),
-        nodes.w.into_pyarray(py).reshape([width, d])?,
-        nodes.b.into_pyarray(py),
-    ))
-}
-
-macro_rules! random_nodes_binding {
-    ($name:ident, $real:ty) => {
-        /// Independent Gaussian nodes `(a, w, b)`.
-        #[pyfunction]
-        fn $name(
-            py: Python<'_>,
-            seed: [u32; 8],
-            width: usize,
-            d: usize,
-            std_a: f64,
-            std_w: f64,
-            std_b: f64,
-        ) -> PyResult<NodeArrays<'_, $real>> {
-            let nodes = border::run(py, None, |_| {
-                random_nodes::<$real>(&seed, width, d, (std_a, std_w, std_b))
-            })?;
-            node_arrays(py, nodes, width, d)
-        }
+    x: Option<&Bound<'_, PyAny>>,
+    y: Option<&Bound<'_, PyAny>>,
+) -> PyResult<Option<Labelled<T>>> {
+    let (Some(x), Some(y)) = (x, y) else {
+        return Ok(None);
     };
+    let x: PyReadonlyArray2<'_, T> = x.extract()?;
+    let y: PyReadonlyArray1<'_, T> = y.extract()?;
+    let (x, y) = (x.as_array(), y.as_array());
+    border::call(py, || Labelled::new(x.to_owned(), y.to_owned())).map(Some)
 }
 
-random_nodes_binding!(random_nodes_f32, f32);
-random_nodes_binding!(random_nodes_f64, f64);
-
-/// A law of labelled inputs.
-#[pyclass(name = "LabelledLaw", module = "hmm_rs._lib", frozen)]
-struct PyLabelledLaw(LabelledLaw);
-
-#[pymethods]
-impl PyLabelledLaw {
-    /// `shape` is "separable" (scale sigma), "sphere" (scale radius) or "mixture" (scale sigma, mu).
-    #[new]
-    fn new(shape: &str, d: usize, scale: f64, mu: f64, flip: f64) -> Self {
-        let shape = match shape {
-            "sphere" => Shape::Sphere { radius: scale },
-            "mixture" => Shape::Mixture { mu, sigma: scale },
-            _ => Shape::Separable { sigma: scale },
-        };
-        Self(LabelledLaw { shape, d, flip })
-    }
-
-    /// `(X, y)`: `count` rows of the training or test stream from row `start` on.
-    fn sample<'py>(
-        &self,
-        py: Python<'py>,
-        count: usize,
-        start: u64,
-        seed: [u32; 8],
-        test: bool,
-        clean: bool,
-        threads: Option<usize>,
-    ) -> PyResult<(Array2<'py, f64>, Array1<'py, f64>)> {
-        let purpose = if test { Purpose::Test } else { Purpose::Sample };
-        let law = self.0;
-        let (x, y) = border::run(py, threads, |cancel| {
-            let (mut x, mut y) = (vec![0.0; count * law.d], vec![0.0; count]);
-            law.fill(
-                &Stream::new(&seed, purpose),
-                start,
-                &mut x,
-                &mut y,
-                clean,
-                cancel,
-            )?;
-            Ok((x, y))
-        })?;
-        Ok((
-            x.into_pyarray(py).reshape([count, law.d])?,
-            y.into_pyarray(py),
-        ))
-    }
+/// Everything of a new run that is an array.
+struct Arrays<'a, 'py> {
+    a: &'a Bound<'py, PyAny>,
+    w: &'a Bound<'py, PyAny>,
+    x: Option<&'a Bound<'py, PyAny>>,
+    y: Option<&'a Bound<'py, PyAny>>,
+    x_test: Option<&'a Bound<'py, PyAny>>,
+    y_test: Option<&'a Bound<'py, PyAny>>,
 }
 
-/// A network in training, in either precision.
-#[pyclass(name = "Particles", module = "hmm_rs._lib")]
-struct PyParticles(ByDtype<Particles<f32>, Particles<f64>>);
-
-/// Inputs and labels as Python passes them: arrays of the run's own precision.
-type PyExamples<'py> = (Bound<'py, PyAny>, Bound<'py, PyAny>);
-
-fn vector<T: Element + Copy>(array: &Bound<'_, PyAny>) -> PyResult<Vec<T>> {
-    Ok(array
-        .extract::<PyReadonlyArray1<'_, T>>()?
-        .as_slice()?
-        .to_vec())
-}
-
-fn matrix<T: Element + Copy>(array: &Bound<'_, PyAny>) -> PyResult<Vec<T>> {
-    Ok(array
-        .extract::<PyReadonlyArray2<'_, T>>()?
-        .as_slice()?
-        .to_vec())
-}
-
-/// The parts of a new run that do not depend on the precision.
-struct Setting {
-    d: usize,
-    unit: Unit,
-    rule: Rule,
-    fresh: Option<(LabelledLaw, usize, [u32; 8])>,
-    tile: Option<(usize, usize)>,
-}
-
-fn build<T: Element + Real>(
+fn engine<T: Element + Real + Entry>(
     py: Python<'_>,
-    (a, w): (&Bound<'_, PyAny>, &Bound<'_, PyAny>),
-    train: Option<&PyExamples<'_>>,
-    test: Option<&PyExamples<'_>>,
+    arrays: &Arrays<'_, '_>,
+    fresh: Option<(LabelledLaw, usize, Seed)>,
     setting: Setting,
     threads: Option<usize>,
-) -> PyResult<Particles<T>> {
-    let Setting {
-        d,
-        unit,
-        rule,
-        fresh,
-        tile,
-    } = setting;
-    let nodes = (vector::<T>(a)?, matrix::<T>(w)?, d);
-    let train = train
-        .map(|(x, y)| PyResult::Ok((matrix::<T>(x)?, vector::<T>(y)?)))
-        .transpose()?;
-    let test = test
-        .map(|(x, y)| {
-            PyResult::Ok(Test {
-                x: matrix::<T>(x)?,
-                y: vector::<T>(y)?,
-            })
-        })
-        .transpose()?;
-    border::run(py, threads, |cancel| {
+) -> PyResult<Engine> {
+    let a: PyReadonlyArray1<'_, T> = arrays.a.extract()?;
+    let w: PyReadonlyArray2<'_, T> = arrays.w.extract()?;
+    let (a, w) = (a.as_array(), w.as_array());
+    let train = labelled::<T>(py, arrays.x, arrays.y)?;
+    let test = labelled::<T>(py, arrays.x_test, arrays.y_test)?;
+    let run = border::run(py, threads, |cancel| {
         let examples = match (train, fresh) {
-            (Some((x, y)), _) => Examples::Fixed { x, y },
-            (None, Some((law, batch, seed))) => Examples::Fresh { law, batch, seed },
+            (Some(fixed), _) => Examples::Fixed(fixed),
+            (None, Some((law, batch, seed))) => Examples::Fresh {
+                stream: Box::new(LawBatches { law, seed }),
+                batch,
+            },
             (None, None) => {
                 return Err(Error::invalid(
                     "X",
                     "None",
-                    "no examples",
+                    "there is nothing to learn from",
                     "pass X and y, or data",
                 ));
             }
         };
-        Particles::new(nodes, unit, rule, examples, test, tile, cancel)
-    })
+        Particles::new(a.to_owned(), w.to_owned(), examples, test, setting, cancel)
+    })?;
+    Ok(Engine::new(run))
 }
 
-fn unit_from(name: &str) -> Unit {
-    match name {
-        "erf" => Unit::Erf,
-        "tanh" => Unit::Tanh,
-        _ => Unit::Relu,
-    }
-}
-
-#[pymethods]
-impl PyParticles {
-    /// Weights and data in the precision `dtype`; `fresh` is (law, batch, seed).
-    #[new]
-    #[pyo3(signature = (a, w, *, train, test, fresh, unit, loss, scales, subtract_init, dtype, tile, threads))]
-    fn new(
-        py: Python<'_>,
-        a: &Bound<'_, PyAny>,
-        w: &Bound<'_, PyAny>,
-        train: Option<PyExamples<'_>>,
-        test: Option<PyExamples<'_>>,
-        fresh: Option<(PyRef<'_, PyLabelledLaw>, usize, [u32; 8])>,
-        unit: &str,
-        loss: &str,
-        scales: (f64, f64, f64, f64),
-        subtract_init: bool,
-        dtype: &str,
-        tile: Option<(usize, usize)>,
-        threads: Option<usize>,
-    ) -> PyResult<Self> {
-        let (alpha, h, beta, exponent) = scales;
-        let loss = match loss {
-            "squared" => Loss::Squared,
-            "logistic" => Loss::Logistic,
-            _ => Loss::Hinge,
-        };
-        let setting = Setting {
-            d: w.getattr("shape")?.extract::<(usize, usize)>()?.1,
-            unit: unit_from(unit),
+/// A mean-field network in training: weights, fixed examples `X, y` or the training stream of a `law` in batches, a
+/// test set, all arrays in the precision `dtype`.
+#[pyfunction]
+#[pyo3(signature = (
+    a, w, *, X, y, X_test, y_test, law, batch, seed, activation, loss, alpha, h, beta, p, subtract_init, recorded,
+    dtype, tile, threads
+))]
+#[allow(non_snake_case)] // the names that users type
+fn particles(
+    py: Python<'_>,
+    a: &Bound<'_, PyAny>,
+    w: &Bound<'_, PyAny>,
+    X: Option<Bound<'_, PyAny>>,
+    y: Option<Bound<'_, PyAny>>,
+    X_test: Option<Bound<'_, PyAny>>,
+    y_test: Option<Bound<'_, PyAny>>,
+    law: Option<PyRef<'_, PyLabelledLaw>>,
+    batch: usize,
+    seed: SeedWords,
+    activation: Name<Activation>,
+    loss: Name<Loss>,
+    alpha: f64,
+    h: f64,
+    beta: f64,
+    p: f64,
+    subtract_init: bool,
+    recorded: usize,
+    dtype: Name<Dtype>,
+    tile: Option<(usize, usize)>,
+    threads: Option<usize>,
+) -> PyResult<Engine> {
+    let setting = border::call(py, || {
+        Ok(Setting {
+            unit: activation.0.try_into()?,
             rule: Rule {
-                loss,
+                loss: loss.0.try_into()?,
                 alpha,
                 h,
                 beta,
-                exponent,
+                exponent: p,
                 subtract_init,
             },
-            fresh: fresh.map(|(law, batch, seed)| (law.0, batch, seed)),
+            recorded,
+            tile,
+        })
+    })?;
+    let arrays = Arrays {
+        a,
+        w,
+        x: X.as_ref(),
+        y: y.as_ref(),
+        x_test: X_test.as_ref(),
+        y_test: y_test.as_ref(),
+    };
+    let fresh = law.map(|law| (law.0, batch, seed.0));
+    match dtype.0 {
+        Dtype::F32 => engine::<f32>(py, &arrays, fresh, setting, threads),
+        Dtype::F64 => engine::<f64>(py, &arrays, fresh, setting, threads),
+    }
+}
+
+/// Bytes that a run of these sizes takes beside the arrays that its caller holds: what its engine's `memory` says.
+#[pyfunction]
+#[pyo3(signature = (*, width, d, examples, tests, fresh, subtract_init, activation, dtype, tile, threads))]
+fn particles_memory(
+    py: Python<'_>,
+    width: usize,
+    d: usize,
+    examples: usize,
+    tests: usize,
+    fresh: bool,
+    subtract_init: bool,
+    activation: Name<Activation>,
+    dtype: Name<Dtype>,
+    tile: Option<(usize, usize)>,
+    threads: Option<usize>,
+) -> PyResult<u64> {
+    border::call(py, || {
+        let sizes = Sizes {
+            width,
+            d,
+            unit: activation.0.try_into()?,
+            examples,
+            tests,
+            fresh,
+            subtract_init,
             tile,
         };
-        let (train, test) = (train.as_ref(), test.as_ref());
-        Ok(Self(if dtype == "float32" {
-            ByDtype::F32(build(py, (a, w), train, test, setting, threads)?)
-        } else {
-            ByDtype::F64(build(py, (a, w), train, test, setting, threads)?)
-        }))
-    }
-
-    /// Take `steps` steps of size `dt`, fewer if nothing pulls any more.
-    fn advance(
-        &mut self,
-        py: Python<'_>,
-        steps: u64,
-        dt: f64,
-        threads: Option<usize>,
-    ) -> PyResult<()> {
-        let state = &mut self.0;
-        border::run(
-            py,
-            threads,
-            |cancel| either!(state, run => run.advance(steps, dt, cancel)),
-        )
-    }
-
-    /// `(gamma, unsatisfied, loss, train_error, test_error, test_unsatisfied)`.
-    fn observe(
-        &mut self,
-        py: Python<'_>,
-        threads: Option<usize>,
-    ) -> PyResult<(f64, f64, f64, f64, f64, f64)> {
-        let state = &mut self.0;
-        let seen = border::run(
-            py,
-            threads,
-            |cancel| either!(state, run => run.observe(cancel)),
-        )?;
-        Ok((
-            seen.gamma,
-            seen.unsatisfied,
-            seen.loss,
-            seen.train_error,
-            seen.test_error,
-            seen.test_unsatisfied,
-        ))
-    }
-
-    /// Steps taken.
-    #[getter]
-    fn step(&self) -> u64 {
-        either!(&self.0, run => run.step())
-    }
-
-    /// Whether no example pulls any more.
-    #[getter]
-    fn finished(&self) -> bool {
-        either!(&self.0, run => run.finished())
-    }
-
-    /// Present weights `(a, w)` in the run's own precision.
-    fn weights<'py>(&self, py: Python<'py>) -> PyResult<(Bound<'py, PyAny>, Bound<'py, PyAny>)> {
-        either!(&self.0, run => {
-            let (a, w) = run.weights();
-            let w = w.to_vec().into_pyarray(py).reshape([a.len(), run.inputs()])?;
-            Ok((a.to_vec().into_pyarray(py).into_any(), w.into_any()))
+        let threads = hmm_core::parallel::pool(threads)?.current_num_threads();
+        Ok(match dtype.0 {
+            Dtype::F32 => sizes.bytes::<f32>(threads),
+            Dtype::F64 => sizes.bytes::<f64>(threads),
         })
-    }
-
-    /// `(a, w_par)` of the first `count` nodes.
-    fn nodes<'py>(&self, py: Python<'py>, count: usize) -> (Array1<'py, f64>, Array1<'py, f64>) {
-        either!(&self.0, run => {
-            let (a, w) = run.weights();
-            let first: Vec<f64> = a.iter().take(count).map(|a| a.to_f64()).collect();
-            let along: Vec<f64> =
-                w.chunks_exact(run.inputs()).take(count).map(|w| w[0].to_f64()).collect();
-            (first.into_pyarray(py), along.into_pyarray(py))
-        })
-    }
-
-    /// Step at which each fixed example was first satisfied; -1 for not yet.
-    fn first_satisfied<'py>(&self, py: Python<'py>) -> Array1<'py, i64> {
-        either!(&self.0, run => run.first_satisfied().to_vec().into_pyarray(py))
-    }
-
-    /// Put back an earlier state.
-    fn restore(
-        &mut self,
-        py: Python<'_>,
-        a: &Bound<'_, PyAny>,
-        w: &Bound<'_, PyAny>,
-        step: u64,
-        first: PyReadonlyArray1<'_, i64>,
-    ) -> PyResult<()> {
-        let first = first.as_slice()?.to_vec();
-        match &mut self.0 {
-            ByDtype::F32(run) => {
-                let (a, w) = (vector(a)?, matrix(w)?);
-                border::attached(py, || run.restore(a, w, step, first))
-            }
-            ByDtype::F64(run) => {
-                let (a, w) = (vector(a)?, matrix(w)?);
-                border::attached(py, || run.restore(a, w, step, first))
-            }
-        }
-    }
-
-    /// Bytes of a run beside the arrays that the caller holds.
-    #[staticmethod]
-    fn memory_estimate(
-        width: usize,
-        d: usize,
-        examples: usize,
-        tests: usize,
-        fresh: bool,
-        subtract_init: bool,
-        unit: &str,
-        dtype: &str,
-    ) -> u64 {
-        let unit = unit_from(unit);
-        if dtype == "float32" {
-            Particles::<f32>::memory_estimate(
-                (width, d),
-                unit,
-                examples,
-                tests,
-                fresh,
-                subtract_init,
-            )
-        } else {
-            Particles::<f64>::memory_estimate(
-                (width, d),
-                unit,
-                examples,
-                tests,
-                fresh,
-                subtract_init,
-            )
-        }
-    }
+    })
 }

@@ -2,6 +2,7 @@
 
 mod compression;
 mod hinge;
+mod kernels;
 mod online;
 mod replica;
 
@@ -11,6 +12,7 @@ use pyo3::prelude::*;
 pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     compression::register(module)?;
     hinge::register(module)?;
+    kernels::register(module)?;
     online::register(module)?;
     replica::register(module)
 }

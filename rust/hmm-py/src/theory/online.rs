@@ -1,161 +1,139 @@
 //! Gaussian integrals, the Marchenko-Pastur law and the equations of online learning.
 
 use crate::border;
-use hmm_core::Error;
-use hmm_theory::integrals::sampled::{Jet, SampledUnit};
-use hmm_theory::integrals::{self, Unit};
+use crate::convert::columns::to_dict;
+use crate::convert::name::Name;
+use hmm_core::{Activation, Result};
+use hmm_theory::activation::{Formula, Jet, Moments};
+use hmm_theory::integrals::batch;
+use hmm_theory::integrals::sampled::SampledUnit;
 use hmm_theory::integrate::{Method, Outcome, Tolerance};
+use hmm_theory::online::committee::Unit;
 use hmm_theory::online::covariance::covariance;
-use hmm_theory::online::fields::Activation;
+use hmm_theory::online::finite_size;
 use hmm_theory::online::hidden_manifold::{Manifold, TeacherModes, hidden_manifold};
 use hmm_theory::online::modes::OnlineSystem;
 use hmm_theory::online::saad_solla::saad_solla;
 use hmm_theory::online::solution::{Solution, solve_many};
-use hmm_theory::online::{ModeArrays, Setting};
+use hmm_theory::online::{ModeArrays, Setting, generalisation_errors};
 use hmm_theory::spectrum;
-use numpy::{IntoPyArray, PyArray1, PyReadonlyArrayDyn};
+use numpy::{
+    IntoPyArray, PyArray1, PyArray2, PyReadonlyArray1, PyReadonlyArray2, PyReadonlyArray3,
+};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 use std::sync::Arc;
 
-/// An array in row-major order.
-type Array<'py> = PyReadonlyArrayDyn<'py, f64>;
-
 /// Add the functions and classes of this file.
 pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
-    module.add_function(wrap_pyfunction!(i2, module)?)?;
-    module.add_function(wrap_pyfunction!(i3, module)?)?;
-    module.add_function(wrap_pyfunction!(i4, module)?)?;
+    module.add_function(wrap_pyfunction!(gaussian_average, module)?)?;
+    module.add_function(wrap_pyfunction!(activation_moments, module)?)?;
     module.add_function(wrap_pyfunction!(marchenko_pastur, module)?)?;
     module.add_function(wrap_pyfunction!(generalisation_error, module)?)?;
+    module.add_function(wrap_pyfunction!(weight_overlaps, module)?)?;
+    module.add_function(wrap_pyfunction!(manifold_modes, module)?)?;
+    module.add_function(wrap_pyfunction!(covariance_modes, module)?)?;
     module.add_function(wrap_pyfunction!(solve_online, module)?)?;
     module.add_class::<TabulatedUnit>()?;
     module.add_class::<OnlineSetting>()?;
     module.add_class::<OnlineEquations>()
 }
 
-/// The numbers of a row-major array.
-fn numbers<'a>(array: &'a Array<'_>) -> hmm_core::Result<&'a [f64]> {
-    array.as_slice().map_err(|_| {
-        Error::invalid(
-            "array",
-            "strided",
-            "must be contiguous",
-            "pass numpy.ascontiguousarray of it",
-        )
-    })
-}
-
-/// Units of a list of names.
-fn units(names: &[String]) -> hmm_core::Result<Vec<Unit>> {
-    names
-        .iter()
-        .map(|name| Unit::from_name("activation", name))
-        .collect()
-}
-
-/// `function` of every n x n matrix of a batch.
-fn for_each_matrix<const N: usize>(
-    c: &Array<'_>,
-    function: impl Fn(&[[f64; N]; N]) -> f64,
-) -> hmm_core::Result<Vec<f64>> {
-    Ok(numbers(c)?
-        .chunks_exact(N * N)
-        .map(|block| {
-            function(&std::array::from_fn(|i| {
-                std::array::from_fn(|j| block[i * N + j])
-            }))
-        })
-        .collect())
-}
-
-/// The first `N` units of a list.
-fn some_units<const N: usize>(names: &[String]) -> hmm_core::Result<[Unit; N]> {
-    units(names)?.try_into().map_err(|given: Vec<Unit>| {
-        Error::shape(
-            "activation",
-            &[given.len()],
-            format!("{N} units are needed"),
-            "pass one name, or one per field",
-        )
-    })
-}
-
-/// I2 of a batch of 2 x 2 covariances; units of both fields.
+/// I2, I3 or I4 of a batch of covariances (P, n, n), n = 2, 3, 4, with one unit per field.
 #[pyfunction]
-fn i2<'py>(
+fn gaussian_average<'py>(
     py: Python<'py>,
-    c: Array<'py>,
-    names: Vec<String>,
+    c: PyReadonlyArray3<'py, f64>,
+    units: Vec<Name<Activation>>,
 ) -> PyResult<Bound<'py, PyArray1<f64>>> {
-    let values = border::attached(py, || {
-        let [g, h] = some_units(&names)?;
-        for_each_matrix::<2>(&c, |c| integrals::i2(g, h, c[0][0], c[0][1], c[1][1]))
-    })?;
+    let units: Vec<Activation> = units.into_iter().map(|unit| unit.0).collect();
+    let c = c.as_array();
+    let values = border::run(py, None, |cancel| batch::averages(c, &units, cancel))?;
     Ok(values.into_pyarray(py))
 }
 
-/// I3 of a batch of 3 x 3 covariances; units of the first and the third field.
+/// a, b, c of a unit: E g(u), E u g(u), E g(u)^2.
 #[pyfunction]
-fn i3<'py>(
-    py: Python<'py>,
-    c: Array<'py>,
-    names: Vec<String>,
-) -> PyResult<Bound<'py, PyArray1<f64>>> {
-    let values = border::attached(py, || {
-        let [g, h] = some_units(&names)?;
-        for_each_matrix::<3>(&c, |c| integrals::i3(g, h, c))
+fn activation_moments(py: Python<'_>, unit: Name<Activation>) -> PyResult<Bound<'_, PyDict>> {
+    let Moments { a, b, c } = unit.0.moments();
+    let result = PyDict::new(py);
+    for (name, value) in [("a", a), ("b", b), ("c", c)] {
+        result.set_item(name, value)?;
+    }
+    Ok(result)
+}
+
+/// Nodes rho and weights of the Marchenko-Pastur law.
+#[pyfunction]
+fn marchenko_pastur(py: Python<'_>, delta: f64, n: usize) -> PyResult<Bound<'_, PyDict>> {
+    let law = border::run(py, Some(1), |cancel| {
+        spectrum::marchenko_pastur(delta, n, cancel)
     })?;
-    Ok(values.into_pyarray(py))
+    let result = PyDict::new(py);
+    result.set_item("rho", law.rho.into_pyarray(py))?;
+    result.set_item("weights", law.weights.into_pyarray(py))?;
+    Ok(result)
 }
 
-/// I4 of a batch of 4 x 4 covariances; units of the two gates and of the two fields.
-#[pyfunction]
-fn i4<'py>(
-    py: Python<'py>,
-    c: Array<'py>,
-    names: Vec<String>,
-) -> PyResult<Bound<'py, PyArray1<f64>>> {
-    let values = border::attached(py, || {
-        let [g, h_c, h_d] = some_units(&names)?;
-        for_each_matrix::<4>(&c, |c| integrals::i4(g, [h_c, h_d], c))
-    })?;
-    Ok(values.into_pyarray(py))
-}
-
-/// Nodes and weights of the Marchenko-Pastur law.
-#[pyfunction]
-#[allow(clippy::type_complexity)]
-fn marchenko_pastur(
-    py: Python<'_>,
-    delta: f64,
-    n: usize,
-) -> PyResult<(Bound<'_, PyArray1<f64>>, Bound<'_, PyArray1<f64>>)> {
-    let law = border::attached(py, || spectrum::marchenko_pastur(delta, n))?;
-    Ok((law.rho.into_pyarray(py), law.weights.into_pyarray(py)))
-}
-
-/// Generalisation error of batches of Q, R, v against one teacher.
+/// Generalisation error of batches of Q (P, K, K), R (P, K, M), v (P, K) against one teacher T (M, M).
 #[pyfunction]
 fn generalisation_error<'py>(
     py: Python<'py>,
-    q: Array<'py>,
-    r: Array<'py>,
-    t: Array<'py>,
-    v: Array<'py>,
+    q: PyReadonlyArray3<'py, f64>,
+    r: PyReadonlyArray3<'py, f64>,
+    t: PyReadonlyArray2<'py, f64>,
+    v: PyReadonlyArray2<'py, f64>,
     setting: &OnlineSetting,
 ) -> PyResult<Bound<'py, PyArray1<f64>>> {
-    let values = border::attached(py, || {
-        let (committee, _) = setting.0.committee(numbers(&t)?)?;
-        let (k, m) = (committee.k, committee.m);
-        numbers(&q)?
-            .chunks_exact(k * k)
-            .zip(numbers(&r)?.chunks_exact(k * m))
-            .zip(numbers(&v)?.chunks_exact(k))
-            .map(|((q, r), v)| committee.generalisation_error(q, r, v))
-            .collect::<hmm_core::Result<Vec<f64>>>()
+    let (q, r, t, v) = (q.as_array(), r.as_array(), t.as_array(), v.as_array());
+    let values = border::run(py, None, |cancel| {
+        generalisation_errors(&setting.0, q, r, t, v, cancel)
     })?;
     Ok(values.into_pyarray(py))
+}
+
+/// a bᵀ/n of weights a (K, n) and b (M, n).
+#[pyfunction]
+fn weight_overlaps<'py>(
+    py: Python<'py>,
+    a: PyReadonlyArray2<'py, f64>,
+    b: PyReadonlyArray2<'py, f64>,
+) -> PyResult<Bound<'py, PyArray2<f64>>> {
+    let (a, b) = (a.as_array(), b.as_array());
+    let values = border::run(py, None, |cancel| finite_size::overlaps(a, b, cancel))?;
+    Ok(values.into_pyarray(py))
+}
+
+/// Modes of a hidden manifold with features (N, D) and weights w (K, N), w_teacher (M, D).
+#[pyfunction]
+fn manifold_modes<'py>(
+    py: Python<'py>,
+    features: PyReadonlyArray2<'py, f64>,
+    w: PyReadonlyArray2<'py, f64>,
+    w_teacher: PyReadonlyArray2<'py, f64>,
+) -> PyResult<Bound<'py, PyDict>> {
+    let (features, w, teacher) = (features.as_array(), w.as_array(), w_teacher.as_array());
+    let modes = border::run(py, None, |cancel| {
+        finite_size::manifold_modes(features, w, teacher, cancel)
+    })?;
+    to_dict(py, modes)
+}
+
+/// Modes of inputs of covariance omega (N, N) with phi (N, D) or None, and weights w (K, N), w_teacher.
+#[pyfunction]
+fn covariance_modes<'py>(
+    py: Python<'py>,
+    omega: PyReadonlyArray2<'py, f64>,
+    phi: Option<PyReadonlyArray2<'py, f64>>,
+    w: PyReadonlyArray2<'py, f64>,
+    w_teacher: PyReadonlyArray2<'py, f64>,
+) -> PyResult<Bound<'py, PyDict>> {
+    let (omega, w, teacher) = (omega.as_array(), w.as_array(), w_teacher.as_array());
+    let phi = phi.as_ref().map(PyReadonlyArray2::as_array);
+    let modes = border::run(py, None, |cancel| {
+        finite_size::covariance_modes(omega, phi, w, teacher, cancel)
+    })?;
+    to_dict(py, modes)
 }
 
 /// An activation without closed averages, by its values on a grid.
@@ -166,19 +144,22 @@ pub struct TabulatedUnit(Arc<SampledUnit>);
 impl TabulatedUnit {
     /// g, g' and g'' at `start + i step`.
     #[new]
+    #[pyo3(signature = (*, start, step, values, slopes, curvatures))]
     fn new(
         py: Python<'_>,
         start: f64,
         step: f64,
-        values: Vec<f64>,
-        slopes: Vec<f64>,
-        curvatures: Vec<f64>,
+        values: PyReadonlyArray1<'_, f64>,
+        slopes: PyReadonlyArray1<'_, f64>,
+        curvatures: PyReadonlyArray1<'_, f64>,
     ) -> PyResult<Self> {
-        border::attached(py, || {
-            let points = values
+        let columns = (values.as_array(), slopes.as_array(), curvatures.as_array());
+        border::call(py, || {
+            let points = columns
+                .0
                 .iter()
-                .zip(&slopes)
-                .zip(&curvatures)
+                .zip(columns.1)
+                .zip(columns.2)
                 .map(|((&value, &slope), &curvature)| Jet {
                     value,
                     slope,
@@ -193,15 +174,30 @@ impl TabulatedUnit {
 /// An activation as Python gives it.
 #[derive(FromPyObject)]
 enum GivenUnit<'py> {
-    Name(String),
     Table(PyRef<'py, TabulatedUnit>),
+    Name(Name<Activation>),
+}
+
+/// The same without Python.
+enum UnitSource {
+    Table(Arc<SampledUnit>),
+    Name(Activation),
 }
 
 impl GivenUnit<'_> {
-    fn activation(&self, argument: &'static str) -> hmm_core::Result<Activation> {
+    fn source(&self) -> UnitSource {
         match self {
-            Self::Name(name) => Unit::from_name(argument, name).map(Activation::Closed),
-            Self::Table(table) => Ok(Activation::Sampled(Arc::clone(&table.0))),
+            Self::Table(table) => UnitSource::Table(Arc::clone(&table.0)),
+            Self::Name(name) => UnitSource::Name(name.0),
+        }
+    }
+}
+
+impl UnitSource {
+    fn unit(self, argument: &'static str) -> Result<Unit> {
+        match self {
+            Self::Table(table) => Ok(Unit::Sampled(table)),
+            Self::Name(name) => Unit::of(argument, name),
         }
     }
 }
@@ -213,11 +209,11 @@ pub struct OnlineSetting(Setting);
 #[pymethods]
 impl OnlineSetting {
     #[new]
-    #[pyo3(signature = (v0, v_teacher, student, teacher, *, lr, lr_v, noise, weight_decay, batch))]
+    #[pyo3(signature = (*, v0, v_teacher, student, teacher, lr, lr_v, noise, weight_decay, batch))]
     fn new(
         py: Python<'_>,
-        v0: Vec<f64>,
-        v_teacher: Vec<f64>,
+        v0: PyReadonlyArray1<'_, f64>,
+        v_teacher: PyReadonlyArray1<'_, f64>,
         student: GivenUnit<'_>,
         teacher: GivenUnit<'_>,
         lr: f64,
@@ -226,12 +222,14 @@ impl OnlineSetting {
         weight_decay: f64,
         batch: usize,
     ) -> PyResult<Self> {
-        border::attached(py, || {
+        let (v0, v_teacher) = (v0.as_array(), v_teacher.as_array());
+        let (student, teacher) = (student.source(), teacher.source());
+        border::call(py, || {
             Ok(Self(Setting {
-                student: student.activation("activation")?,
-                teacher: teacher.activation("teacher_activation")?,
-                v0,
-                v_teacher,
+                student: student.unit("activation")?,
+                teacher: teacher.unit("teacher_activation")?,
+                v0: v0.to_vec(),
+                v_teacher: v_teacher.to_vec(),
                 lr,
                 lr_v,
                 noise,
@@ -242,6 +240,15 @@ impl OnlineSetting {
     }
 }
 
+/// a, b, c of the data's nonlinearity.
+#[derive(FromPyObject)]
+#[pyo3(from_item_all)]
+struct GivenMoments {
+    a: f64,
+    b: f64,
+    c: f64,
+}
+
 /// A complete initial value problem.
 #[pyclass(frozen, module = "hmm_rs._lib")]
 pub struct OnlineEquations(OnlineSystem);
@@ -250,81 +257,76 @@ pub struct OnlineEquations(OnlineSystem);
 impl OnlineEquations {
     /// I.i.d. Gaussian inputs.
     #[staticmethod]
+    #[pyo3(signature = (setting, *, q0, r0, t))]
     fn saad_solla(
         py: Python<'_>,
         setting: &OnlineSetting,
-        q0: Array<'_>,
-        r0: Array<'_>,
-        t: Array<'_>,
+        q0: PyReadonlyArray2<'_, f64>,
+        r0: PyReadonlyArray2<'_, f64>,
+        t: PyReadonlyArray2<'_, f64>,
     ) -> PyResult<Self> {
-        border::attached(py, || {
-            let (q0, r0, t) = (numbers(&q0)?, numbers(&r0)?, numbers(&t)?);
-            saad_solla(&setting.0, q0, r0, t).map(Self)
-        })
+        let (q0, r0, t) = (q0.as_array(), r0.as_array(), t.as_array());
+        border::call(py, || saad_solla(&setting.0, q0, r0, t).map(Self))
     }
 
     /// Inputs of a hidden manifold.
     #[staticmethod]
-    #[pyo3(signature = (setting, rho, weights, sigma0, r0, t_modes, w0, *, delta, moments, center, teacher_modes))]
+    #[pyo3(signature = (setting, *, rho, weights, sigma0, r0, t_modes, w0, delta, moments, center, teacher_modes))]
     fn hidden_manifold(
         py: Python<'_>,
         setting: &OnlineSetting,
-        rho: Array<'_>,
-        weights: Array<'_>,
-        sigma0: Array<'_>,
-        r0: Array<'_>,
-        t_modes: Array<'_>,
-        w0: Array<'_>,
+        rho: PyReadonlyArray1<'_, f64>,
+        weights: PyReadonlyArray1<'_, f64>,
+        sigma0: PyReadonlyArray3<'_, f64>,
+        r0: PyReadonlyArray3<'_, f64>,
+        t_modes: PyReadonlyArray3<'_, f64>,
+        w0: PyReadonlyArray2<'_, f64>,
         delta: f64,
-        moments: [f64; 3],
+        moments: GivenMoments,
         center: bool,
-        teacher_modes: &str,
+        teacher_modes: Name<TeacherModes>,
     ) -> PyResult<Self> {
-        border::attached(py, || {
-            let manifold = Manifold {
-                delta,
-                moments,
-                center,
-                rho: numbers(&rho)?,
-                weights: numbers(&weights)?,
-                w0: numbers(&w0)?,
-                teacher_modes: TeacherModes::from_name(teacher_modes)?,
-            };
-            let modes = ModeArrays {
-                covariance: numbers(&sigma0)?,
-                overlap: numbers(&r0)?,
-                teacher: numbers(&t_modes)?,
-            };
+        let GivenMoments { a, b, c } = moments;
+        let manifold = Manifold {
+            delta,
+            moments: Moments { a, b, c },
+            center,
+            rho: rho.as_array(),
+            weights: weights.as_array(),
+            w0: w0.as_array(),
+            teacher_modes: teacher_modes.0,
+        };
+        let modes = ModeArrays {
+            covariance: sigma0.as_array(),
+            overlap: r0.as_array(),
+            teacher: t_modes.as_array(),
+        };
+        border::call(py, || {
             hidden_manifold(&setting.0, &manifold, modes).map(Self)
         })
     }
 
     /// Inputs of any covariance.
     #[staticmethod]
+    #[pyo3(signature = (setting, *, t, rho, weights, q0, r0, t_modes))]
     fn covariance(
         py: Python<'_>,
         setting: &OnlineSetting,
-        t: Array<'_>,
-        rho: Array<'_>,
-        weights: Array<'_>,
-        q0: Array<'_>,
-        r0: Array<'_>,
-        t_modes: Array<'_>,
+        t: PyReadonlyArray2<'_, f64>,
+        rho: PyReadonlyArray1<'_, f64>,
+        weights: PyReadonlyArray1<'_, f64>,
+        q0: PyReadonlyArray3<'_, f64>,
+        r0: PyReadonlyArray3<'_, f64>,
+        t_modes: PyReadonlyArray3<'_, f64>,
     ) -> PyResult<Self> {
-        border::attached(py, || {
-            let modes = ModeArrays {
-                covariance: numbers(&q0)?,
-                overlap: numbers(&r0)?,
-                teacher: numbers(&t_modes)?,
-            };
-            covariance(
-                &setting.0,
-                numbers(&t)?,
-                numbers(&rho)?,
-                numbers(&weights)?,
-                modes,
-            )
-            .map(Self)
+        let (t, rho, weights) = (t.as_array(), rho.as_array(), weights.as_array());
+        let modes = ModeArrays {
+            covariance: q0.as_array(),
+            overlap: r0.as_array(),
+            teacher: t_modes.as_array(),
+        };
+        border::call(py, || {
+            covariance(&setting.0, t, rho, weights, modes).map(Self)
         })
     }
 
@@ -352,18 +354,17 @@ impl OnlineEquations {
 fn solve_online<'py>(
     py: Python<'py>,
     systems: Vec<PyRef<'py, OnlineEquations>>,
-    t_eval: Vec<f64>,
+    t_eval: PyReadonlyArray1<'py, f64>,
     rtol: f64,
     atol: f64,
-    method: &str,
+    method: Name<Method>,
     threads: Option<usize>,
 ) -> PyResult<Vec<Bound<'py, PyDict>>> {
-    let (tolerance, method) = border::attached(py, || {
-        Ok((Tolerance::new(rtol, atol)?, Method::from_name(method)?))
-    })?;
     let systems: Vec<&OnlineSystem> = systems.iter().map(|system| &system.0).collect();
+    let times = t_eval.as_array();
     let solutions = border::run(py, threads, |cancel| {
-        solve_many(&systems, &t_eval, method, tolerance, cancel)
+        let tolerance = Tolerance::new(rtol, atol)?;
+        solve_many(&systems, times, method.0, tolerance, cancel)
     })?;
     solutions
         .into_iter()
@@ -371,16 +372,8 @@ fn solve_online<'py>(
         .collect()
 }
 
-/// A solution as a dictionary of flat arrays and statistics.
+/// A solution as a dictionary of arrays and statistics.
 fn as_dict(py: Python<'_>, solution: Solution) -> PyResult<Bound<'_, PyDict>> {
-    let values = PyDict::new(py);
-    values.set_item("eg", solution.error.into_pyarray(py))?;
-    values.set_item("Q", solution.q.into_pyarray(py))?;
-    values.set_item("R", solution.r.into_pyarray(py))?;
-    values.set_item("v", solution.v.into_pyarray(py))?;
-    for (name, rows) in solution.observables {
-        values.set_item(name, rows.into_pyarray(py))?;
-    }
     let (outcome, last) = match solution.outcome {
         Outcome::Complete => ("complete", None),
         Outcome::Stalled(t) => ("stalled", Some(t)),
@@ -388,7 +381,7 @@ fn as_dict(py: Python<'_>, solution: Solution) -> PyResult<Bound<'_, PyDict>> {
     };
     let statistics = solution.statistics;
     let result = PyDict::new(py);
-    result.set_item("values", values)?;
+    result.set_item("values", to_dict(py, solution.values)?)?;
     result.set_item("reached", solution.reached)?;
     result.set_item("outcome", outcome)?;
     result.set_item("last", last)?;

@@ -1,6 +1,8 @@
 //! Training or test inputs in the two layouts that the layer's two passes read.
 
+use hmm_core::memory::{bytes_of, filled};
 use hmm_core::{Error, Real, Result};
+use ndarray::ArrayView2;
 
 /// Examples of a chunk of the forward pass: four 512-bit vectors of single precision.
 pub const EXAMPLES: usize = 64;
@@ -15,23 +17,35 @@ pub struct Inputs<T> {
 }
 
 impl<T: Real> Inputs<T> {
-    /// From `x` (count, d) row-major; the factor `1/sqrt d` is applied here.
+    /// From `x` (count, d), rounded to the working precision; the factor `1/sqrt d` is applied here.
     ///
     /// # Errors
-    /// If there is no row or the length is no multiple of `d`.
-    pub fn new(x: &[T], d: usize) -> Result<Self> {
-        if d == 0 || x.is_empty() || !x.len().is_multiple_of(d) {
+    /// [`Error::Shape`] if there is no row or no column; [`Error::Resource`].
+    pub fn new(x: ArrayView2<'_, f64>) -> Result<Self> {
+        let (count, d) = x.dim();
+        if d == 0 || count == 0 {
             return Err(Error::shape(
                 "X",
-                &[x.len(), d],
+                x.shape(),
                 "must be (p, d) with p >= 1 and d >= 1",
                 "pass one example per row",
             ));
         }
-        let count = x.len() / d;
         let scale = 1.0 / (d as f64).sqrt();
-        let rows: Vec<T> = x.iter().map(|x| T::from_f64(x.to_f64() * scale)).collect();
-        let mut columns = vec![T::ZERO; count.div_ceil(EXAMPLES) * EXAMPLES * d];
+        let layout = |count: usize| {
+            let numbers = count.saturating_mul(d);
+            filled(
+                T::ZERO,
+                numbers,
+                "the inputs of a flow",
+                "pass fewer examples",
+            )
+        };
+        let mut rows = layout(count)?;
+        for (row, x) in rows.iter_mut().zip(&x) {
+            *row = T::from_f64(T::from_f64(*x).to_f64() * scale);
+        }
+        let mut columns = layout(count.div_ceil(EXAMPLES) * EXAMPLES)?;
         for (mu, row) in rows.chunks_exact(d).enumerate() {
             let chunk = mu / EXAMPLES * EXAMPLES * d;
             for (i, x) in row.iter().enumerate() {
@@ -44,6 +58,11 @@ impl<T: Real> Inputs<T> {
             rows,
             columns,
         })
+    }
+
+    /// Bytes held.
+    pub fn bytes(&self) -> u64 {
+        bytes_of::<T>(self.rows.len() + self.columns.len())
     }
 
     /// Number of examples.

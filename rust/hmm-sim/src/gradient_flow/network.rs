@@ -4,14 +4,59 @@ use super::Model;
 use super::fused::{self, Fused, NEURONS};
 use super::inputs::{EXAMPLES, Inputs};
 use hmm_core::linalg::{matmul, matmul_add, rows, rows_mut};
+use hmm_core::memory::filled;
+use hmm_core::names::refused;
 use hmm_core::special::vectorised;
-use hmm_core::{Cancel, Result};
+use hmm_core::{Activation, Cancel, Entry, Error, Named, Real, Result};
+use ndarray::{ArrayView1, ArrayView2};
 use rayon::prelude::*;
 
 /// Neurons and examples per side of a tile where a matrix product forms the pre-activations.
 const TILE: usize = 256;
 /// Pairs (example, neuron) that are worth a task of their own: about 50 microseconds.
 const PAIRS_PER_TASK: usize = 1 << 17;
+
+/// Slope s of a rectified unit `s max(0, u)`.
+///
+/// # Errors
+/// Another unit.
+pub fn slope(unit: Activation) -> Result<f64> {
+    match unit {
+        Activation::Relu => Ok(1.0),
+        Activation::Sqrt2Relu => Ok(2_f64.sqrt()),
+        Activation::Sign
+        | Activation::Erf
+        | Activation::Tanh
+        | Activation::Linear
+        | Activation::Sigmoid
+        | Activation::LeakyRelu => {
+            let allowed = [Activation::Relu, Activation::Sqrt2Relu];
+            Err(refused("activation", unit.name(), &allowed))
+        }
+    }
+}
+
+/// Weights of `f(x) = (1/h) sum_n a_n g(w_n.x/sqrt d + b_n)` with rectified units g.
+#[derive(Debug, Clone, Copy)]
+pub struct ReluWeights<'a> {
+    /// Input weights, shape (h, d).
+    pub w: ArrayView2<'a, f64>,
+    /// Biases, shape (h,).
+    pub b: ArrayView1<'a, f64>,
+    /// Output weights, shape (h,).
+    pub a: ArrayView1<'a, f64>,
+    /// The unit g.
+    pub unit: Activation,
+}
+
+impl ReluWeights<'_> {
+    /// All of them as the flow's parameters: h rows `(w_n, b_n)`, then `a`.
+    pub fn parameters<T: Real>(&self) -> Vec<T> {
+        let rows = self.w.outer_iter().zip(self.b);
+        let hidden = rows.flat_map(|(w, b)| w.into_iter().chain([b]));
+        hidden.chain(self.a).map(|x| T::from_f64(*x)).collect()
+    }
+}
 
 /// `f(x) = (1/h) sum_n beta_n slope max(0, omega_n.x/sqrt d + b_n)` on fixed inputs.
 ///
@@ -24,13 +69,29 @@ pub struct ReluLayer<T> {
 }
 
 impl<T: Fused> ReluLayer<T> {
-    /// A layer of `width` neurons with activation `slope max(0, u)` on `inputs`.
-    pub fn new(inputs: Inputs<T>, width: usize, slope: f64) -> Self {
-        Self {
+    /// A layer of the width and with the units of `weights` on `inputs`.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] if weights and inputs do not fit; units that are not rectified.
+    pub fn new(inputs: Inputs<T>, weights: &ReluWeights<'_>) -> Result<Self> {
+        let (width, d) = weights.w.dim();
+        if width == 0
+            || d != inputs.dimension()
+            || weights.a.len() != width
+            || weights.b.len() != width
+        {
+            return Err(Error::shape(
+                "network",
+                &[width, d, weights.b.len(), weights.a.len()],
+                format!("must have w (h, {}), b (h,) and a (h,)", inputs.dimension()),
+                "pass weights of the inputs' dimension",
+            ));
+        }
+        Ok(Self {
             inputs,
             width,
-            slope,
-        }
+            slope: slope(weights.unit)?,
+        })
     }
 
     /// Dimension of the inputs.
@@ -110,10 +171,7 @@ impl<T: Fused> ReluLayer<T> {
     }
 
     /// `f` of any inputs of the same dimension.
-    ///
-    /// # Errors
-    /// [`hmm_core::Error::Interrupted`].
-    pub fn outputs_of(
+    fn outputs_of(
         &self,
         inputs: &Inputs<T>,
         theta: &[T],
@@ -172,8 +230,9 @@ fn pre_activations<T: Fused>(pre: &mut [T], x: &[T], weights: &[T], d: usize) {
     );
 }
 
-impl<T: Fused> Model for ReluLayer<T> {
+impl<T: Fused + Entry> Model for ReluLayer<T> {
     type Scalar = T;
+    type Points = Inputs<T>;
 
     fn examples(&self) -> usize {
         self.inputs.count()
@@ -248,16 +307,54 @@ impl<T: Fused> Model for ReluLayer<T> {
                 Ok(())
             })
     }
+
+    fn outputs_at(&self, points: &Inputs<T>, theta: &[T], cancel: &Cancel) -> Result<Vec<f64>> {
+        if points.dimension() != self.dimension() {
+            return Err(Error::shape(
+                "X_test",
+                &[points.count(), points.dimension()],
+                format!("must have {} columns", self.dimension()),
+                "pass points of the inputs' dimension",
+            ));
+        }
+        let mut outputs = filled(0.0, points.count(), "predictions", "pass fewer points")?;
+        self.outputs_of(points, theta, &mut outputs, cancel)?;
+        Ok(outputs)
+    }
+
+    fn bytes(&self) -> u64 {
+        self.inputs.bytes()
+    }
+
+    fn bytes_of_points(points: &Inputs<T>) -> u64 {
+        points.bytes()
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use ndarray::s;
 
     fn numbers(count: usize, phase: f64) -> Vec<f64> {
         (0..count)
             .map(|i| (phase + 1.3 * i as f64).sin() * 1.5)
             .collect()
+    }
+
+    /// A layer as wide as `theta` says, on the rows of `x`.
+    fn layer_of<T: Fused>(x: &[f64], theta: &[f64], d: usize, unit: Activation) -> ReluLayer<T> {
+        let width = theta.len() / (d + 2);
+        let rows = ArrayView2::from_shape((width, d + 1), &theta[..width * (d + 1)]).unwrap();
+        let weights = ReluWeights {
+            w: rows.slice(s![.., ..d]),
+            b: rows.column(d),
+            a: ArrayView1::from(&theta[width * (d + 1)..]),
+            unit,
+        };
+        assert_eq!(weights.parameters::<f64>(), theta);
+        let x = ArrayView2::from_shape((x.len() / d, d), x).unwrap();
+        ReluLayer::new(Inputs::new(x).unwrap(), &weights).unwrap()
     }
 
     fn output(x: &[f64], theta: &[f64], width: usize) -> f64 {
@@ -282,7 +379,7 @@ mod tests {
             let (p, h) = (77, 301);
             let x = numbers(p * d, 0.4);
             let theta = numbers(h * (d + 2), 1.0);
-            let layer = ReluLayer::new(Inputs::new(&x, d).unwrap(), h, 2_f64.sqrt());
+            let layer = layer_of::<f64>(&x, &theta, d, Activation::Sqrt2Relu);
             let cancel = Cancel::new();
             let mut out = vec![0.0; p];
             layer.outputs(&theta, &mut out, &cancel).unwrap();
@@ -320,8 +417,8 @@ mod tests {
         let x = numbers(p * d, 0.4);
         let theta = numbers(h * (d + 2), 1.0);
         let single = |values: &[f64]| values.iter().map(|v| *v as f32).collect::<Vec<_>>();
-        let double = ReluLayer::new(Inputs::new(&x, d).unwrap(), h, 1.0);
-        let layer = ReluLayer::new(Inputs::new(&single(&x), d).unwrap(), h, 1.0);
+        let double = layer_of::<f64>(&x, &theta, d, Activation::Relu);
+        let layer = layer_of::<f32>(&x, &theta, d, Activation::Relu);
         let (mut want, mut got) = (vec![0.0; p], vec![0.0; p]);
         double.outputs(&theta, &mut want, &Cancel::new()).unwrap();
         layer

@@ -1,5 +1,17 @@
 //! How long a step may be: two controllers for explicit Euler, and an embedded Runge-Kutta pair.
 
+hmm_core::named! {
+    /// The ways to integrate a flow, see [`Method`].
+    pub enum Controller: "method" {
+        /// [`Method::Chatter`].
+        Chatter = "chatter",
+        /// [`Method::Published`].
+        Published = "published",
+        /// [`Method::RungeKutta`].
+        RungeKutta = "rk",
+    }
+}
+
 /// How the flow is integrated.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Method {
@@ -12,7 +24,7 @@ pub enum Method {
         /// Largest `|g - g'|^2/(|g| |g'|)`.
         max_dgrad: f64,
     },
-    /// Dormand-Prince 5(4) with error control on the parameters, for smooth losses.
+    /// Dormand-Prince 5(4) with error control on parameters and predictions, for smooth losses.
     RungeKutta {
         /// Relative tolerance.
         rtol: f64,
@@ -79,56 +91,9 @@ pub fn embedded_pair(error: f64) -> Verdict {
     Verdict { accepted, factor }
 }
 
-/// Dormand-Prince 5(4): stage coefficients; the last row is the fifth-order solution.
-pub const STAGES: [&[f64]; 6] = [
-    &[1.0 / 5.0],
-    &[3.0 / 40.0, 9.0 / 40.0],
-    &[44.0 / 45.0, -56.0 / 15.0, 32.0 / 9.0],
-    &[
-        19372.0 / 6561.0,
-        -25360.0 / 2187.0,
-        64448.0 / 6561.0,
-        -212.0 / 729.0,
-    ],
-    &[
-        9017.0 / 3168.0,
-        -355.0 / 33.0,
-        46732.0 / 5247.0,
-        49.0 / 176.0,
-        -5103.0 / 18656.0,
-    ],
-    &[
-        35.0 / 384.0,
-        0.0,
-        500.0 / 1113.0,
-        125.0 / 192.0,
-        -2187.0 / 6784.0,
-        11.0 / 84.0,
-    ],
-];
-/// Difference of the fifth- and fourth-order weights.
-pub const ERROR: [f64; 7] = [
-    71.0 / 57600.0,
-    0.0,
-    -71.0 / 16695.0,
-    71.0 / 1920.0,
-    -17253.0 / 339200.0,
-    22.0 / 525.0,
-    -1.0 / 40.0,
-];
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn coefficients_are_consistent() {
-        let nodes = [0.2, 0.3, 0.8, 8.0 / 9.0, 1.0, 1.0];
-        for (row, node) in STAGES.iter().zip(nodes) {
-            assert!((row.iter().sum::<f64>() - node).abs() < 1e-14);
-        }
-        assert!(ERROR.iter().sum::<f64>().abs() < 1e-15);
-    }
 
     #[test]
     fn not_a_number_is_rejected_everywhere() {

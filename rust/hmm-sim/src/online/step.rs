@@ -1,9 +1,9 @@
 //! The arithmetic of single steps: memory-bound, so every pass over the weights counts.
 
-use super::{Rule, Student};
-use hmm_core::Real;
+use super::rule::{Decay, Rule, Student};
+use crate::activation::values_and_slopes;
 use hmm_core::linalg::{matmul, matmul_add, rows, rows_mut};
-use hmm_core::special::{map_in_place, vectorised};
+use hmm_core::{Cancel, Real};
 
 /// |Δ| beyond which the run counts as diverged: sensible errors are of order one.
 const DIVERGED: f64 = 1e8;
@@ -14,28 +14,42 @@ fn diverged<T: Real>(delta: T) -> bool {
     !delta.finite() || delta.to_f64().abs() > DIVERGED
 }
 
-/// Learn from consecutive samples, one step each. Returns the steps done and, if the run
-/// diverged in the step after them, the offending Δ.
+/// Why learning stopped before its end.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Halt {
+    /// The output error of the next step is beyond all sense.
+    Diverged(f64),
+    /// The cancel flag is up.
+    Cancelled,
+}
+
+/// Learn from consecutive samples, one step each. Returns the steps done and why there are no more; the weights are
+/// those after the last whole step.
 pub(super) fn learn<T: Real>(
     student: &mut Student<T>,
     rule: &Rule,
-    n: usize,
     inputs: &[T],
     labels: &[T],
-) -> (u64, Result<(), f64>) {
-    let units = student.v.len();
-    let scale = T::from_f64(1.0 / (n as f64).sqrt());
+    cancel: &Cancel,
+) -> (u64, Result<(), Halt>) {
+    let (n, units) = (student.inputs(), student.units());
     let rate = T::from_f64(rule.lr / (n as f64).sqrt());
     let rate_v = T::from_f64(rule.lr_v / n as f64);
-    let keep = T::from_f64(1.0 - rule.weight_decay / n as f64);
+    let decay = Decay::new(rule, n);
     let mut lambda = vec![T::ZERO; units];
     let mut change = vec![T::ZERO; units];
     // g(λ) and g'(λ) of all units.
     let mut values = vec![T::ZERO; units];
     let mut slopes = vec![T::ZERO; units];
+    let mut keep = T::ONE;
     let mut previous: Option<&[T]> = None;
     let mut done = 0;
+    let mut outcome = Ok(());
     for (x, &y) in inputs.chunks_exact(n).zip(labels) {
+        if cancel.is_raised() {
+            outcome = Err(Halt::Cancelled);
+            break;
+        }
         // The update of the step before and the local fields of this one in a single pass.
         for ((w, field), &change) in student.w.chunks_exact_mut(n).zip(&mut lambda).zip(&change) {
             *field = match previous {
@@ -43,31 +57,33 @@ pub(super) fn learn<T: Real>(
                 Some(before) => T::update_dot(w, keep, change, before, x),
             };
         }
+        let scale = T::from_f64(student.scale / (n as f64).sqrt());
         for field in &mut lambda {
             *field *= scale;
         }
         values.copy_from_slice(&lambda);
         slopes.copy_from_slice(&lambda);
-        let unit = student.unit;
-        vectorised(
-            #[inline(always)]
-            || {
-                for (value, slope) in values.iter_mut().zip(&mut slopes) {
-                    *value = unit.value(*value);
-                    *slope = unit.slope(*slope);
-                }
-            },
-        );
-        let output: T = values.iter().zip(&student.v).map(|(&g, &v)| v * g).sum();
+        values_and_slopes(student.unit, &mut values, &mut slopes);
+        let output_scale = T::from_f64(student.output_scale);
+        let output: T = values
+            .iter()
+            .zip(&student.v)
+            .map(|(&g, &v)| output_scale * v * g)
+            .sum();
         let delta = output - y;
         if diverged(delta) {
             // The update of the step before is already in the weights.
-            return (done, Err(delta.to_f64()));
+            return (done, Err(Halt::Diverged(delta.to_f64())));
         }
+        keep = decay.shrink(student, rule);
+        let (growth, growth_v) = (
+            T::from_f64(1.0 / student.scale),
+            T::from_f64(1.0 / student.output_scale),
+        );
         for (k, v) in student.v.iter_mut().enumerate() {
-            change[k] = -rate * *v * delta * slopes[k];
+            change[k] = -rate * (output_scale * *v) * delta * slopes[k] * growth;
             if rule.train_second_layer {
-                *v = *v * keep - rate_v * delta * values[k];
+                *v = *v * keep - rate_v * delta * values[k] * growth_v;
             }
         }
         previous = Some(x);
@@ -78,18 +94,19 @@ pub(super) fn learn<T: Real>(
             T::update(w, keep, change, before);
         }
     }
-    (done, Ok(()))
+    (done, outcome)
 }
 
 /// Local fields λ = X wᵀ/√N of a block of samples, rows x K.
-pub(super) fn local_fields<T: Real>(student: &Student<T>, n: usize, inputs: &[T]) -> Vec<T> {
-    let (units, count) = (student.v.len(), inputs.len() / n);
+pub(super) fn local_fields<T: Real>(student: &Student<T>, inputs: &[T]) -> Vec<T> {
+    let (units, n) = (student.units(), student.inputs());
+    let count = inputs.len() / n;
     let mut lambda = vec![T::ZERO; units * count];
     matmul(
         rows_mut(&mut lambda, count, units),
         rows(inputs, count, n),
         rows(&student.w, units, n).transpose(),
-        T::from_f64(1.0 / (n as f64).sqrt()),
+        T::from_f64(student.scale / (n as f64).sqrt()),
     );
     lambda
 }
@@ -114,41 +131,35 @@ impl<T: Real> BatchGradient<T> {
         }
     }
 
-    /// Add samples; `Err(Δ)` if the run has diverged.
+    /// Add samples; an error if the run has diverged.
     pub(super) fn add(
         &mut self,
         student: &Student<T>,
-        n: usize,
         inputs: &[T],
         labels: &[T],
-    ) -> Result<(), f64> {
-        let units = student.v.len();
-        let lambda = local_fields(student, n, inputs);
+    ) -> Result<(), Halt> {
+        let (units, n) = (student.units(), student.inputs());
+        let lambda = local_fields(student, inputs);
         let (mut values, mut slopes) = (lambda.clone(), lambda);
-        let unit = student.unit;
-        map_in_place(
-            &mut values,
-            #[inline(always)]
-            move |x| unit.value(x),
-        );
-        map_in_place(
-            &mut slopes,
-            #[inline(always)]
-            move |x| unit.slope(x),
-        );
+        values_and_slopes(student.unit, &mut values, &mut slopes);
+        let output_scale = T::from_f64(student.output_scale);
         for ((values, slopes), &y) in values
             .chunks_exact(units)
             .zip(slopes.chunks_exact_mut(units))
             .zip(labels)
         {
-            let output: T = values.iter().zip(&student.v).map(|(&g, &v)| v * g).sum();
+            let output: T = values
+                .iter()
+                .zip(&student.v)
+                .map(|(&g, &v)| output_scale * v * g)
+                .sum();
             let delta = output - y;
             if diverged(delta) {
-                return Err(delta.to_f64());
+                return Err(Halt::Diverged(delta.to_f64()));
             }
             for k in 0..units {
                 // The slope's place becomes the coefficient Δ v_k g'(λ_k) of the sample.
-                slopes[k] *= delta * student.v[k];
+                slopes[k] *= delta * (output_scale * student.v[k]);
                 self.v[k] += delta * values[k];
             }
         }
@@ -162,10 +173,15 @@ impl<T: Real> BatchGradient<T> {
     }
 
     /// Take the step; returns the memory for the next batch.
-    pub(super) fn apply(self, student: &mut Student<T>, rule: &Rule, n: usize) -> Vec<T> {
-        let rate = T::from_f64(rule.lr / ((n as f64).sqrt() * rule.batch as f64));
-        let rate_v = T::from_f64(rule.lr_v / (n as f64 * rule.batch as f64));
-        let keep = T::from_f64(1.0 - rule.weight_decay / n as f64);
+    pub(super) fn apply(self, student: &mut Student<T>, rule: &Rule) -> Vec<T> {
+        let n = student.inputs();
+        let keep = Decay::new(rule, n).shrink(student, rule);
+        let rate = rule.lr / ((n as f64).sqrt() * rule.batch as f64);
+        let rate_v = rule.lr_v / (n as f64 * rule.batch as f64);
+        let (rate, rate_v) = (
+            T::from_f64(rate / student.scale),
+            T::from_f64(rate_v / student.output_scale),
+        );
         for (w, &gradient) in student.w.iter_mut().zip(&self.w) {
             *w = *w * keep - rate * gradient;
         }

@@ -3,11 +3,15 @@
 use super::forward::{Forward, GROUP, Weights};
 use super::plan::{Plan, tiles};
 use super::rule::Unit;
-use hmm_core::Real;
 use hmm_core::linalg::{matmul, matmul_add, rows, rows_mut};
 use hmm_core::special::vectorised;
+use hmm_core::{Cancel, Error, Real, Result};
 use rayon::prelude::*;
 use std::ops::Range;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// Examples between two looks at the interruption flag.
+const LOOK: usize = 1024;
 
 /// The examples of an example chunk that pull.
 #[derive(Debug, Clone)]
@@ -44,28 +48,50 @@ pub struct Descent<'a, T> {
 
 impl<T: Real> Descent<'_, T> {
     /// Move all nodes: `a += rate H`, `w += rate kappa a G`, both with the old weights.
-    pub fn descend(&self, a: &mut [T], w: &mut [T], d: usize, forward: &Forward) {
+    ///
+    /// `done` tells the node chunks that have moved already. After an interruption the rest can be moved by another
+    /// call with the same arguments: chunks do not look at each other.
+    ///
+    /// # Errors
+    /// [`Error::Interrupted`]; [`Error::Divergence`], once all have moved, if weights are not finite any more.
+    pub fn descend(
+        &self,
+        a: &mut [T],
+        w: &mut [T],
+        d: usize,
+        forward: &Forward,
+        done: &mut [bool],
+        cancel: &Cancel,
+    ) -> Result<()> {
         let plan = &self.plan;
         let columns = plan.example_chunks();
         // Bits suffice for a ReLU; other fields are made again.
         let remake = self.unit != Unit::Relu || forward.signs.is_empty();
         let pulling: Vec<Pulling<T>> = (0..columns)
             .into_par_iter()
-            .map(|column| self.pulling(plan.example_range(column), d, remake))
-            .collect();
+            .map(|column| self.pulling(plan.example_range(column), d, remake, cancel))
+            .collect::<Result<_>>()?;
         let signs = |task: usize| forward.signs.get(task).map_or(&[][..], Vec::as_slice);
+        let finite = AtomicBool::new(true);
         if columns == 1 {
             a.par_chunks_mut(plan.node_chunk)
                 .zip(w.par_chunks_mut(plan.node_chunk * d))
+                .zip(done.par_iter_mut())
                 .enumerate()
-                .for_each_init(Scratch::default, |scratch, (chunk, (a, w))| {
+                .filter(|(_, (_, done))| !**done)
+                .try_for_each_init(Scratch::default, |scratch, (chunk, ((a, w), done))| {
                     let weights = Weights { a, w, d };
                     let examples = plan.example_range(0);
+                    let signs = signs(chunk);
                     let fields =
-                        self.chunk_fields(weights, &examples, &pulling[0], signs(chunk), scratch);
-                    self.update(a, w, d, &[fields]);
-                });
-            return;
+                        self.chunk_fields(weights, &examples, &pulling[0], signs, scratch, cancel)?;
+                    if !self.update(a, w, d, &[fields]) {
+                        finite.store(false, Ordering::Relaxed);
+                    }
+                    *done = true;
+                    Ok(())
+                })?;
+            return all_finite(&finite);
         }
         let weights = Weights { a, w, d };
         let parts: Vec<Fields<T>> = (0..plan.node_chunks() * columns)
@@ -78,23 +104,30 @@ impl<T: Real> Descent<'_, T> {
                     d,
                 };
                 let examples = plan.example_range(task % columns);
-                self.chunk_fields(
-                    part,
-                    &examples,
-                    &pulling[task % columns],
-                    signs(task),
-                    scratch,
-                )
+                let pulling = &pulling[task % columns];
+                self.chunk_fields(part, &examples, pulling, signs(task), scratch, cancel)
             })
-            .collect();
+            .collect::<Result<_>>()?;
         a.par_chunks_mut(plan.node_chunk)
             .zip(w.par_chunks_mut(plan.node_chunk * d))
             .zip(parts.par_chunks(columns))
-            .for_each(|((a, w), parts)| self.update(a, w, d, parts));
+            .for_each(|((a, w), parts)| {
+                if !self.update(a, w, d, parts) {
+                    finite.store(false, Ordering::Relaxed);
+                }
+            });
+        done.fill(true);
+        all_finite(&finite)
     }
 
     /// Gather the examples of a chunk that pull.
-    fn pulling(&self, examples: Range<usize>, d: usize, remake: bool) -> Pulling<T> {
+    fn pulling(
+        &self,
+        examples: Range<usize>,
+        d: usize,
+        remake: bool,
+        cancel: &Cancel,
+    ) -> Result<Pulling<T>> {
         let pull = &self.pull[examples.clone()];
         let positions: Vec<usize> = (0..pull.len()).filter(|n| pull[*n] != T::ZERO).collect();
         let mut gathered = Pulling {
@@ -103,7 +136,10 @@ impl<T: Real> Descent<'_, T> {
             inputs: Vec::new(),
             positions,
         };
-        for &n in &gathered.positions {
+        for (count, &n) in gathered.positions.iter().enumerate() {
+            if count % LOOK == 0 {
+                cancel.check()?;
+            }
             let row = examples.start + n;
             let x = &self.x[row * d..(row + 1) * d];
             gathered.pulls.extend(x.iter().map(|x| pull[n] * *x));
@@ -112,7 +148,7 @@ impl<T: Real> Descent<'_, T> {
                 gathered.inputs.extend_from_slice(x);
             }
         }
-        gathered
+        Ok(gathered)
     }
 
     /// `G` and `H` of the nodes in `weights` over the examples of one chunk.
@@ -123,7 +159,8 @@ impl<T: Real> Descent<'_, T> {
         pulling: &Pulling<T>,
         signs: &[u8],
         scratch: &mut Scratch<T>,
-    ) -> Fields<T> {
+        cancel: &Cancel,
+    ) -> Result<Fields<T>> {
         let (d, nodes) = (weights.d, weights.a.len());
         let mut fields = Fields {
             slope: vec![T::ZERO; nodes * d],
@@ -136,6 +173,7 @@ impl<T: Real> Descent<'_, T> {
             let m = tile.len();
             let w = &weights.w[tile.start * d..tile.end * d];
             for batch in tiles(0..count, self.plan.example_tile) {
+                cancel.check()?;
                 let k = batch.len();
                 scratch.slopes.resize(m * k, T::ZERO);
                 let slopes = &mut scratch.slopes[..m * k];
@@ -173,14 +211,16 @@ impl<T: Real> Descent<'_, T> {
                 matmul_add(rows_mut(sum, m, d), rows(slopes, m, k), pulls, T::ONE);
             }
         }
-        fields
+        Ok(fields)
     }
 
-    /// Move the nodes of a chunk by the fields of all example chunks, added in order.
-    fn update(&self, a: &mut [T], w: &mut [T], d: usize, parts: &[Fields<T>]) {
+    /// Move the nodes of a chunk by the fields of all example chunks, added in order; returns whether all weights are
+    /// finite then.
+    fn update(&self, a: &mut [T], w: &mut [T], d: usize, parts: &[Fields<T>]) -> bool {
         let kappa = (d as f64).sqrt().recip();
         let relu = self.unit == Unit::Relu;
         let mut slope = vec![0.0; d];
+        let mut finite = true;
         for (i, (a, w)) in a.iter_mut().zip(w.chunks_exact_mut(d)).enumerate() {
             slope.fill(0.0);
             let mut value = 0.0;
@@ -201,10 +241,24 @@ impl<T: Real> Descent<'_, T> {
             let speed = self.rate * kappa * a.to_f64();
             for (w, g) in w.iter_mut().zip(&slope) {
                 *w = T::from_f64(w.to_f64() + speed * g);
+                // A weight that is not a number is silent behind a ReLU: here it is seen.
+                finite &= w.finite();
             }
             *a = T::from_f64(a.to_f64() + self.rate * value);
+            finite &= a.finite();
         }
+        finite
     }
+}
+
+/// An error unless all weights are finite.
+fn all_finite(finite: &AtomicBool) -> Result<()> {
+    if finite.load(Ordering::Relaxed) {
+        return Ok(());
+    }
+    Err(Error::Divergence(
+        "the network's weights are not finite any more; take a smaller dt or beta".to_owned(),
+    ))
 }
 
 /// Buffers of one thread.

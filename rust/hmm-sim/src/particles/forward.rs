@@ -32,6 +32,18 @@ pub struct Forward {
     pub signs: Vec<Vec<u8>>,
 }
 
+/// Whether the signs of all activations are kept between the way forward and the way back: never more
+/// than the weights themselves.
+pub fn keeps_signs<T>(unit: Unit, width: usize, d: usize, examples: usize) -> bool {
+    /// Always kept up to here.
+    const SMALL: usize = 1 << 28;
+    let bytes = width.div_ceil(GROUP).saturating_mul(examples);
+    let state = width
+        .saturating_mul(d.saturating_add(1))
+        .saturating_mul(size_of::<T>());
+    unit == Unit::Relu && bytes <= state.max(SMALL)
+}
+
 /// Bytes of the signs of a task.
 fn sign_bytes(nodes: &Range<usize>, examples: &Range<usize>) -> usize {
     nodes.len().div_ceil(GROUP) * examples.len()
@@ -55,20 +67,12 @@ pub fn forward<T: Real>(
         .map_init(
             || Scratch::new(plan),
             |scratch, task| {
-                cancel.check()?;
                 let (nodes, examples) = (
                     plan.node_range(task / columns),
                     plan.example_range(task % columns),
                 );
-                Ok(chunk_output(
-                    weights,
-                    unit,
-                    x,
-                    plan,
-                    (nodes, examples),
-                    keep_signs,
-                    scratch,
-                ))
+                let chunk = (nodes, examples);
+                chunk_output(weights, unit, x, plan, chunk, keep_signs, scratch, cancel)
             },
         )
         .collect::<Result<_>>()?;
@@ -121,7 +125,8 @@ fn chunk_output<T: Real>(
     (nodes, examples): (Range<usize>, Range<usize>),
     keep_signs: bool,
     scratch: &mut Scratch<T>,
-) -> (Vec<f64>, Vec<u8>) {
+    cancel: &Cancel,
+) -> Result<(Vec<f64>, Vec<u8>)> {
     let d = weights.d;
     let kappa = T::from_f64((d as f64).sqrt().recip());
     let mut output = vec![0.0; examples.len()];
@@ -137,6 +142,7 @@ fn chunk_output<T: Real>(
         let p = batch.len();
         let inputs = rows(&x[batch.start * d..batch.end * d], p, d).transpose();
         for tile in tiles(nodes.clone(), plan.node_tile) {
+            cancel.check()?;
             let m = tile.len();
             let fields = &mut scratch.fields[..m * p];
             let w = rows(&weights.w[tile.start * d..tile.end * d], m, d);
@@ -173,7 +179,7 @@ fn chunk_output<T: Real>(
             }
         }
     }
-    (output, signs)
+    Ok((output, signs))
 }
 
 /// Add `sum_j a_j max(z_j, 0)` of up to eight nodes to `sums` and write their signs.

@@ -3,12 +3,13 @@
 use super::AxisLabels;
 use super::normal::{above, below, density};
 use hmm_core::{Error, Result};
+use ndarray::{Array1, ArrayView1};
 
 /// Population averages over the half space `omega.x/sqrt d + b > 0`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct PopulationField {
     /// `E[y x_i 1]`, shape (d,).
-    pub inputs: Vec<f64>,
+    pub inputs: Array1<f64>,
     /// `E[y 1]`.
     pub bias: f64,
     /// `P_act = E[1]`.
@@ -87,7 +88,16 @@ fn labelled_probability(labels: &AxisLabels, offset: f64, slope: f64) -> f64 {
 ///
 /// # Errors
 /// Unless `omega` is non-empty and all numbers are finite.
-pub fn population_field(omega: &[f64], b: f64, labels: &AxisLabels) -> Result<PopulationField> {
+pub fn population_field(
+    omega: ArrayView1<'_, f64>,
+    b: f64,
+    labels: &AxisLabels,
+) -> Result<PopulationField> {
+    field(&omega.to_vec(), b, labels)
+}
+
+/// The same of a neuron's weights in one piece.
+pub(super) fn field(omega: &[f64], b: f64, labels: &AxisLabels) -> Result<PopulationField> {
     if omega.is_empty() {
         return Err(Error::shape(
             "omega",
@@ -112,7 +122,7 @@ pub fn population_field(omega: &[f64], b: f64, labels: &AxisLabels) -> Result<Po
     let (parallel, perpendicular) = (omega[0], libm::sqrt(omega[1..].iter().map(|w| w * w).sum()));
     let norm = libm::hypot(parallel, perpendicular);
     let bias = d.sqrt() * b;
-    let mut inputs = vec![0.0; omega.len()];
+    let mut inputs = Array1::zeros(omega.len());
     if norm == 0.0 {
         // The pre-activation is b everywhere; at b = 0 the subgradient 0 is the convention.
         if b <= 0.0 {
@@ -210,7 +220,7 @@ mod tests {
 
     #[test]
     fn reference_case() {
-        let field = population_field(&[-0.83, -0.271, -0.35], 0.192, &stripe()).unwrap();
+        let field = field(&[-0.83, -0.271, -0.35], 0.192, &stripe()).unwrap();
         for (got, want) in field
             .inputs
             .iter()
@@ -226,8 +236,8 @@ mod tests {
         // The two branches on either side of their threshold: the step has width 1e-12 there, and
         // the field is Lipschitz in it.
         for parallel in [0.7, -0.7] {
-            let sharp = population_field(&[parallel, 0.0, 0.0], 0.3, &stripe()).unwrap();
-            let smooth = population_field(&[parallel, 1e-9, 0.0], 0.3, &stripe()).unwrap();
+            let sharp = field(&[parallel, 0.0, 0.0], 0.3, &stripe()).unwrap();
+            let smooth = field(&[parallel, 1e-9, 0.0], 0.3, &stripe()).unwrap();
             assert!((sharp.inputs[0] - smooth.inputs[0]).abs() < 1e-8);
             assert!((sharp.bias - smooth.bias).abs() < 1e-8);
             let slope = smooth.inputs[1] / 1e-9;
@@ -239,17 +249,17 @@ mod tests {
 
     #[test]
     fn a_dead_direction_sees_everything_or_nothing() {
-        let all = population_field(&[0.0, 0.0], 1.0, &stripe()).unwrap();
+        let all = field(&[0.0, 0.0], 1.0, &stripe()).unwrap();
         assert_eq!(all.active, 1.0);
         assert!((all.inputs[0].abs() - compression_all_active(&stripe())).abs() < 1e-15);
-        let none = population_field(&[0.0, 0.0], -1.0, &stripe()).unwrap();
+        let none = field(&[0.0, 0.0], -1.0, &stripe()).unwrap();
         assert_eq!((none.active, none.bias, none.inputs[0]), (0.0, 0.0, 0.0));
     }
 
     #[test]
     fn bad_weights_are_refused() {
-        assert!(population_field(&[], 0.0, &stripe()).is_err());
-        assert!(population_field(&[1.0, f64::NAN], 0.0, &stripe()).is_err());
-        assert!(population_field(&[1.0], f64::INFINITY, &stripe()).is_err());
+        assert!(field(&[], 0.0, &stripe()).is_err());
+        assert!(field(&[1.0, f64::NAN], 0.0, &stripe()).is_err());
+        assert!(field(&[1.0], f64::INFINITY, &stripe()).is_err());
     }
 }

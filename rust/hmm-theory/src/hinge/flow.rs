@@ -2,48 +2,10 @@
 //!
 //! The second, independent way to the gradient flow: the quadrature of [`super::clock`] is the first.
 
-use hmm_core::{Error, Result};
+use hmm_core::dormand_prince::{ERROR, STAGES};
+use hmm_core::{Cancel, Error, Result};
+use ndarray::ArrayView1;
 
-/// Stages: node, then the row of the tableau.
-const A: [[f64; 6]; 6] = [
-    [1.0 / 5.0, 0.0, 0.0, 0.0, 0.0, 0.0],
-    [3.0 / 40.0, 9.0 / 40.0, 0.0, 0.0, 0.0, 0.0],
-    [44.0 / 45.0, -56.0 / 15.0, 32.0 / 9.0, 0.0, 0.0, 0.0],
-    [
-        19372.0 / 6561.0,
-        -25360.0 / 2187.0,
-        64448.0 / 6561.0,
-        -212.0 / 729.0,
-        0.0,
-        0.0,
-    ],
-    [
-        9017.0 / 3168.0,
-        -355.0 / 33.0,
-        46732.0 / 5247.0,
-        49.0 / 176.0,
-        -5103.0 / 18656.0,
-        0.0,
-    ],
-    [
-        35.0 / 384.0,
-        0.0,
-        500.0 / 1113.0,
-        125.0 / 192.0,
-        -2187.0 / 6784.0,
-        11.0 / 84.0,
-    ],
-];
-/// Fifth-order minus fourth-order weights.
-const ERROR: [f64; 7] = [
-    71.0 / 57600.0,
-    0.0,
-    -71.0 / 16695.0,
-    71.0 / 1920.0,
-    -17253.0 / 339_200.0,
-    22.0 / 525.0,
-    -1.0 / 40.0,
-];
 /// More steps than this between two output times mean a system that is not for this method.
 const MOST_STEPS: usize = 5_000_000;
 
@@ -53,19 +15,21 @@ const MOST_STEPS: usize = 5_000_000;
 /// few small steps and then lies behind.
 ///
 /// # Errors
-/// [`Error::Convergence`] when the system needs too many steps.
+/// [`Error::Convergence`] when the system needs too many steps; [`Error::Interrupted`].
 pub fn integrate<const N: usize>(
     f: impl Fn(&[f64; N]) -> [f64; N],
     mut y: [f64; N],
-    times: &[f64],
+    times: ArrayView1<'_, f64>,
     relative: f64,
+    cancel: &Cancel,
 ) -> Result<Vec<[f64; N]>> {
     let mut t = 0.0_f64;
     let mut step: Option<f64> = None;
     let mut states = Vec::with_capacity(times.len());
-    for &end in times {
+    for &end in &times {
         let mut count = 0;
         while t < end {
+            cancel.check()?;
             let proposed = step.unwrap_or(1e-3 * (end - t));
             let taken = proposed.min(end - t);
             let (next, error) = trial(&f, &y, taken, relative);
@@ -102,13 +66,9 @@ fn trial<const N: usize>(
     let mut slopes = [[0.0; N]; 7];
     slopes[0] = f(y);
     let mut stage = *y;
-    for (k, row) in A.iter().enumerate() {
+    for (k, row) in STAGES.iter().enumerate() {
         for n in 0..N {
-            let sum: f64 = row[..=k]
-                .iter()
-                .zip(&slopes)
-                .map(|(a, slope)| a * slope[n])
-                .sum();
+            let sum: f64 = row.iter().zip(&slopes).map(|(a, slope)| a * slope[n]).sum();
             stage[n] = y[n] + step * sum;
         }
         slopes[k + 1] = f(&stage);
@@ -133,8 +93,14 @@ mod tests {
     #[test]
     fn a_rotation_comes_back() {
         let turn = std::f64::consts::TAU;
-        let states =
-            integrate(|[x, v]| [*v, -*x], [1.0, 0.0], &[0.25 * turn, turn], 1e-11).unwrap();
+        let states = integrate(
+            |[x, v]| [*v, -*x],
+            [1.0, 0.0],
+            ndarray::aview1(&[0.25 * turn, turn]),
+            1e-11,
+            &Cancel::new(),
+        )
+        .unwrap();
         // Local tolerance times the number of steps of a turn.
         assert!((states[0][1] + 1.0).abs() < 1e-9);
         assert!((states[1][0] - 1.0).abs() < 1e-9 && states[1][1].abs() < 1e-9);

@@ -1,6 +1,8 @@
 //! Networks of finite width M (population of infinite size): eqs. (10)-(12).
 
-use super::reduction::HingeMeanField;
+use super::reduction::{HingeMeanField, InitialMoments};
+use hmm_core::{Cancel, Error, Result};
+use ndarray::{Array1, ArrayView1};
 use std::f64::consts::PI;
 
 /// Variances behind the finite-width formulas: of the inputs, the initial output weights and the
@@ -13,20 +15,27 @@ pub struct InitialScales {
     pub sigma_w: f64,
 }
 
-/// Finite-width predictions at one rotation.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Fluctuation {
-    /// Variance of one node's contribution (V, not V/M) at the given point.
-    pub var_node: f64,
-    /// Test error with the initial fluctuations (11).
-    pub test_error_frozen: f64,
-    /// Test error after training has removed the constant and the linear modes (12).
-    pub test_error_residual: f64,
+/// Largest rotation whose fourth powers of `e^gamma` double precision holds.
+const LARGEST_GAMMA: f64 = 175.0;
+
+/// `gamma` if the formulas have a value there.
+fn rotation(gamma: f64) -> Result<f64> {
+    if gamma.abs() <= LARGEST_GAMMA {
+        return Ok(gamma);
+    }
+    Err(Error::invalid(
+        "gamma",
+        gamma,
+        format!("rotations beyond {LARGEST_GAMMA} leave double precision"),
+        "pass smaller ones",
+    ))
 }
 
-/// `(A2, X)`: `E[a^2]` and `E[a w_par]` at rotation `gamma`.
+/// `E[a^2]`, `E[w_par^2]` and `E[a w_par]` at rotation `gamma`.
 fn moments(problem: &HingeMeanField, scales: InitialScales, gamma: f64) -> (f64, f64, f64) {
-    let (c0, _) = problem.initial_moments();
+    let InitialMoments {
+        correlation: c0, ..
+    } = problem.initial_moments();
     let (sinh, cosh) = (gamma.sinh(), gamma.cosh());
     let (va, vw) = (scales.sigma_a.powi(2), scales.sigma_w.powi(2));
     let cross = 2.0 * c0 * sinh * cosh;
@@ -35,59 +44,185 @@ fn moments(problem: &HingeMeanField, scales: InitialScales, gamma: f64) -> (f64,
     (a2, w2, problem.alignment(gamma))
 }
 
-/// `V(x)` of eq. (10) at a point with projection `x_par` and `|x_perp|^2 = xperp2`.
+/// A point seen by its projection on the teacher and the squared length of the rest.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Point {
+    /// `x_par`.
+    pub x_par: f64,
+    /// `|x_perp|^2`.
+    pub perpendicular: f64,
+}
+
+/// Which of a node's fluctuations are still there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fluctuations {
+    /// The initial ones, all of them.
+    Frozen,
+    /// The even harmonics of degree two and more: training has removed the constant and the linear modes.
+    Residual,
+}
+
+/// Test errors averaged over initial conditions.
+#[derive(Debug, Clone, PartialEq)]
+pub struct TestErrors {
+    /// With the initial fluctuations (11), shape (n,).
+    pub frozen: Array1<f64>,
+    /// After training has removed the constant and the linear modes (12), shape (n,).
+    pub residual: Array1<f64>,
+}
+
+/// Projections satisfied by outputs one standard deviation above and below the mean.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Band {
+    /// Satisfied early, shape (n,).
+    pub low: Array1<f64>,
+    /// Satisfied late, shape (n,).
+    pub high: Array1<f64>,
+}
+
+/// `V(x)` of eq. (10) at `point`, the variance of one node (not V/M), at every rotation.
+///
+/// # Errors
+/// [`Error::InvalidParameter`] for rotations beyond double precision; [`Error::Interrupted`].
 pub fn node_variance(
     problem: &HingeMeanField,
     scales: InitialScales,
-    gamma: f64,
-    (x_par, xperp2): (f64, f64),
-) -> f64 {
-    let (a2, w2, x) = moments(problem, scales, gamma);
+    gammas: ArrayView1<'_, f64>,
+    point: Point,
+    cancel: &Cancel,
+) -> Result<Array1<f64>> {
     let kappa = problem.kappa();
-    let linear = 0.5 * kappa * x * x_par;
-    0.5 * kappa
-        * kappa
-        * ((a2 * w2 + 2.0 * x * x) * x_par * x_par + a2 * scales.sigma_w.powi(2) * xperp2)
-        - linear * linear
+    let Point {
+        x_par,
+        perpendicular,
+    } = point;
+    let variance = |gamma: &f64| {
+        cancel.check()?;
+        let (a2, w2, x) = moments(problem, scales, rotation(*gamma)?);
+        let linear = 0.5 * kappa * x * x_par;
+        Ok(0.5
+            * kappa
+            * kappa
+            * ((a2 * w2 + 2.0 * x * x) * x_par * x_par
+                + a2 * scales.sigma_w.powi(2) * perpendicular)
+            - linear * linear)
+    };
+    gammas.iter().map(variance).collect()
 }
 
 /// Share of the even harmonics of degree >= 2 in the even part of a ReLU node.
 const RESIDUAL_SHARE: f64 = 1.0 - 2.0 / PI;
 
-/// Test error of a network of `width` nodes, `(frozen, residual)`, averaged over initial conditions
-/// (Gaussian inputs).
+/// Test errors of a network of `width` nodes on `d` Gaussian inputs.
+///
+/// # Errors
+/// As for [`node_variance`].
 pub fn test_errors(
     problem: &HingeMeanField,
     scales: InitialScales,
-    gamma: f64,
+    gammas: ArrayView1<'_, f64>,
     width: f64,
     d: f64,
-) -> (f64, f64) {
-    let (a2, _, x) = moments(problem, scales, gamma);
-    let even = a2 * scales.sigma_w.powi(2) * (d - 1.0) / width;
-    let error = |variance: f64| variance.sqrt().atan2(x) / PI;
-    (error(2.0 * even), error(RESIDUAL_SHARE * even))
+    cancel: &Cancel,
+) -> Result<TestErrors> {
+    let mut errors = TestErrors {
+        frozen: Array1::zeros(gammas.len()),
+        residual: Array1::zeros(gammas.len()),
+    };
+    for (n, gamma) in gammas.iter().enumerate() {
+        cancel.check()?;
+        let (a2, _, x) = moments(problem, scales, rotation(*gamma)?);
+        let even = a2 * scales.sigma_w.powi(2) * (d - 1.0) / width;
+        let error = |variance: f64| variance.sqrt().atan2(x) / PI;
+        errors.frozen[n] = error(2.0 * even);
+        errors.residual[n] = error(RESIDUAL_SHARE * even);
+    }
+    Ok(errors)
 }
 
-/// Projections satisfied at rotation `gamma` by outputs one standard deviation above and below the
-/// mean: `(m_plus, m_minus)` with the frozen or the residual variance, at `|x_perp|^2 = xperp2`.
+/// Projections satisfied at the rotations `gammas` by outputs one standard deviation above and below the
+/// mean, at `|x_perp|^2 = perpendicular`.
+///
+/// While the mean output is zero a fluctuation alone satisfies every example or none: then the edges are infinite.
+///
+/// # Errors
+/// As for [`node_variance`].
 pub fn satisfaction_band(
     problem: &HingeMeanField,
     scales: InitialScales,
-    gamma: f64,
+    gammas: ArrayView1<'_, f64>,
     width: f64,
-    xperp2: f64,
-    residual: bool,
-) -> (f64, f64) {
-    let (a2, _, x) = moments(problem, scales, gamma);
-    let kappa = problem.kappa();
-    let frozen = 0.5 * kappa * kappa * a2 * scales.sigma_w.powi(2) * xperp2;
-    let share = if residual { 0.5 * RESIDUAL_SHARE } else { 1.0 };
-    let deviation = (share * frozen / width).sqrt();
-    let slope = 0.5 * kappa * x;
-    let threshold = problem.threshold();
-    (
-        (threshold - deviation) / slope,
-        (threshold + deviation) / slope,
-    )
+    perpendicular: f64,
+    kind: Fluctuations,
+    cancel: &Cancel,
+) -> Result<Band> {
+    let (kappa, threshold) = (problem.kappa(), problem.threshold());
+    let share = match kind {
+        Fluctuations::Residual => 0.5 * RESIDUAL_SHARE,
+        Fluctuations::Frozen => 1.0,
+    };
+    let mut band = Band {
+        low: Array1::zeros(gammas.len()),
+        high: Array1::zeros(gammas.len()),
+    };
+    for (n, gamma) in gammas.iter().enumerate() {
+        cancel.check()?;
+        let (a2, _, x) = moments(problem, scales, rotation(*gamma)?);
+        let frozen = 0.5 * kappa * kappa * a2 * scales.sigma_w.powi(2) * perpendicular;
+        let deviation = (share * frozen / width).sqrt();
+        let slope = 0.5 * kappa * x;
+        let edge = |margin: f64| {
+            if slope != 0.0 {
+                margin / slope
+            } else if margin > 0.0 {
+                f64::INFINITY
+            } else {
+                f64::NEG_INFINITY
+            }
+        };
+        band.low[n] = edge(threshold - deviation);
+        band.high[n] = edge(threshold + deviation);
+    }
+    Ok(band)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::reduction::tests::gaussian;
+    use super::*;
+    use ndarray::array;
+
+    const SCALES: InitialScales = InitialScales {
+        sigma_a: 1.0,
+        sigma_w: 1.0,
+    };
+
+    #[test]
+    fn every_rotation_has_a_value_or_is_refused() {
+        let cancel = Cancel::new();
+        let point = Point {
+            x_par: 1.0,
+            perpendicular: 9.0,
+        };
+        for c0 in [-1.0, 0.0, 0.7] {
+            let problem = gaussian(10.0, 1.0, 0.0, c0);
+            let gammas = array![-175.0, -1.0, 0.0, 1e-300, 2.0, 174.0];
+            let variance = node_variance(&problem, SCALES, gammas.view(), point, &cancel).unwrap();
+            assert!(variance.iter().all(|v| v.is_finite()));
+            let errors =
+                test_errors(&problem, SCALES, gammas.view(), 100.0, 10.0, &cancel).unwrap();
+            let all = errors.frozen.iter().chain(&errors.residual);
+            assert!(all.into_iter().all(|e| (0.0..=1.0).contains(e)));
+            for kind in [Fluctuations::Frozen, Fluctuations::Residual] {
+                let band =
+                    satisfaction_band(&problem, SCALES, gammas.view(), 100.0, 9.0, kind, &cancel)
+                        .unwrap();
+                assert!(band.low.iter().chain(&band.high).all(|m| !m.is_nan()));
+            }
+            for gamma in [176.0, -400.0, f64::INFINITY, f64::NAN] {
+                let refused = node_variance(&problem, SCALES, array![gamma].view(), point, &cancel);
+                assert!(matches!(refused, Err(Error::InvalidParameter { .. })));
+            }
+        }
+    }
 }

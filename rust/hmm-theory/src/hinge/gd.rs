@@ -3,28 +3,22 @@
 //! One step multiplies `a + w_par` by `1 + eta` and `a - w_par` by `1 - eta`, where
 //! `eta = dt gamma_dot(S)`. A run of gradient descent follows this, not the flow.
 
-use super::reduction::{HingeMeanField, Observables};
-use hmm_core::{Error, Result};
+use super::reduction::{HingeMeanField, InitialMoments};
+use hmm_core::{Cancel, Error, Result, Table, memory};
 
-/// State after a number of steps.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct GdState {
-    /// Product of all `1 + eta`: growth of `a + w_par`.
-    pub growing: f64,
-    /// Product of all `1 - eta`: decay of `a - w_par`.
-    pub decaying: f64,
-    /// `S = E[a w_par]`.
-    pub alignment: f64,
-    /// Threshold, unsatisfied fraction, loss.
-    pub observables: Observables,
-}
+/// Steps between two looks at the interruption flag.
+const LOOK: usize = 4096;
+/// What is recorded of every step.
+const COLUMNS: [&str; 7] = ["P", "Q", "S", "gamma", "chi", "unsatisfied", "loss"];
 
-/// States after 0, 1, ..., `steps` steps of size `dt`.
+/// States after 0, 1, ..., `steps` steps of size `dt`: columns `P` and `Q` (the products of all `1 + eta` and
+/// `1 - eta`), `S = E[a w_par]`, `gamma = ln P`, `chi`, `unsatisfied`, `loss`, each of shape (steps + 1,).
 ///
 /// # Errors
-/// [`Error::InvalidParameter`] for a step that turns `a - w_par` around (`dt gamma_dot >= 1`).
-pub fn descend(problem: &HingeMeanField, steps: usize, dt: f64) -> Result<Vec<GdState>> {
-    super::data_laws::positive("dt", dt)?;
+/// [`Error::InvalidParameter`] for a step that turns `a - w_par` around (`dt gamma_dot >= 1`), [`Error::Resource`] for
+/// more steps than memory holds, [`Error::Interrupted`].
+pub fn descend(problem: &HingeMeanField, steps: usize, dt: f64, cancel: &Cancel) -> Result<Table> {
+    super::loss::positive("dt", dt)?;
     let largest = dt * problem.gamma_dot(0.0).abs();
     if largest >= 1.0 {
         return Err(Error::invalid(
@@ -34,23 +28,84 @@ pub fn descend(problem: &HingeMeanField, steps: usize, dt: f64) -> Result<Vec<Gd
             "take a smaller dt or beta",
         ));
     }
-    let (c0, c1) = problem.initial_moments();
-    let (mut growing, mut decaying) = (1.0, 1.0);
-    let mut states = Vec::with_capacity(steps + 1);
-    for step in 0..=steps {
-        let alignment = 0.5 * ((c1 + c0) * growing * growing - (c1 - c0) * decaying * decaying);
-        let observables = problem.observables_at(alignment);
-        states.push(GdState {
+    let count = steps.saturating_add(1);
+    memory::require(
+        memory::bytes_of::<f64>(count.saturating_mul(COLUMNS.len())),
+        "the record of all steps",
+        "take fewer steps",
+    )?;
+    // Reserved, not filled: touching gigabytes takes seconds in which nobody could interrupt.
+    let reserved = |_| {
+        let mut column = Vec::<f64>::new();
+        column.try_reserve_exact(count).map_err(|_| {
+            Error::Resource(format!(
+                "the record of all steps needs {count} numbers {} times: the system refuses them; take fewer steps",
+                COLUMNS.len()
+            ))
+        })?;
+        Ok(column)
+    };
+    let mut record: Vec<Vec<f64>> = (0..COLUMNS.len()).map(reserved).collect::<Result<_>>()?;
+    let InitialMoments { correlation, power } = problem.initial_moments();
+    let (mut growing, mut decaying) = (1.0_f64, 1.0_f64);
+    for step in 0..count {
+        if step % LOOK == 0 {
+            cancel.check()?;
+        }
+        let alignment = 0.5
+            * ((power + correlation) * growing * growing
+                - (power - correlation) * decaying * decaying);
+        let seen = problem.observables_at(alignment);
+        let values = [
             growing,
             decaying,
             alignment,
-            observables,
-        });
-        if step < steps {
-            let eta = dt * problem.speed_at(alignment);
-            growing *= 1.0 + eta;
-            decaying *= 1.0 - eta;
+            growing.ln(),
+            seen.chi,
+            seen.unsatisfied,
+            seen.loss,
+        ];
+        for (column, value) in record.iter_mut().zip(values) {
+            column.push(value);
+        }
+        let eta = dt * problem.speed_at(alignment);
+        growing *= 1.0 + eta;
+        decaying *= 1.0 - eta;
+    }
+    let names = COLUMNS.iter().map(|name| (*name).to_owned());
+    Ok(names.zip(record.into_iter().map(Into::into)).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::reduction::tests::gaussian;
+    use super::*;
+    use ndarray::Ix1;
+
+    #[test]
+    fn steps_that_are_small_follow_the_flow() {
+        let problem = gaussian(100.0, 1.0, 0.0, 0.0);
+        let cancel = Cancel::new();
+        let course = descend(&problem, 20_000, 0.01, &cancel).unwrap();
+        let gamma = course.array::<f64, Ix1>("gamma").unwrap();
+        let flow = problem
+            .gamma(ndarray::aview1(&[100.0, 200.0]), &cancel)
+            .unwrap();
+        for (step, exact) in [10_000, 20_000].into_iter().zip(flow) {
+            assert!((gamma[step] / exact - 1.0).abs() < 1e-3);
         }
     }
-    Ok(states)
+
+    #[test]
+    fn too_many_steps_are_refused_and_many_can_be_stopped() {
+        let problem = gaussian(100.0, 1.0, 0.0, 0.0);
+        let cancel = Cancel::new();
+        for steps in [1 << 50, usize::MAX] {
+            let refused = descend(&problem, steps, 1.0, &cancel);
+            assert!(matches!(refused, Err(Error::Resource(_))));
+        }
+        cancel.raise();
+        let stopped = descend(&problem, 10, 1.0, &cancel);
+        assert!(matches!(stopped, Err(Error::Interrupted)));
+    }
 }

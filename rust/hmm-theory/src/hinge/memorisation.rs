@@ -5,8 +5,11 @@
 //! abruptly, because every example gets the same extra margin.
 
 use super::flow;
-use super::reduction::{HingeMeanField, increasing_times};
-use hmm_core::{Error, Result};
+use super::loss::positive;
+use super::reduction::HingeMeanField;
+use super::rotation::increasing_times;
+use hmm_core::{Cancel, Result};
+use ndarray::{Array1, ArrayView1};
 use std::f64::consts::{FRAC_1_SQRT_2, PI};
 
 /// Degree >= 3 share of the kernel of input weights, `1/4 - 3/(4 pi)`.
@@ -16,17 +19,17 @@ pub const HA: f64 = 0.25 - 1.0 / (2.0 * PI);
 /// Tolerance of the integrator; the theory itself is good to per cents.
 const TOLERANCE: f64 = 1e-10;
 
-/// State of learning on a finite training set.
-#[derive(Debug, Clone, Copy, PartialEq)]
+/// Course of learning on a finite training set.
+#[derive(Debug, Clone, PartialEq)]
 pub struct Memorised {
-    /// Rotation.
-    pub gamma: f64,
-    /// Extra margin s that an unsatisfied training example has gained from its own updates.
-    pub extra_margin: f64,
-    /// Unsatisfied fraction of the training set.
-    pub train_unsatisfied: f64,
-    /// Unsatisfied fraction of fresh data.
-    pub test_unsatisfied: f64,
+    /// Rotation, shape (n,).
+    pub gamma: Array1<f64>,
+    /// Extra margin s that an unsatisfied training example has gained from its own updates, shape (n,).
+    pub extra_margin: Array1<f64>,
+    /// Unsatisfied fraction of the training set, shape (n,).
+    pub train_unsatisfied: Array1<f64>,
+    /// Unsatisfied fraction of fresh data, shape (n,).
+    pub test_unsatisfied: Array1<f64>,
 }
 
 /// Scales of the Gaussian problem: dimension, training-set size, input and weight deviations.
@@ -47,14 +50,16 @@ pub struct FiniteSample {
 /// Learning of separable Gaussian data from `N` stored examples, at the increasing `times`.
 ///
 /// # Errors
-/// [`Error::InvalidParameter`] for times out of order or a size that is not positive.
+/// [`hmm_core::Error::InvalidParameter`] for times out of order or a size that is not positive;
+/// [`hmm_core::Error::Interrupted`].
 pub fn memorise(
     problem: &HingeMeanField,
     sample: FiniteSample,
-    times: &[f64],
-) -> Result<Vec<Memorised>> {
+    times: ArrayView1<'_, f64>,
+    cancel: &Cancel,
+) -> Result<Memorised> {
     increasing_times(times)?;
-    super::data_laws::positive("N", sample.samples)?;
+    positive("N", sample.samples)?;
     let (va, vw) = (sample.sigma_a.powi(2), sample.sigma_w.powi(2));
     let (kappa, threshold) = (problem.kappa(), problem.threshold());
     let rate =
@@ -88,34 +93,22 @@ pub fn memorise(
             rate * (HW * vw + HA * a2),
         ]
     };
-    let states = flow::integrate(slopes, [0.0, 0.0], times, TOLERANCE)?;
-    Ok(states
-        .into_iter()
-        .map(|[gamma, s]| Memorised {
-            gamma,
-            extra_margin: s.min(threshold),
-            train_unsatisfied: libm::erf(train(s, gamma)),
-            test_unsatisfied: libm::erf(scaled(threshold, gamma)),
-        })
-        .collect())
+    let states = flow::integrate(slopes, [0.0, 0.0], times, TOLERANCE, cancel)?;
+    let column = |value: &dyn Fn(&[f64; 2]) -> f64| states.iter().map(value).collect();
+    Ok(Memorised {
+        gamma: column(&|[gamma, _]| *gamma),
+        extra_margin: column(&|[_, s]| s.min(threshold)),
+        train_unsatisfied: column(&|[gamma, s]| libm::erf(train(*s, *gamma))),
+        test_unsatisfied: column(&|[gamma, _]| libm::erf(scaled(threshold, *gamma))),
+    })
 }
 
 /// Rough end of training, `c t = [3N/(4 HA)]^(2/3) (2d/pi)^(-1/6)` (for `kappa = 1/sqrt d`, unit inputs).
 ///
 /// # Errors
-/// [`Error::InvalidParameter`] for a size that is not positive.
+/// [`hmm_core::Error::InvalidParameter`] for a size that is not positive.
 pub fn end_of_training(problem: &HingeMeanField, sample: FiniteSample) -> Result<f64> {
-    if sample.samples > 0.0 {
-        Ok(
-            (0.75 * sample.samples / HA).powf(2.0 / 3.0) * (2.0 * sample.d / PI).powf(-1.0 / 6.0)
-                / problem.clock_rate(),
-        )
-    } else {
-        Err(Error::invalid(
-            "N",
-            sample.samples,
-            "must be positive",
-            "pass N >= 1",
-        ))
-    }
+    let samples = positive("N", sample.samples)?;
+    let scaled = (0.75 * samples / HA).powf(2.0 / 3.0) * (2.0 * sample.d / PI).powf(-1.0 / 6.0);
+    Ok(scaled / problem.clock_rate())
 }

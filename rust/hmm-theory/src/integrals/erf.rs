@@ -6,6 +6,7 @@
 //! Source: Saad and Solla, Phys. Rev. E 52, 4225 (1995), appendix.
 
 use super::arcsine::arcsine;
+use super::difference_of_products;
 use std::f64::consts::FRAC_2_PI;
 
 /// I2 = E\[g(a) g(b)\] = (2/pi) asin(C_ab / sqrt((1 + C_aa)(1 + C_bb))).
@@ -24,6 +25,41 @@ pub fn a(c_aa: f64, c_ab: f64, c_bb: f64) -> f64 {
 #[inline(always)]
 pub fn b(c_aa: f64, c_ab: f64, c_bb: f64) -> f64 {
     FRAC_2_PI / ((1.0 + c_aa) * (1.0 + c_bb) - c_ab * c_ab).sqrt()
+}
+
+/// Variance beyond which (1 + C_aa)(1 + C_bb) - C_ab^2 is computed without cancellation.
+pub const LARGE: f64 = 1e4;
+
+/// (1 + C_aa)(1 + C_bb) - C_ab^2, right also where C_ab^2 is nearly C_aa C_bb and both are large.
+pub fn determinant(c_aa: f64, c_ab: f64, c_bb: f64) -> f64 {
+    if c_aa.max(c_bb) > LARGE {
+        1.0 + c_aa + c_bb + difference_of_products(c_aa, c_bb, c_ab, c_ab).max(0.0)
+    } else {
+        (1.0 + c_aa) * (1.0 + c_bb) - c_ab * c_ab
+    }
+}
+
+/// Mass of two gates on fields 0 and 1, and the tilted covariance (cc, cd, dd) of fields 2 and 3, one gate after the
+/// other and every difference of products without cancellation: for variances so large that [`Tilt`] has no digits.
+pub fn tilted_in_turn(c: &[[f64; 4]; 4]) -> (f64, [f64; 3]) {
+    let mut tilted = *c;
+    let mut determinant = 1.0;
+    for gate in 0..2 {
+        let before = tilted;
+        let variance = before[gate][gate].max(0.0);
+        determinant *= 1.0 + variance;
+        for i in 0..4 {
+            for j in 0..4 {
+                let (x, y) = (before[i][gate], before[j][gate]);
+                if x != 0.0 && y != 0.0 {
+                    let rest = difference_of_products(before[i][j], variance, x, y);
+                    tilted[i][j] = (before[i][j] + rest) / (1.0 + variance);
+                }
+            }
+        }
+    }
+    let mass = FRAC_2_PI / determinant.sqrt();
+    (mass, [tilted[2][2], tilted[2][3], tilted[3][3]])
 }
 
 /// Two gates g'(a) g'(b) as a Gaussian weight: its mass and the inverse of (1 + C) on (a, b).

@@ -9,43 +9,16 @@
 //! One file per unit; [`orthant`] holds what gates of a rectifier need.
 
 pub mod arcsine;
+pub mod batch;
 pub mod erf;
 pub mod linear;
 pub mod orthant;
 pub mod relu;
 pub mod sampled;
 
-use hmm_core::{Error, Result};
+use crate::activation::Closed;
 use orthant::{FIELDS, Gates, GaussianFields};
 use std::f64::consts::{FRAC_2_PI, TAU};
-
-/// Activation of a unit.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Unit {
-    /// erf(x/sqrt 2).
-    Erf,
-    /// max(x, 0).
-    Relu,
-    /// x.
-    Linear,
-}
-
-impl Unit {
-    /// The unit called `name`: "erf", "relu" or "linear".
-    pub fn from_name(argument: &'static str, name: &str) -> Result<Self> {
-        match name {
-            "erf" => Ok(Self::Erf),
-            "relu" => Ok(Self::Relu),
-            "linear" => Ok(Self::Linear),
-            _ => Err(Error::invalid(
-                argument,
-                format!("'{name}'"),
-                "no closed form for this unit",
-                "pass 'erf', 'relu' or 'linear'",
-            )),
-        }
-    }
-}
 
 /// E\[erf(a/sqrt 2) b\] = C_ab sqrt(2/pi) / sqrt(1 + C_aa): the slope of it in C_ab.
 #[inline(always)]
@@ -55,58 +28,86 @@ fn mean_erf_slope(c_aa: f64) -> f64 {
 
 /// I2 = E\[g(a) h(b)\] for the units g of a and h of b.
 #[inline]
-pub fn i2(g: Unit, h: Unit, c_aa: f64, c_ab: f64, c_bb: f64) -> f64 {
+pub fn i2(g: Closed, h: Closed, c_aa: f64, c_ab: f64, c_bb: f64) -> f64 {
     match (g, h) {
-        (Unit::Erf, Unit::Erf) => erf::i2(c_aa, c_ab, c_bb),
-        (Unit::Relu, Unit::Relu) => relu::i2(c_aa, c_ab, c_bb),
-        (Unit::Linear, Unit::Linear) => linear::i2(c_aa, c_ab, c_bb),
-        (Unit::Erf, Unit::Linear) => mean_erf_slope(c_aa) * c_ab,
-        (Unit::Linear, Unit::Erf) => mean_erf_slope(c_bb) * c_ab,
-        (Unit::Erf, Unit::Relu) => 0.5 * mean_erf_slope(c_aa) * c_ab,
-        (Unit::Relu, Unit::Erf) => 0.5 * mean_erf_slope(c_bb) * c_ab,
-        (Unit::Relu, Unit::Linear) | (Unit::Linear, Unit::Relu) => 0.5 * c_ab,
+        (Closed::Erf, Closed::Erf) => erf::i2(c_aa, c_ab, c_bb),
+        (Closed::Relu, Closed::Relu) => relu::i2(c_aa, c_ab, c_bb),
+        (Closed::Linear, Closed::Linear) => linear::i2(c_aa, c_ab, c_bb),
+        (Closed::Erf, Closed::Linear) => mean_erf_slope(c_aa) * c_ab,
+        (Closed::Linear, Closed::Erf) => mean_erf_slope(c_bb) * c_ab,
+        (Closed::Erf, Closed::Relu) => 0.5 * mean_erf_slope(c_aa) * c_ab,
+        (Closed::Relu, Closed::Erf) => 0.5 * mean_erf_slope(c_bb) * c_ab,
+        (Closed::Relu, Closed::Linear) | (Closed::Linear, Closed::Relu) => 0.5 * c_ab,
     }
 }
 
 /// A = E\[g''(a) h(b)\] = 2 dI2/dC_aa for the units g of a and h of b.
 #[inline]
-pub fn a(g: Unit, h: Unit, c_aa: f64, c_ab: f64, c_bb: f64) -> f64 {
+pub fn a(g: Closed, h: Closed, c_aa: f64, c_ab: f64, c_bb: f64) -> f64 {
     match (g, h) {
-        (Unit::Erf, Unit::Erf) => erf::a(c_aa, c_ab, c_bb),
-        (Unit::Relu, Unit::Relu) => relu::a(c_aa, c_ab, c_bb),
-        (Unit::Erf, Unit::Linear) => -mean_erf_slope(c_aa) * c_ab / (1.0 + c_aa),
-        (Unit::Erf, Unit::Relu) => -0.5 * mean_erf_slope(c_aa) * c_ab / (1.0 + c_aa),
-        (Unit::Linear, _) | (Unit::Relu, Unit::Erf | Unit::Linear) => 0.0,
+        (Closed::Erf, Closed::Erf) => erf::a(c_aa, c_ab, c_bb),
+        (Closed::Relu, Closed::Relu) => relu::a(c_aa, c_ab, c_bb),
+        (Closed::Erf, Closed::Linear) => -mean_erf_slope(c_aa) * c_ab / (1.0 + c_aa),
+        (Closed::Erf, Closed::Relu) => -0.5 * mean_erf_slope(c_aa) * c_ab / (1.0 + c_aa),
+        (Closed::Linear, _) | (Closed::Relu, Closed::Erf | Closed::Linear) => 0.0,
     }
+}
+
+/// Mean of a rectifier's gate: 1/2, and 0 of a field that is always 0, where the gate is shut.
+#[inline(always)]
+fn mean_gate(variance: f64) -> f64 {
+    if variance > 0.0 { 0.5 } else { 0.0 }
 }
 
 /// B = E\[g'(a) h'(b)\] = dI2/dC_ab for the units g of a and h of b.
 #[inline]
-pub fn b(g: Unit, h: Unit, c_aa: f64, c_ab: f64, c_bb: f64) -> f64 {
+pub fn b(g: Closed, h: Closed, c_aa: f64, c_ab: f64, c_bb: f64) -> f64 {
     match (g, h) {
-        (Unit::Erf, Unit::Erf) => erf::b(c_aa, c_ab, c_bb),
-        (Unit::Relu, Unit::Relu) => relu::b(c_aa, c_ab, c_bb),
-        (Unit::Linear, Unit::Linear) => 1.0,
-        (Unit::Erf, Unit::Linear) => mean_erf_slope(c_aa),
-        (Unit::Linear, Unit::Erf) => mean_erf_slope(c_bb),
-        (Unit::Erf, Unit::Relu) => 0.5 * mean_erf_slope(c_aa),
-        (Unit::Relu, Unit::Erf) => 0.5 * mean_erf_slope(c_bb),
-        (Unit::Relu, Unit::Linear) | (Unit::Linear, Unit::Relu) => 0.5,
+        (Closed::Erf, Closed::Erf) => erf::b(c_aa, c_ab, c_bb),
+        (Closed::Relu, Closed::Relu) => relu::b(c_aa, c_ab, c_bb),
+        (Closed::Linear, Closed::Linear) => 1.0,
+        (Closed::Erf, Closed::Linear) => mean_erf_slope(c_aa),
+        (Closed::Linear, Closed::Erf) => mean_erf_slope(c_bb),
+        (Closed::Erf, Closed::Relu) => mean_gate(c_bb) * mean_erf_slope(c_aa),
+        (Closed::Relu, Closed::Erf) => mean_gate(c_aa) * mean_erf_slope(c_bb),
+        (Closed::Relu, Closed::Linear) => mean_gate(c_aa),
+        (Closed::Linear, Closed::Relu) => mean_gate(c_bb),
     }
+}
+
+/// x y - z w with the rounding error of one product made good: right to two units in the last place for the numbers
+/// given (Kahan; Jeannerod, Louvet and Muller 2013).
+pub(crate) fn difference_of_products(x: f64, y: f64, z: f64, w: f64) -> f64 {
+    let product = z * w;
+    let error = libm::fma(-z, w, product);
+    libm::fma(x, y, -product) + error
 }
 
 /// I3 = E\[g'(a) b h(c)\] = C_ab A(a,c) + C_bc B(a,c), by Stein's lemma.
 #[inline]
-pub fn i3(g: Unit, h: Unit, c: &[[f64; 3]; 3]) -> f64 {
+pub fn i3(g: Closed, h: Closed, c: &[[f64; 3]; 3]) -> f64 {
     let (c_aa, c_ac, c_cc) = (c[0][0], c[0][2], c[2][2]);
+    if g == Closed::Erf {
+        // A = -C_ac/(1 + C_aa) B: the two terms cancel where C_aa is large.
+        let rest = difference_of_products(c[1][2], c_aa, c[0][1], c_ac);
+        let gates = match h {
+            Closed::Erf => FRAC_2_PI / erf::determinant(c_aa, c_ac, c_cc).sqrt(),
+            Closed::Relu | Closed::Linear => b(g, h, c_aa, c_ac, c_cc),
+        };
+        return gates * (c[1][2] + rest) / (1.0 + c_aa);
+    }
     c[0][1] * a(g, h, c_aa, c_ac, c_cc) + c[1][2] * b(g, h, c_aa, c_ac, c_cc)
 }
 
 /// I4 = E\[g'(a) g'(b) h_c(c) h_d(d)\]: two gates of unit g, fields of units h_c and h_d.
-pub fn i4(g: Unit, [h_c, h_d]: [Unit; 2], c: &[[f64; FIELDS]; FIELDS]) -> f64 {
+pub fn i4(g: Closed, [h_c, h_d]: [Closed; 2], c: &[[f64; FIELDS]; FIELDS]) -> f64 {
     match g {
-        Unit::Linear => i2(h_c, h_d, c[2][2], c[2][3], c[3][3]),
-        Unit::Erf => {
+        Closed::Linear => i2(h_c, h_d, c[2][2], c[2][3], c[3][3]),
+        Closed::Erf if c[0][0].max(c[1][1]) > erf::LARGE => {
+            let (mass, tilted) = erf::tilted_in_turn(c);
+            mass * i2(h_c, h_d, tilted[0].max(0.0), tilted[1], tilted[2].max(0.0))
+        }
+        Closed::Erf => {
             let tilt = erf::Tilt::new(c[0][0], c[0][1], c[1][1]);
             let with_gates = |i: usize| [c[i][0], c[i][1]];
             let tilted =
@@ -120,7 +121,7 @@ pub fn i4(g: Unit, [h_c, h_d]: [Unit; 2], c: &[[f64; FIELDS]; FIELDS]) -> f64 {
                     tilted(3, 3).max(0.0),
                 )
         }
-        Unit::Relu => i4_relu_gates([h_c, h_d], c),
+        Closed::Relu => i4_relu_gates([h_c, h_d], c),
     }
 }
 
@@ -128,7 +129,7 @@ pub fn i4(g: Unit, [h_c, h_d]: [Unit; 2], c: &[[f64; FIELDS]; FIELDS]) -> f64 {
 ///
 /// A rectified field is a factor and a gate. An erf is a gate with a fresh standard normal added to
 /// its field, erf(c/sqrt 2) = 2 P(c + xi > 0) - 1: two terms.
-fn i4_relu_gates(units: [Unit; 2], c: &[[f64; FIELDS]; FIELDS]) -> f64 {
+fn i4_relu_gates(units: [Closed; 2], c: &[[f64; FIELDS]; FIELDS]) -> f64 {
     let mut covariance = *c;
     let mut factors = [0; 2];
     let mut factor_count = 0;
@@ -137,7 +138,7 @@ fn i4_relu_gates(units: [Unit; 2], c: &[[f64; FIELDS]; FIELDS]) -> f64 {
     terms[0] = (1.0, 0b0011);
     let mut term_count = 1;
     for (field, unit) in [(2, units[0]), (3, units[1])] {
-        if matches!(unit, Unit::Relu | Unit::Linear) {
+        if matches!(unit, Closed::Relu | Closed::Linear) {
             if c[field][field] <= 0.0 {
                 return 0.0;
             }
@@ -145,11 +146,11 @@ fn i4_relu_gates(units: [Unit; 2], c: &[[f64; FIELDS]; FIELDS]) -> f64 {
             factor_count += 1;
         }
         match unit {
-            Unit::Relu => terms[..term_count]
+            Closed::Relu => terms[..term_count]
                 .iter_mut()
                 .for_each(|term| term.1 |= 1 << field),
-            Unit::Linear => {}
-            Unit::Erf => {
+            Closed::Linear => {}
+            Closed::Erf => {
                 covariance[field][field] += 1.0;
                 for i in 0..term_count {
                     let (coefficient, gates) = terms[i];

@@ -66,6 +66,11 @@ impl GaussianFields {
         let mut factor = 1.0;
         let mut kept: Gates = 0;
         for i in members(gates) {
+            // A field that is always 0 passes no gate, 1(0 > 0) = 0; one that vanishes only where others do is on
+            // either side of them.
+            if self.first_variance[i] <= 0.0 {
+                return None;
+            }
             if c[i][i] <= VANISHED * self.first_variance[i] {
                 factor *= 0.5;
                 continue;

@@ -1,7 +1,7 @@
 //! Gaussian averages of the rectifier, g(x) = max(x, 0), g'(x) = 1\[x > 0\].
 //!
-//! Edge cases: a field of zero variance has I2 = 0 and A = 0; its gate counts 1/2, so B = 1/4 (a
-//! convention that matters for exactly zero weights only).
+//! Edge cases: a field of zero variance has I2 = 0 and A = 0, and its gate is shut, g'(0) = 0, so B = 0: as in the
+//! simulation, where a unit of exactly zero weights never learns.
 //! Source: Cho and Saul (2009) for I2; four-field averages in [`super::orthant`].
 
 use super::arcsine::arcsine;
@@ -43,5 +43,9 @@ pub fn a(c_aa: f64, c_ab: f64, c_bb: f64) -> f64 {
 /// B = E\[g'(a) g'(b)\].
 #[inline(always)]
 pub fn b(c_aa: f64, c_ab: f64, c_bb: f64) -> f64 {
-    0.25 + arcsine(correlation(c_aa, c_ab, c_bb)) / (2.0 * PI)
+    if c_aa > 0.0 && c_bb > 0.0 {
+        0.25 + arcsine(correlation(c_aa, c_ab, c_bb)) / (2.0 * PI)
+    } else {
+        0.0
+    }
 }

@@ -3,18 +3,8 @@
 //! The caller tabulates g, g' and g'' once; between grid points the quintic polynomial through all
 //! three interpolates (error about h^6 g''''''/46080), beyond the grid g goes on as a straight line.
 
-use hmm_core::{Error, Result};
-
-/// Value, slope and curvature of an activation at one point.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Jet {
-    /// g(x).
-    pub value: f64,
-    /// g'(x).
-    pub slope: f64,
-    /// g''(x).
-    pub curvature: f64,
-}
+use crate::activation::{Formula, Jet};
+use hmm_core::{Activation, Error, Result};
 
 /// An activation tabulated on an even grid.
 #[derive(Clone, Debug)]
@@ -43,6 +33,15 @@ impl SampledUnit {
             step,
             points,
         })
+    }
+
+    /// A smooth unit of the list: |x| <= 40 in steps of 1/32, as fields have unit variance or so.
+    ///
+    /// # Errors
+    /// None for the units there are.
+    pub fn of(unit: Activation) -> Result<Self> {
+        let points = (0..=2560).map(|i| unit.jet(f64::from(i) / 32.0 - 40.0));
+        Self::new(-40.0, 1.0 / 32.0, points.collect())
     }
 
     /// g, g' and g'' at `x`.
@@ -93,21 +92,10 @@ mod tests {
 
     #[test]
     fn reproduces_tanh_and_its_derivatives() -> Result<()> {
-        let jet = |x: f64| {
-            let t = x.tanh();
-            Jet {
-                value: t,
-                slope: 1.0 - t * t,
-                curvature: -2.0 * t * (1.0 - t * t),
-            }
-        };
-        let points = (0..=640)
-            .map(|i| jet(-10.0 + f64::from(i) / 32.0))
-            .collect();
-        let unit = SampledUnit::new(-10.0, 1.0 / 32.0, points)?;
+        let unit = SampledUnit::of(Activation::Tanh)?;
         for i in 0..1000 {
             let x = -9.9 + 0.0197 * f64::from(i);
-            let (found, exact) = (unit.at(x), jet(x));
+            let (found, exact) = (unit.at(x), Activation::Tanh.jet(x));
             assert!((found.value - exact.value).abs() < 1e-11);
             assert!((found.slope - exact.slope).abs() < 1e-9);
             assert!((found.curvature - exact.curvature).abs() < 2e-7);

@@ -4,7 +4,7 @@
 //! stiffness detection as in their program DOP853.
 
 use super::dop853_coefficients::{A, D, E3, E5, EXTENDED, STAGES};
-use super::{Interpolant, OdeSystem, Outcome, Progress, Tolerance, combine, record_within};
+use super::{Block, Interpolant, OdeSystem, Outcome, Progress, Tolerance, combine, record_within};
 use hmm_core::special::vectorised;
 use hmm_core::{Cancel, Error, Result};
 
@@ -64,13 +64,23 @@ pub(crate) fn advance<S: OdeSystem>(
     let mut partial = vec![vec![0.0; n]; STAGES + 1];
     let (mut error_5, mut error_3) = (vec![0.0; n], vec![0.0; n]);
     let (mut stiff_steps, mut easy_steps) = (0, 0);
+    let blocks = system.blocks();
     while progress.reached < times.len() {
         cancel.check()?;
         if let Some(outcome) = progress.stalled() {
             return Ok(Some(outcome));
         }
         let h = progress.h.min(end - progress.t);
-        match stages(system, &progress.y, h, &mut k, &mut stage, &mut y_new, work) {
+        match stages(
+            system,
+            &progress.y,
+            h,
+            &mut k,
+            &mut stage,
+            &mut y_new,
+            work,
+            cancel,
+        ) {
             Ok(()) => {}
             Err(Error::Divergence(_)) => {
                 // Not finite within the step: a tenth of it may be.
@@ -86,6 +96,7 @@ pub(crate) fn advance<S: OdeSystem>(
             &progress.y,
             &y_new,
             tolerance,
+            &blocks,
             &mut error_5,
             &mut error_3,
         );
@@ -107,7 +118,9 @@ pub(crate) fn advance<S: OdeSystem>(
             }
         }
         if times[progress.reached] <= progress.t + h || progress.t + h >= end {
-            let nested = interpolant(system, progress, h, &mut k, &y_new, &mut stage, work)?;
+            let nested = interpolant(
+                system, progress, h, &mut k, &y_new, &mut stage, work, cancel,
+            )?;
             let y_old = std::mem::take(&mut progress.y);
             let dense = Dense {
                 y_old: &y_old,
@@ -119,7 +132,8 @@ pub(crate) fn advance<S: OdeSystem>(
             } else {
                 h
             };
-            if LAST_TERM * tolerance.norm(&dense.nested[6], &y_old, &y_new) <= 1.0 {
+            if LAST_TERM * tolerance.norm_by_block(&blocks, &dense.nested[6], &y_old, &y_new) <= 1.0
+            {
                 record_within(
                     progress,
                     &dense,
@@ -145,6 +159,7 @@ pub(crate) fn advance<S: OdeSystem>(
                             &mut stage,
                             &mut buffer,
                             work,
+                            cancel,
                         )?;
                         progress.statistics.evaluations += STAGES;
                         record(progress.reached, &buffer)?;
@@ -175,15 +190,16 @@ fn stages<S: OdeSystem>(
     stage: &mut [f64],
     y_new: &mut [f64],
     work: &mut S::Workspace,
+    cancel: &Cancel,
 ) -> Result<()> {
     for i in 1..STAGES {
         let (done, next) = k.split_at_mut(i);
         combine(stage, Some(y), h, &A[i][..i], done);
-        system.velocity(stage, &mut next[0], work)?;
+        system.velocity(stage, &mut next[0], work, cancel)?;
     }
     let (done, next) = k.split_at_mut(STAGES);
     combine(y_new, Some(y), h, &A[STAGES][..STAGES], done);
-    system.velocity(y_new, &mut next[0], work)
+    system.velocity(y_new, &mut next[0], work, cancel)
 }
 
 /// Error per unit step of the combined third- and fifth-order estimates.
@@ -192,6 +208,7 @@ fn embedded_error(
     y: &[f64],
     y_new: &[f64],
     tolerance: Tolerance,
+    blocks: &[Block],
     error_5: &mut [f64],
     error_3: &mut [f64],
 ) -> f64 {
@@ -201,8 +218,8 @@ fn embedded_error(
         #[inline(always)]
         || {
             (
-                tolerance.norm(error_5, y, y_new),
-                tolerance.norm(error_3, y, y_new),
+                tolerance.norm_by_block(blocks, error_5, y, y_new),
+                tolerance.norm_by_block(blocks, error_3, y, y_new),
             )
         },
     );
@@ -235,12 +252,13 @@ fn interpolant<S: OdeSystem>(
     y_new: &[f64],
     stage: &mut [f64],
     work: &mut S::Workspace,
+    cancel: &Cancel,
 ) -> Result<[Vec<f64>; 7]> {
     let y = &progress.y;
     for i in STAGES + 1..EXTENDED {
         let (done, next) = k.split_at_mut(i);
         combine(stage, Some(y), h, &A[i][..i], done);
-        system.velocity(stage, &mut next[0], work)?;
+        system.velocity(stage, &mut next[0], work, cancel)?;
     }
     progress.statistics.evaluations += EXTENDED - STAGES - 1;
     let n = y.len();

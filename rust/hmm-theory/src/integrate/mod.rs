@@ -20,8 +20,30 @@ pub trait OdeSystem: Sync {
     type Workspace: Default;
     /// Length of y.
     fn dimension(&self) -> usize;
+    /// The blocks of y: each is a quantity with a scale of its own.
+    fn blocks(&self) -> Vec<Block> {
+        vec![Block {
+            end: self.dimension(),
+            group: 0,
+        }]
+    }
     /// f(y); [`Error::Divergence`] where it is not finite.
-    fn velocity(&self, y: &[f64], out: &mut [f64], work: &mut Self::Workspace) -> Result<()>;
+    fn velocity(
+        &self,
+        y: &[f64],
+        out: &mut [f64],
+        work: &mut Self::Workspace,
+        cancel: &Cancel,
+    ) -> Result<()>;
+}
+
+/// A part of the state, from the end of the one before it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Block {
+    /// Where it ends.
+    pub end: usize,
+    /// Blocks of one group are made of each other: the rounding of the largest is in all of them.
+    pub group: usize,
 }
 
 /// A system that can solve linear equations with its Jacobian J.
@@ -31,38 +53,22 @@ pub trait StiffSystem: OdeSystem {
     /// Cost of one stiff step in evaluations of the right-hand side.
     fn stiff_cost(&self) -> f64;
     /// Take J at `y`.
-    fn linearise(&self, y: &[f64], jacobian: &mut Self::Jacobian) -> Result<()>;
+    fn linearise(&self, y: &[f64], jacobian: &mut Self::Jacobian, cancel: &Cancel) -> Result<()>;
     /// Prepare solutions with shift - J.
-    fn factorise(&self, jacobian: &mut Self::Jacobian, shift: f64) -> Result<()>;
+    fn factorise(&self, jacobian: &mut Self::Jacobian, shift: f64, cancel: &Cancel) -> Result<()>;
     /// b <- (shift - J)^-1 b.
-    fn solve(&self, jacobian: &mut Self::Jacobian, b: &mut [f64]);
+    fn solve(&self, jacobian: &mut Self::Jacobian, b: &mut [f64], cancel: &Cancel) -> Result<()>;
 }
 
-/// Which integrator runs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Method {
-    /// Explicit, stiff from where that pays.
-    Auto,
-    /// Explicit throughout.
-    Explicit,
-    /// Stiff throughout.
-    Stiff,
-}
-
-impl Method {
-    /// The choice called `name`.
-    pub fn from_name(name: &str) -> Result<Self> {
-        match name {
-            "auto" => Ok(Self::Auto),
-            "explicit" => Ok(Self::Explicit),
-            "stiff" => Ok(Self::Stiff),
-            _ => Err(Error::invalid(
-                "method",
-                format!("'{name}'"),
-                "unknown choice",
-                "pass 'auto', 'explicit' or 'stiff'",
-            )),
-        }
+hmm_core::named! {
+    /// Which integrator runs.
+    pub enum Method: "method" {
+        /// Explicit, stiff from where that pays.
+        Auto = "auto",
+        /// Explicit throughout.
+        Explicit = "explicit",
+        /// Stiff throughout.
+        Stiff = "stiff",
     }
 }
 
@@ -97,13 +103,64 @@ impl Tolerance {
         Ok(Self { rtol, atol })
     }
 
-    /// Root mean square of error / (atol + rtol max(|before|, |after|)).
+    /// Sum of the squares of error / (atol + rtol max(|before|, |after|)).
     #[inline(always)]
-    fn norm(self, error: &[f64], before: &[f64], after: &[f64]) -> f64 {
+    fn sum_of_squares(self, error: &[f64], before: &[f64], after: &[f64]) -> f64 {
         let mut sum = 0.0;
         for ((e, a), b) in error.iter().zip(before).zip(after) {
             let scaled = e / (self.atol + self.rtol * a.abs().max(b.abs()));
             sum += scaled * scaled;
+        }
+        sum
+    }
+
+    /// Root mean square of error / (atol + rtol max(|before|, |after|)).
+    #[inline(always)]
+    fn norm(self, error: &[f64], before: &[f64], after: &[f64]) -> f64 {
+        (self.sum_of_squares(error, before, after) / error.len() as f64).sqrt()
+    }
+}
+
+/// A block of the state is resolved to this share of its largest entry even where that is far below atol: an absolute
+/// tolerance is meant for a solution that stays as large as it is, and says nothing of one that grows out of it.
+const RESOLVED: f64 = 1e-6;
+
+/// Share of the largest entry of a group of blocks that is rounding in all of them, and not resolved.
+const ROUNDING: f64 = 1e-15;
+
+impl Tolerance {
+    /// [`Self::norm`] with the absolute part of each block no larger than [`RESOLVED`] of its largest entry.
+    ///
+    /// Without this, growth from below atol is wrong, and lost by a stiff method, which damps what it does not resolve.
+    fn norm_by_block(self, blocks: &[Block], error: &[f64], before: &[f64], after: &[f64]) -> f64 {
+        let ranges = || {
+            let starts = std::iter::once(0).chain(blocks.iter().map(|block| block.end));
+            starts.zip(blocks).map(|(start, block)| start..block.end)
+        };
+        let largest: Vec<f64> = ranges()
+            .map(|range| {
+                let entries = before[range.clone()].iter().chain(&after[range]);
+                entries.fold(0.0_f64, |most, x| most.max(x.abs()))
+            })
+            .collect();
+        let mut sum = 0.0;
+        for ((range, block), own) in ranges().zip(blocks).zip(&largest) {
+            let group = blocks.iter().zip(&largest);
+            let of_group = group
+                .filter(|(other, _)| other.group == block.group)
+                .fold(0.0_f64, |most, (_, x)| most.max(*x));
+            let resolved = (RESOLVED * own)
+                .max(ROUNDING * of_group)
+                .max(f64::MIN_POSITIVE);
+            let tolerance = Self {
+                rtol: self.rtol,
+                atol: self.atol.min(resolved),
+            };
+            sum += tolerance.sum_of_squares(
+                &error[range.clone()],
+                &before[range.clone()],
+                &after[range],
+            );
         }
         (sum / error.len() as f64).sqrt()
     }
@@ -229,7 +286,7 @@ pub fn integrate<S: StiffSystem>(
     }
     let mut work = S::Workspace::default();
     let mut velocity = vec![0.0; initial.len()];
-    system.velocity(initial, &mut velocity, &mut work)?;
+    system.velocity(initial, &mut velocity, &mut work, cancel)?;
     progress.statistics.evaluations += 1;
     progress.h = first_step(initial, &velocity, tolerance, end);
     let mut outcome = None;

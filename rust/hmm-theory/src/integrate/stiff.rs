@@ -150,6 +150,7 @@ pub(crate) fn advance<S: StiffSystem>(
     let mut k = vec![vec![0.0; n]; STAGES];
     let (mut stage, mut buffer) = (vec![0.0; n], vec![0.0; n]);
     let mut jacobian = S::Jacobian::default();
+    let blocks = system.blocks();
     let mut fresh = false;
     while progress.reached < times.len() {
         cancel.check()?;
@@ -158,7 +159,7 @@ pub(crate) fn advance<S: StiffSystem>(
         }
         let h = progress.h.min(end - progress.t);
         if !fresh {
-            system.linearise(&progress.y, &mut jacobian)?;
+            system.linearise(&progress.y, &mut jacobian, cancel)?;
             progress.statistics.jacobians += 1;
             fresh = true;
         }
@@ -170,12 +171,13 @@ pub(crate) fn advance<S: StiffSystem>(
             &mut k,
             &mut stage,
             work,
+            cancel,
         );
         progress.statistics.evaluations += STAGES;
         let error = match attempt {
             Ok(()) => vectorised(
                 #[inline(always)]
-                || tolerance.norm(&k[STAGES - 1], &progress.y, &stage),
+                || tolerance.norm_by_block(&blocks, &k[STAGES - 1], &progress.y, &stage),
             ),
             Err(Error::Divergence(_)) => f64::INFINITY,
             Err(other) => return Err(other),
@@ -228,13 +230,14 @@ fn step<S: StiffSystem>(
     k: &mut [Vec<f64>],
     y_new: &mut [f64],
     work: &mut S::Workspace,
+    cancel: &Cancel,
 ) -> Result<()> {
-    system.factorise(jacobian, 1.0 / (GAMMA * h))?;
+    system.factorise(jacobian, 1.0 / (GAMMA * h), cancel)?;
     for i in 0..STAGES {
         let (done, next) = k.split_at_mut(i);
         combine(y_new, Some(y), 1.0, A[i], done);
         let b = &mut next[0];
-        system.velocity(y_new, b, work)?;
+        system.velocity(y_new, b, work, cancel)?;
         vectorised(
             #[inline(always)]
             || {
@@ -246,7 +249,7 @@ fn step<S: StiffSystem>(
                 }
             },
         );
-        system.solve(jacobian, b);
+        system.solve(jacobian, b, cancel)?;
     }
     for (y, k) in y_new.iter_mut().zip(&k[STAGES - 1]) {
         *y += k;

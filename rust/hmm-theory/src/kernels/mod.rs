@@ -6,6 +6,5 @@ mod laplace;
 mod ntk;
 mod pairs;
 
-pub use laplace::laplace;
-pub use ntk::{Bias, ntk};
-pub use pairs::Points;
+pub use laplace::{laplace, laplace_into};
+pub use ntk::{Bias, ntk, ntk_into};

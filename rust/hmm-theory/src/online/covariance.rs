@@ -4,9 +4,11 @@
 //! plus eta^2 rho N - 2 kappa q, Q = <rho q>, R = <r>, averages over the N modes.
 //! Source: Goldt et al., arXiv:2006.14709, section 3.
 
-use super::initial::{ModeArrays, Setting, finite};
+use super::initial::{ModeArrays, ModeNumbers, Setting, numbers};
 use super::modes::{Coefficients, Observable, OnlineSystem};
+use crate::checks::{finite, shape};
 use hmm_core::{Error, Result};
+use ndarray::{ArrayView1, ArrayView2};
 
 /// Modes whose eigenvalues differ by less than this fraction of the largest obey one equation.
 const SAME_EIGENVALUE: f64 = 1e-13;
@@ -15,15 +17,29 @@ const SAME_EIGENVALUE: f64 = 1e-13;
 /// modes q (S, K, K), r (S, K, M), t (S, M, M).
 ///
 /// Modes of equal eigenvalue are added up first: their equations are linear and the same.
+///
+/// # Errors
+/// Shapes that disagree, negative eigenvalues, overlaps that are no covariance, rates below 0.
 pub fn covariance(
     setting: &Setting,
-    t: &[f64],
-    rho: &[f64],
-    weights: &[f64],
+    t: ArrayView2<'_, f64>,
+    rho: ArrayView1<'_, f64>,
+    weights: ArrayView1<'_, f64>,
     modes: ModeArrays<'_>,
 ) -> Result<OnlineSystem> {
-    let (k, m) = (setting.v0.len(), setting.v_teacher.len());
-    finite("Omega", rho)?;
+    let (k, m, s) = (setting.v0.len(), setting.v_teacher.len(), rho.len());
+    shape("T", t.shape(), &[m, m])?;
+    shape("weights", weights.shape(), &[s])?;
+    shape("q0", modes.covariance.shape(), &[s, k, k])?;
+    shape("r0", modes.overlap.shape(), &[s, k, m])?;
+    shape("t_modes", modes.teacher.shape(), &[s, m, m])?;
+    let (t, rho, weights) = (numbers(&t), numbers(&rho), numbers(&weights));
+    let (covariance, overlap, teacher) = (
+        numbers(&modes.covariance),
+        numbers(&modes.overlap),
+        numbers(&modes.teacher),
+    );
+    finite("Omega", &rho)?;
     let largest = rho.iter().fold(0.0_f64, |a, &b| a.max(b.abs()));
     if let Some(negative) = rho.iter().find(|&&x| x < -1e-8 * largest) {
         return Err(Error::invalid(
@@ -31,18 +47,6 @@ pub fn covariance(
             format!("eigenvalue {negative:e}"),
             "a covariance has no negative eigenvalue (tolerance 1e-8)",
             "pass E[x x^T] of centred inputs",
-        ));
-    }
-    let consistent = weights.len() == rho.len()
-        && modes.covariance.len() == rho.len() * k * k
-        && modes.overlap.len() == rho.len() * k * m
-        && modes.teacher.len() == rho.len() * m * m;
-    if !consistent {
-        return Err(Error::shape(
-            "Omega",
-            &[rho.len(), rho.len()],
-            "modes must agree in N, K and M",
-            "pass w (K, N) and Omega (N, N)",
         ));
     }
     let mut order: Vec<usize> = (0..rho.len()).collect();
@@ -60,9 +64,9 @@ pub fn covariance(
             weights[mode],
             !same,
             [
-                &modes.covariance[mode * k * k..(mode + 1) * k * k],
-                &modes.overlap[mode * k * m..(mode + 1) * k * m],
-                &modes.teacher[mode * m * m..(mode + 1) * m * m],
+                &covariance[mode * k * k..(mode + 1) * k * k],
+                &overlap[mode * k * m..(mode + 1) * k * m],
+                &teacher[mode * m * m..(mode + 1) * m * m],
             ],
         );
     }
@@ -74,7 +78,7 @@ pub fn covariance(
     } = merged;
     let in_q: Vec<f64> = rho.iter().zip(&weights).map(|(r, w)| r * w).collect();
     setting.system(
-        t,
+        &t,
         Coefficients {
             decay: rho.clone(),
             pull: vec![1.0; rho.len()],
@@ -82,7 +86,7 @@ pub fn covariance(
             in_q,
             in_r: weights.clone(),
         },
-        ModeArrays {
+        ModeNumbers {
             covariance: &arrays[0],
             overlap: &arrays[1],
             teacher: &arrays[2],

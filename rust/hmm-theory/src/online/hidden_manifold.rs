@@ -14,57 +14,44 @@
 //! weights that F does not see (N - D directions with input variance zeta).
 //! Source: Goldt, Mezard, Krzakala, Zdeborova, Phys. Rev. X 10, 041044 (2020), section IV.
 
-use super::initial::{ModeArrays, Setting, check_covariance, finite};
+use super::initial::{ModeArrays, ModeNumbers, Setting, numbers};
 use super::modes::{Coefficients, Observable, OnlineSystem};
+use crate::activation::Moments;
+use crate::checks::{check_covariance, finite, shape};
 use hmm_core::{Error, Result};
+use ndarray::{ArrayView1, ArrayView2};
 
 /// Eigenvalues below this fraction of the largest are zero: F does not see that latent direction.
 const ZERO_EIGENVALUE: f64 = 1e-12;
 
-/// How the teacher enters the modes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum TeacherModes {
-    /// t_s as given: the finite-N theory.
-    Exact,
-    /// Every t_s replaced by T = <t>.
-    Averaged,
-    /// Every t_s replaced by <rho t>, as in the code published with the paper (its eq. B29). Equal
-    /// for N to infinity only; the covariance of the fields may lose positivity. For comparison.
-    Published,
-}
-
-impl TeacherModes {
-    /// The choice called `name`.
-    pub fn from_name(name: &str) -> Result<Self> {
-        match name {
-            "exact" => Ok(Self::Exact),
-            "averaged" => Ok(Self::Averaged),
-            "published" => Ok(Self::Published),
-            _ => Err(Error::invalid(
-                "teacher_modes",
-                format!("'{name}'"),
-                "unknown choice",
-                "pass 'exact', 'averaged' or 'published'",
-            )),
-        }
+hmm_core::named! {
+    /// How the teacher enters the modes.
+    pub enum TeacherModes: "teacher_modes" {
+        /// t_s as given: the finite-N theory.
+        Exact = "exact",
+        /// Every t_s replaced by T = <t>.
+        Averaged = "averaged",
+        /// Every t_s replaced by <rho t>, as in the code published with the paper (its eq. B29). Equal
+        /// for N to infinity only; the covariance of the fields may lose positivity. For comparison.
+        Published = "published",
     }
 }
 
 /// Data model and spectrum.
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug)]
 pub struct Manifold<'a> {
     /// delta = D/N.
     pub delta: f64,
-    /// Moments (a, b, c) of f: E f(u), E u f(u), E f(u)^2.
-    pub moments: [f64; 3],
+    /// Moments of f.
+    pub moments: Moments,
     /// Whether the mean a is subtracted from the inputs.
     pub center: bool,
-    /// Eigenvalues of F^T F / N.
-    pub rho: &'a [f64],
-    /// Their weights, summing to 1.
-    pub weights: &'a [f64],
+    /// Eigenvalues of F^T F / N, (S,).
+    pub rho: ArrayView1<'a, f64>,
+    /// Their weights, summing to 1, (S,).
+    pub weights: ArrayView1<'a, f64>,
     /// W(0) (K, K).
-    pub w0: &'a [f64],
+    pub w0: ArrayView2<'a, f64>,
     /// How the teacher enters.
     pub teacher_modes: TeacherModes,
 }
@@ -72,8 +59,8 @@ pub struct Manifold<'a> {
 impl Manifold<'_> {
     /// (b, c', zeta): slope, variance of the centred input, and what is left as noise.
     fn centred_moments(&self) -> Result<[f64; 3]> {
-        finite("f", &self.moments)?;
-        let [a, b, c] = self.moments;
+        let Moments { a, b, c } = self.moments;
+        finite("f", &[a, b, c])?;
         if !self.center && a.abs() > 1e-12 {
             return Err(Error::invalid(
                 "f",
@@ -96,56 +83,76 @@ impl Manifold<'_> {
     }
 }
 
-/// weighted average of `size` numbers per mode, with the weight of mode s times `factor(rho_s)`.
-fn average(
-    manifold: &Manifold<'_>,
-    values: &[f64],
-    size: usize,
-    factor: impl Fn(f64) -> f64,
-) -> Vec<f64> {
-    let mut sum = vec![0.0; size];
-    let modes = manifold.rho.iter().zip(manifold.weights);
-    for ((rho, weight), value) in modes.zip(values.chunks_exact(size)) {
-        for (s, x) in sum.iter_mut().zip(value) {
-            *s += weight * factor(*rho) * x;
+/// Eigenvalues with their weights.
+struct Spectrum<'a> {
+    rho: &'a [f64],
+    weights: &'a [f64],
+}
+
+impl Spectrum<'_> {
+    /// Average of `size` numbers per mode, the weight of mode s times `factor(rho_s)`.
+    fn average(&self, values: &[f64], size: usize, factor: impl Fn(f64) -> f64) -> Vec<f64> {
+        let mut sum = vec![0.0; size];
+        let modes = self.rho.iter().zip(self.weights);
+        for ((rho, weight), value) in modes.zip(values.chunks_exact(size)) {
+            for (s, x) in sum.iter_mut().zip(value) {
+                *s += weight * factor(*rho) * x;
+            }
         }
+        sum
     }
-    sum
 }
 
 /// The system of a hidden manifold whose modes are sigma (S, K, K), r (S, K, M), t (S, M, M).
+///
+/// # Errors
+/// Shapes that disagree, weights that are no probability, moments of no function or with a mean, overlaps that are no
+/// covariance, rates below 0.
 pub fn hidden_manifold(
     setting: &Setting,
     manifold: &Manifold<'_>,
     modes: ModeArrays<'_>,
 ) -> Result<OnlineSystem> {
     let (k, m) = (setting.v0.len(), setting.v_teacher.len());
-    let manifold = Manifold {
-        // Round-off of zero; the modes keep their weight.
-        rho: &cleaned_eigenvalues(manifold.rho)?,
-        ..manifold.clone()
-    };
-    check_shapes(&manifold, modes, k, m)?;
+    check_shapes(manifold, modes, k, m)?;
+    let (covariance, overlap, teacher) = (
+        numbers(&modes.covariance),
+        numbers(&modes.overlap),
+        numbers(&modes.teacher),
+    );
+    let (w0, weights) = (numbers(&manifold.w0), numbers(&manifold.weights));
+    // Round-off of zero; the modes keep their weight.
+    let rho = cleaned_eigenvalues(&numbers(&manifold.rho))?;
+    finite("weights", &weights)?;
+    let total: f64 = weights.iter().sum();
+    if (total - 1.0).abs() > 1e-9 {
+        return Err(Error::invalid(
+            "weights",
+            format!("sum {total}"),
+            "weights are a probability and sum to 1 (tolerance 1e-9)",
+            "add the missing atom at rho = 0 or normalise them",
+        ));
+    }
+    check_covariance("W0", &w0, k)?;
     let [b, variance, zeta] = manifold.centred_moments()?;
     let delta = manifold.delta;
-    let t = average(&manifold, modes.teacher, m * m, |_| 1.0);
-    let pulling = pulling_teacher(&manifold, modes.teacher, &t, m);
+    let spectrum = Spectrum {
+        rho: &rho,
+        weights: &weights,
+    };
+    let t = spectrum.average(&teacher, m * m, |_| 1.0);
+    let pulling = pulling_teacher(manifold.teacher_modes, &spectrum, &teacher, &t, m);
 
     // delta <./rho>: what the seen directions contribute to W.
     let seen = |rho: f64| if rho > 0.0 { delta / rho } else { 0.0 };
-    let w_seen = average(&manifold, modes.covariance, k * k, seen);
-    let unseen: Vec<f64> = manifold
-        .w0
-        .iter()
-        .zip(&w_seen)
-        .map(|(w, s)| w - s)
-        .collect();
+    let w_seen = spectrum.average(&covariance, k * k, seen);
+    let unseen: Vec<f64> = w0.iter().zip(&w_seen).map(|(w, s)| w - s).collect();
 
     let mut coefficients = Coefficients::default();
     let mut in_w = Vec::new();
     let mut in_sigma = Vec::new();
     let mut seen_variance = 0.0;
-    for (&rho, &weight) in manifold.rho.iter().zip(manifold.weights) {
+    for (&rho, &weight) in rho.iter().zip(weights.iter()) {
         coefficients.decay.push(zeta + b * b * rho / delta);
         coefficients.pull.push(b * rho / delta);
         coefficients
@@ -171,9 +178,9 @@ pub fn hidden_manifold(
     setting.system(
         &t,
         coefficients,
-        ModeArrays {
-            covariance: &[modes.covariance, &unseen].concat(),
-            overlap: &[modes.overlap, &vec![0.0; k * m]].concat(),
+        ModeNumbers {
+            covariance: &[&covariance[..], &unseen].concat(),
+            overlap: &[&overlap[..], &vec![0.0; k * m]].concat(),
             teacher: &[&pulling[..], &vec![0.0; m * m]].concat(),
         },
         vec![
@@ -221,41 +228,34 @@ fn check_shapes(manifold: &Manifold<'_>, modes: ModeArrays<'_>, k: usize, m: usi
             "pass delta=D/N",
         ));
     }
-    for (argument, length, expected) in [
-        ("weights", manifold.weights.len(), vec![s]),
-        ("sigma0", modes.covariance.len(), vec![s, k, k]),
-        ("r0", modes.overlap.len(), vec![s, k, m]),
-        ("t_modes", modes.teacher.len(), vec![s, m, m]),
-    ] {
-        if s == 0 || length != expected.iter().product::<usize>() {
-            return Err(Error::shape(
-                argument,
-                &[length],
-                format!("must hold {expected:?} numbers"),
-                "pass one entry per eigenvalue in rho",
-            ));
-        }
-    }
-    finite("weights", manifold.weights)?;
-    let total: f64 = manifold.weights.iter().sum();
-    if (total - 1.0).abs() > 1e-9 {
-        return Err(Error::invalid(
-            "weights",
-            format!("sum {total}"),
-            "weights are a probability and sum to 1 (tolerance 1e-9)",
-            "add the missing atom at rho = 0 or normalise them",
+    if s == 0 {
+        return Err(Error::shape(
+            "rho",
+            &[0],
+            "at least one eigenvalue is needed",
+            "pass the eigenvalues of F^T F / N",
         ));
     }
-    check_covariance("W0", manifold.w0, k)
+    shape("weights", manifold.weights.shape(), &[s])?;
+    shape("sigma0", modes.covariance.shape(), &[s, k, k])?;
+    shape("r0", modes.overlap.shape(), &[s, k, m])?;
+    shape("t_modes", modes.teacher.shape(), &[s, m, m])?;
+    shape("W0", manifold.w0.shape(), &[k, k])
 }
 
 /// What replaces t_s in the pull of the teacher.
-fn pulling_teacher(manifold: &Manifold<'_>, modes: &[f64], t: &[f64], m: usize) -> Vec<f64> {
-    match manifold.teacher_modes {
+fn pulling_teacher(
+    choice: TeacherModes,
+    spectrum: &Spectrum<'_>,
+    modes: &[f64],
+    t: &[f64],
+    m: usize,
+) -> Vec<f64> {
+    match choice {
         TeacherModes::Exact => modes.to_vec(),
-        TeacherModes::Averaged => t.repeat(manifold.rho.len()),
-        TeacherModes::Published => {
-            average(manifold, modes, m * m, |rho| rho).repeat(manifold.rho.len())
-        }
+        TeacherModes::Averaged => t.repeat(spectrum.rho.len()),
+        TeacherModes::Published => spectrum
+            .average(modes, m * m, |rho| rho)
+            .repeat(spectrum.rho.len()),
     }
 }

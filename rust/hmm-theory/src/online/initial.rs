@@ -1,20 +1,24 @@
 //! Checks and layout of what a user gives for t = 0, shared by the three systems.
 
-use super::fields::{Activation, Committee};
+use super::committee::{Committee, Unit};
 use super::modes::{Coefficients, Observable, OnlineSystem, Rates, triangle};
 use super::quadrature::check_quadrature;
+use crate::checks::{COVARIANCE_TOLERANCE, check_covariance, finite, length};
+use hmm_core::memory::{bytes_of, require};
 use hmm_core::{Error, Result};
+use ndarray::{ArrayView, ArrayView3, Dimension};
+use std::borrow::Cow;
 
-/// Asymmetry and negative eigenvalues up to this fraction of the largest entry are round-off.
-const COVARIANCE_TOLERANCE: f64 = 1e-8;
+/// States of the system that an integrator holds at a time.
+const STATES: usize = 32;
 
 /// Everything but the modes: student, teacher, descent.
 #[derive(Clone, Debug)]
 pub struct Setting {
     /// Activation of the student.
-    pub student: Activation,
+    pub student: Unit,
     /// Activation of the teacher.
-    pub teacher: Activation,
+    pub teacher: Unit,
     /// Output weights of the student at t = 0, (K,).
     pub v0: Vec<f64>,
     /// Output weights of the teacher, (M,).
@@ -31,15 +35,31 @@ pub struct Setting {
     pub batch: usize,
 }
 
-/// Modes at t = 0, mode first: covariances (S, K, K), overlaps (S, K, M), teacher (S, M, M).
+/// Modes at t = 0, mode first.
 #[derive(Clone, Copy, Debug)]
 pub struct ModeArrays<'a> {
     /// sigma_s or q_s, (S, K, K).
-    pub covariance: &'a [f64],
+    pub covariance: ArrayView3<'a, f64>,
     /// r_s, (S, K, M).
-    pub overlap: &'a [f64],
+    pub overlap: ArrayView3<'a, f64>,
     /// t_s, (S, M, M).
-    pub teacher: &'a [f64],
+    pub teacher: ArrayView3<'a, f64>,
+}
+
+/// The same as row-major numbers, for the lanes of modes.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct ModeNumbers<'a> {
+    pub(super) covariance: &'a [f64],
+    pub(super) overlap: &'a [f64],
+    pub(super) teacher: &'a [f64],
+}
+
+/// The numbers of a view in row-major order, copied only if they lie otherwise.
+pub(super) fn numbers<'a, D: Dimension>(view: &'a ArrayView<'_, f64, D>) -> Cow<'a, [f64]> {
+    match view.as_slice() {
+        Some(slice) => Cow::Borrowed(slice),
+        None => Cow::Owned(view.iter().copied().collect()),
+    }
 }
 
 /// Modes rounded up to whole vector registers; the ones added are zero and stay so.
@@ -63,81 +83,6 @@ fn rate(argument: &'static str, value: f64) -> Result<f64> {
             format!("pass {argument} >= 0"),
         ))
     }
-}
-
-/// An error if any of `values` is not finite.
-pub fn finite(argument: &'static str, values: &[f64]) -> Result<()> {
-    match values.iter().find(|x| !x.is_finite()) {
-        None => Ok(()),
-        Some(bad) => Err(Error::invalid(
-            argument,
-            bad,
-            "all entries must be finite",
-            format!("remove NaN and infinity before you pass {argument}"),
-        )),
-    }
-}
-
-/// An error unless `values` has `expected` entries.
-fn length(argument: &'static str, values: &[f64], expected: &[usize]) -> Result<()> {
-    if values.len() == expected.iter().product() {
-        return finite(argument, values);
-    }
-    Err(Error::shape(
-        argument,
-        &[values.len()],
-        format!("must hold {expected:?} numbers"),
-        "pass arrays that agree in S, K and M",
-    ))
-}
-
-/// An error unless the row-major n x n `matrix` is a covariance: symmetric and positive
-/// semi-definite within 1e-8 of its largest entry.
-pub fn check_covariance(argument: &'static str, matrix: &[f64], n: usize) -> Result<()> {
-    length(argument, matrix, &[n, n])?;
-    let scale = matrix.iter().fold(0.0_f64, |m, x| m.max(x.abs()));
-    let slack = COVARIANCE_TOLERANCE * scale;
-    for i in 0..n {
-        for j in 0..i {
-            if (matrix[i * n + j] - matrix[j * n + i]).abs() > slack {
-                return Err(Error::invalid(
-                    argument,
-                    format!("[{i}, {j}] != [{j}, {i}]"),
-                    "a covariance is symmetric",
-                    "symmetrise it",
-                ));
-            }
-        }
-    }
-    // Cholesky of the matrix lifted by the slack (twice for its own round-off) fails exactly
-    // where an eigenvalue lies below -slack.
-    let mut factor = matrix.to_vec();
-    for i in 0..n {
-        factor[i * n + i] += 2.0 * slack;
-    }
-    for j in 0..n {
-        let mut pivot = factor[j * n + j];
-        for l in 0..j {
-            pivot -= factor[j * n + l] * factor[j * n + l];
-        }
-        if pivot < 0.0 {
-            return Err(Error::invalid(
-                argument,
-                format!("pivot {pivot:e} in row {j}"),
-                "a covariance has no negative eigenvalue (tolerance 1e-8)",
-                "check that the overlaps belong to one set of weights",
-            ));
-        }
-        let root = pivot.sqrt();
-        for i in j + 1..n {
-            let mut entry = factor[i * n + j];
-            for l in 0..j {
-                entry -= factor[i * n + l] * factor[j * n + l];
-            }
-            factor[i * n + j] = if root > 0.0 { entry / root } else { 0.0 };
-        }
-    }
-    Ok(())
 }
 
 impl Setting {
@@ -183,11 +128,11 @@ impl Setting {
     }
 
     /// The system of these modes; `pull` t_s is what the teacher does to mode s.
-    pub fn system(
+    pub(super) fn system(
         &self,
         t: &[f64],
         coefficients: Coefficients,
-        modes: ModeArrays<'_>,
+        modes: ModeNumbers<'_>,
         observables: Vec<Observable>,
     ) -> Result<OnlineSystem> {
         let (committee, rates) = self.committee(t)?;
@@ -196,6 +141,11 @@ impl Setting {
         length("r0", modes.overlap, &[s, k, m])?;
         length("t_modes", modes.teacher, &[s, m, m])?;
         let rows = k * m + k * (k + 1) / 2;
+        require(
+            bytes_of::<f64>(rows.saturating_mul(s).saturating_mul(STATES)),
+            "the state of so many modes and units",
+            "pass fewer nodes or units",
+        )?;
         let modes_given = s;
         let s = padded(s);
         let pad = |mut values: Vec<f64>| {

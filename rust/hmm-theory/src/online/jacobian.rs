@@ -6,13 +6,15 @@
 //! symmetric; in its eigenbasis the blocks are diagonal but for the pull of r on sigma. What is
 //! left is one dense system of size K(K+1)/2 + K M (+ K).
 
-use super::fields::Drive;
+use super::committee::Drive;
+use super::fields::Scratch;
 use super::modes::{OnlineSystem, add_scaled, triangle, weighted_sum};
 use crate::integrate::StiffSystem;
 use faer::linalg::solvers::{PartialPivLu, Solve};
 use faer::{Mat, Side};
+use hmm_core::memory::{bytes_of, require};
 use hmm_core::special::vectorised;
-use hmm_core::{Error, Result};
+use hmm_core::{Cancel, Error, Result};
 
 /// Relative step of the central differences: their error is then about 1e-10.
 const DIFFERENCE: f64 = 6e-6;
@@ -58,7 +60,8 @@ fn rotate_rows(
     transpose: bool,
     rows: &[f64],
     out: &mut [f64],
-) {
+    cancel: &Cancel,
+) -> Result<()> {
     let entry = |i: usize, j: usize| {
         if transpose {
             basis[j * k + i]
@@ -78,6 +81,7 @@ fn rotate_rows(
     }
     for i in 0..k {
         for j in i..k {
+            cancel.check()?;
             let here = k * m + triangle(k, i, j);
             let target = &mut out[here * s..(here + 1) * s];
             for x in 0..k {
@@ -92,6 +96,7 @@ fn rotate_rows(
             }
         }
     }
+    Ok(())
 }
 
 /// V^T a V for row-major (K, K).
@@ -130,7 +135,15 @@ impl OnlineSystem {
     }
 
     /// Central difference of the averages along direction `j` of c.
-    fn difference(&self, q: &[f64], r: &[f64], v: &[f64], j: usize) -> Result<Response> {
+    fn difference(
+        &self,
+        q: &[f64],
+        r: &[f64],
+        v: &[f64],
+        j: usize,
+        scratch: &mut Scratch,
+        cancel: &Cancel,
+    ) -> Result<Response> {
         let (k, m) = (self.committee.k, self.committee.m);
         let t = &self.committee.t;
         let mut sides = [Drive::default(), Drive::default()];
@@ -155,7 +168,7 @@ impl OnlineSystem {
                 width = DIFFERENCE * v[x].abs().max(0.1);
                 v[x] += sign * width;
             }
-            self.drive(&q, &r, &v, &mut sides[side])?;
+            self.drive(&q, &r, &v, &mut sides[side], scratch, cancel)?;
             self.output_weight_velocity(&sides[side], &v, &mut velocities[side]);
         }
         let slope = |plus: &[f64], minus: &[f64]| -> Vec<f64> {
@@ -260,7 +273,13 @@ impl OnlineSystem {
 
     /// (R, upper triangle of Q) of rows in the eigenbasis, turned back to the original one.
     #[inline(always)]
-    fn overlaps_of(&self, basis: &[f64], rows: &[f64], out: &mut [f64]) {
+    fn overlaps_of(
+        &self,
+        basis: &[f64],
+        rows: &[f64],
+        out: &mut [f64],
+        cancel: &Cancel,
+    ) -> Result<()> {
         let (k, m, s) = (self.committee.k, self.committee.m, self.modes());
         let count = self.row_count();
         let mut sums = vec![0.0; count];
@@ -272,7 +291,7 @@ impl OnlineSystem {
             };
             *sum = weighted_sum(weights, &rows[row * s..(row + 1) * s]);
         }
-        rotate_rows((k, m, 1), basis, false, &sums, &mut out[..count]);
+        rotate_rows((k, m, 1), basis, false, &sums, &mut out[..count], cancel)
     }
 }
 
@@ -295,14 +314,15 @@ impl StiffSystem for OnlineSystem {
         16.0 + 3.0 * self.directions() as f64
     }
 
-    fn linearise(&self, y: &[f64], jacobian: &mut ModeJacobian) -> Result<()> {
+    fn linearise(&self, y: &[f64], jacobian: &mut ModeJacobian, cancel: &Cancel) -> Result<()> {
+        let mut scratch = Scratch::default();
         let (k, m, s) = (self.committee.k, self.committee.m, self.modes());
         let rows = self.row_count() * s;
         let (mut q, mut r, mut drive) = (Vec::new(), Vec::new(), Drive::default());
         self.q(y, &mut q);
         self.r(y, &mut r);
         let v = self.output_weights(y);
-        self.drive(&q, &r, v, &mut drive)?;
+        self.drive(&q, &r, v, &mut drive, &mut scratch, cancel)?;
         let l = Mat::from_fn(k, k, |i, j| drive.l[i * k + j]);
         let eigen = l
             .self_adjoint_eigen(Side::Lower)
@@ -320,10 +340,11 @@ impl StiffSystem for OnlineSystem {
             true,
             &y[..rows],
             &mut jacobian.state,
-        );
+            cancel,
+        )?;
         jacobian.responses = (0..self.directions())
             .map(|j| {
-                let original = self.difference(&q, &r, v, j)?;
+                let original = self.difference(&q, &r, v, j, &mut scratch, cancel)?;
                 Ok(Response {
                     l: conjugate(k, &jacobian.basis, &original.l),
                     g: project(k, m, &jacobian.basis, &original.g),
@@ -335,7 +356,7 @@ impl StiffSystem for OnlineSystem {
         Ok(())
     }
 
-    fn factorise(&self, jacobian: &mut ModeJacobian, shift: f64) -> Result<()> {
+    fn factorise(&self, jacobian: &mut ModeJacobian, shift: f64, cancel: &Cancel) -> Result<()> {
         let (k, m, s) = (self.committee.k, self.committee.m, self.modes());
         let count = self.row_count();
         let kappa = self.rates.weight_decay;
@@ -357,17 +378,23 @@ impl StiffSystem for OnlineSystem {
             }
         }
         let size = jacobian.responses.len();
+        require(
+            bytes_of::<f64>(size.saturating_mul(size).saturating_mul(2)),
+            "a stiff step with so many units",
+            "pass method='explicit'",
+        )?;
         let mut matrix = Mat::<f64>::zeros(size, size);
         let mut answer = std::mem::take(&mut jacobian.answer);
         let mut column = vec![0.0; count];
         for (j, response) in jacobian.responses.iter().enumerate() {
+            cancel.check()?;
             vectorised(
                 #[inline(always)]
                 || {
                     self.mode_answer(jacobian, None, Some(response), &mut answer);
-                    self.overlaps_of(&jacobian.basis, &answer, &mut column);
+                    self.overlaps_of(&jacobian.basis, &answer, &mut column, cancel)
                 },
-            );
+            )?;
             for (i, x) in column.iter().enumerate() {
                 matrix[(i, j)] = f64::from(i == j) - x;
             }
@@ -380,7 +407,7 @@ impl StiffSystem for OnlineSystem {
         Ok(())
     }
 
-    fn solve(&self, jacobian: &mut ModeJacobian, b: &mut [f64]) {
+    fn solve(&self, jacobian: &mut ModeJacobian, b: &mut [f64], cancel: &Cancel) -> Result<()> {
         let (k, m, s) = (self.committee.k, self.committee.m, self.modes());
         let count = self.row_count();
         let (rows, output) = b.split_at_mut(count * s);
@@ -391,11 +418,11 @@ impl StiffSystem for OnlineSystem {
         vectorised(
             #[inline(always)]
             || {
-                rotate_rows((k, m, s), &jacobian.basis, true, rows, &mut rotated);
+                rotate_rows((k, m, s), &jacobian.basis, true, rows, &mut rotated, cancel)?;
                 self.mode_answer(jacobian, Some(&rotated), None, &mut answer);
-                self.overlaps_of(&jacobian.basis, &answer, &mut small[..count]);
+                self.overlaps_of(&jacobian.basis, &answer, &mut small[..count], cancel)
             },
-        );
+        )?;
         small[count..].copy_from_slice(&output[..size - count]);
         let mut right = Mat::from_fn(size, 1, |i, _| small[i]);
         if let Some(dense) = &jacobian.dense {
@@ -417,9 +444,9 @@ impl StiffSystem for OnlineSystem {
             #[inline(always)]
             || {
                 self.mode_answer(jacobian, Some(&rotated), Some(&change), &mut answer);
-                rotate_rows((k, m, s), &jacobian.basis, false, &answer, rows);
+                rotate_rows((k, m, s), &jacobian.basis, false, &answer, rows, cancel)
             },
-        );
+        )?;
         for (i, o) in output.iter_mut().enumerate() {
             *o = if size > count {
                 right[(count + i, 0)]
@@ -429,23 +456,25 @@ impl StiffSystem for OnlineSystem {
         }
         jacobian.rotated = rotated;
         jacobian.answer = answer;
+        Ok(())
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::integrals::Unit;
+    use crate::activation::{Closed, Moments};
     use crate::integrate::OdeSystem;
-    use crate::online::fields::Activation;
+    use crate::online::committee::Unit;
     use crate::online::hidden_manifold::{Manifold, TeacherModes, hidden_manifold};
     use crate::online::{ModeArrays, Setting};
+    use ndarray::{Array3, aview1, aview2};
 
     /// K = M = 2, three modes, everything switched on.
     fn system() -> Result<OnlineSystem> {
         let setting = Setting {
-            student: Activation::Closed(Unit::Erf),
-            teacher: Activation::Closed(Unit::Erf),
+            student: Unit::Closed(Closed::Erf),
+            teacher: Unit::Closed(Closed::Erf),
             v0: vec![0.9, 1.2],
             v_teacher: vec![1.0, 0.7],
             lr: 0.4,
@@ -457,24 +486,29 @@ mod tests {
         let gamma = [[0.8, -0.3], [0.2, 1.1], [-0.5, 0.4]];
         let omega = [[0.6, 0.9], [-1.1, 0.3], [0.2, -0.7]];
         let outer = |x: [f64; 2], y: [f64; 2]| [x[0] * y[0], x[0] * y[1], x[1] * y[0], x[1] * y[1]];
-        let products = |x: &[[f64; 2]; 3], y: &[[f64; 2]; 3]| -> Vec<f64> {
-            x.iter().zip(y).flat_map(|(x, y)| outer(*x, *y)).collect()
+        let products = |x: &[[f64; 2]; 3], y: &[[f64; 2]; 3]| {
+            let values: Vec<f64> = x.iter().zip(y).flat_map(|(x, y)| outer(*x, *y)).collect();
+            Array3::from_shape_vec((3, 2, 2), values).unwrap()
         };
         hidden_manifold(
             &setting,
             &Manifold {
                 delta: 0.3,
-                moments: [0.0, 0.6, 0.5],
+                moments: Moments {
+                    a: 0.0,
+                    b: 0.6,
+                    c: 0.5,
+                },
                 center: true,
-                rho: &[0.4, 1.1, 1.6],
-                weights: &[1.0 / 3.0; 3],
-                w0: &[1.2, 0.1, 0.1, 0.9],
+                rho: aview1(&[0.4, 1.1, 1.6]),
+                weights: aview1(&[1.0 / 3.0; 3]),
+                w0: aview2(&[[1.2, 0.1], [0.1, 0.9]]),
                 teacher_modes: TeacherModes::Exact,
             },
             ModeArrays {
-                covariance: &products(&gamma, &gamma),
-                overlap: &products(&gamma, &omega),
-                teacher: &products(&omega, &omega),
+                covariance: products(&gamma, &gamma).view(),
+                overlap: products(&gamma, &omega).view(),
+                teacher: products(&omega, &omega).view(),
             },
         )
     }
@@ -483,13 +517,13 @@ mod tests {
     fn solves_with_the_derivative_of_the_right_hand_side() -> Result<()> {
         let system = system()?;
         let y = &system.initial;
-        let shift = 2.5;
+        let (shift, cancel) = (2.5, Cancel::new());
         let mut jacobian = ModeJacobian::default();
-        system.linearise(y, &mut jacobian)?;
-        system.factorise(&mut jacobian, shift)?;
+        system.linearise(y, &mut jacobian, &cancel)?;
+        system.factorise(&mut jacobian, shift, &cancel)?;
         let b: Vec<f64> = (0..y.len()).map(|i| (i as f64 * 1.7).sin()).collect();
         let mut x = b.clone();
-        StiffSystem::solve(&system, &mut jacobian, &mut x);
+        StiffSystem::solve(&system, &mut jacobian, &mut x, &cancel)?;
         // (shift - J) x by a central difference along x.
         let h = 1e-5;
         let velocity = |sign: f64| -> Result<Vec<f64>> {
@@ -499,6 +533,7 @@ mod tests {
                 &moved,
                 &mut out,
                 &mut crate::online::modes::Workspace::default(),
+                &cancel,
             )?;
             Ok(out)
         };

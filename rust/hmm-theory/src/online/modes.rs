@@ -14,11 +14,12 @@
 //! For frozen L, G, N every mode is linear, and the derivative of the averages has rank at most
 //! K(K+1)/2 + K M + K: the stiff integrator lives on that.
 
-use super::fields::{Committee, Drive};
+use super::committee::{Committee, Drive};
+use super::fields::Scratch;
 use crate::integrals::arcsine::LANES;
-use crate::integrate::OdeSystem;
+use crate::integrate::{Block, OdeSystem};
 use hmm_core::special::vectorised;
-use hmm_core::{Error, Result};
+use hmm_core::{Cancel, Error, Result};
 
 /// Rates of the descent.
 #[derive(Clone, Copy, Debug)]
@@ -162,9 +163,18 @@ impl OnlineSystem {
     }
 
     /// L, G, N / B and the second layer's gradient at given overlaps.
-    pub fn drive(&self, q: &[f64], r: &[f64], v: &[f64], out: &mut Drive) -> Result<()> {
+    pub fn drive(
+        &self,
+        q: &[f64],
+        r: &[f64],
+        v: &[f64],
+        out: &mut Drive,
+        scratch: &mut Scratch,
+        cancel: &Cancel,
+    ) -> Result<()> {
+        let learns = self.second_layer_learns();
         self.committee
-            .drive(q, r, v, self.second_layer_learns(), out)?;
+            .drive(q, r, v, learns, out, scratch, cancel)?;
         if self.rates.batch > 1 {
             for n in &mut out.n {
                 *n /= self.rates.batch as f64;
@@ -186,15 +196,23 @@ impl OnlineSystem {
 
     /// Velocities of all modes at frozen averages, block by block of modes.
     #[inline(always)]
-    fn mode_velocities(&self, drive: &Drive, y: &[f64], out: &mut [f64]) {
+    fn mode_velocities(
+        &self,
+        drive: &Drive,
+        y: &[f64],
+        out: &mut [f64],
+        cancel: &Cancel,
+    ) -> Result<()> {
         let modes = self.modes();
         let whole = modes - modes % LANES;
         for start in (0..whole).step_by(LANES) {
+            cancel.check()?;
             self.block_velocities::<LANES>(start, drive, y, out);
         }
         for start in whole..modes {
             self.block_velocities::<1>(start, drive, y, out);
         }
+        Ok(())
     }
 
     /// Velocities of `B` modes from `start` on: sums stay in registers.
@@ -283,6 +301,7 @@ pub struct Workspace {
     pub(super) q: Vec<f64>,
     pub(super) r: Vec<f64>,
     pub(super) drive: Drive,
+    pub(super) scratch: Scratch,
 }
 
 impl OdeSystem for OnlineSystem {
@@ -292,7 +311,24 @@ impl OdeSystem for OnlineSystem {
         self.initial.len()
     }
 
-    fn velocity(&self, y: &[f64], out: &mut [f64], work: &mut Workspace) -> Result<()> {
+    fn blocks(&self) -> Vec<Block> {
+        let (k, m, s) = (self.committee.k, self.committee.m, self.modes());
+        let block = |end: usize, group: usize| Block { end, group };
+        // r and sigma are made of each other; v stands apart.
+        vec![
+            block(k * m * s, 0),
+            block(self.row_count() * s, 0),
+            block(self.initial.len(), 1),
+        ]
+    }
+
+    fn velocity(
+        &self,
+        y: &[f64],
+        out: &mut [f64],
+        work: &mut Workspace,
+        cancel: &Cancel,
+    ) -> Result<()> {
         let inner = self.row_count() * self.modes();
         vectorised(
             #[inline(always)]
@@ -305,11 +341,18 @@ impl OdeSystem for OnlineSystem {
         if !work.q.iter().chain(&work.r).chain(v).all(|x| x.is_finite()) {
             return Err(Error::Divergence("overlaps are not finite".to_owned()));
         }
-        self.drive(&work.q, &work.r, v, &mut work.drive)?;
+        self.drive(
+            &work.q,
+            &work.r,
+            v,
+            &mut work.drive,
+            &mut work.scratch,
+            cancel,
+        )?;
         vectorised(
             #[inline(always)]
-            || self.mode_velocities(&work.drive, y, out),
-        );
+            || self.mode_velocities(&work.drive, y, out, cancel),
+        )?;
         self.output_weight_velocity(&work.drive, v, &mut out[inner..]);
         Ok(())
     }

@@ -3,10 +3,10 @@
 //! The last field, a teacher's, enters the output error linearly: its average given the others is a
 //! smooth function of one number, tabulated once per evaluation. That leaves K + M - 1 dimensions.
 
-use super::fields::{Activation, Committee, Drive};
-use crate::integrals::Unit;
-use crate::integrals::sampled::{Jet, SampledUnit};
-use hmm_core::{Error, Result};
+use super::committee::{Committee, Drive, Unit};
+use crate::activation::Jet;
+use crate::integrals::sampled::SampledUnit;
+use hmm_core::{Cancel, Error, Result};
 use std::sync::LazyLock;
 
 /// Most fields K + M of a quadrature.
@@ -48,36 +48,9 @@ fn trapezoidal_rule(spacing: f64) -> NormalRule {
     }
 }
 
-impl Activation {
-    /// g, g', g'' at `x`.
-    fn jet(&self, x: f64) -> Jet {
-        match self {
-            Self::Sampled(unit) => unit.at(x),
-            Self::Closed(Unit::Linear) => Jet {
-                value: x,
-                slope: 1.0,
-                curvature: 0.0,
-            },
-            Self::Closed(Unit::Relu) => Jet {
-                value: x.max(0.0),
-                slope: f64::from(x > 0.0),
-                curvature: 0.0,
-            },
-            Self::Closed(Unit::Erf) => {
-                let slope = (std::f64::consts::FRAC_2_PI).sqrt() * (-0.5 * x * x).exp();
-                Jet {
-                    value: libm::erf(x * std::f64::consts::FRAC_1_SQRT_2),
-                    slope,
-                    curvature: -x * slope,
-                }
-            }
-        }
-    }
-}
-
 /// An error unless these units and this many fields can be averaged by quadrature.
-pub fn check_quadrature(student: &Activation, teacher: &Activation, fields: usize) -> Result<()> {
-    let sampled = |unit: &Activation| matches!(unit, Activation::Sampled(_));
+pub fn check_quadrature(student: &Unit, teacher: &Unit, fields: usize) -> Result<()> {
+    let sampled = |unit: &Unit| matches!(unit, Unit::Sampled(_));
     if !sampled(student) && !sampled(teacher) {
         return Ok(());
     }
@@ -89,8 +62,7 @@ pub fn check_quadrature(student: &Activation, teacher: &Activation, fields: usiz
             "use fewer units, or 'erf', 'relu' or 'linear'",
         ));
     }
-    let kinked = |unit: &Activation| matches!(unit, Activation::Closed(Unit::Relu));
-    if kinked(student) || kinked(teacher) {
+    if student.has_kink() || teacher.has_kink() {
         return Err(Error::invalid(
             "activation",
             "'relu' with a unit without closed form",
@@ -126,26 +98,29 @@ struct Average<'a> {
     normals: [f64; MOST_FIELDS],
     jets: [Jet; MOST_FIELDS],
     sums: Sums,
+    cancel: &'a Cancel,
 }
 
 impl Average<'_> {
     /// Sum over the nodes of field `level` and all after it.
-    fn visit(&mut self, level: usize, weight: f64) {
+    fn visit(&mut self, level: usize, weight: f64) -> Result<()> {
         let dimensions = self.committee.fields() - 1;
         if level == dimensions {
             self.add(weight);
-            return;
+            return Ok(());
         }
+        self.cancel.check()?;
         let rule = &OUTER[dimensions - 1];
         for (node, w) in rule.nodes.iter().zip(&rule.weights) {
             self.normals[level] = *node;
             let x = self.field(level, level + 1);
             self.jets[level] = self.unit(level).jet(x);
-            self.visit(level + 1, weight * w);
+            self.visit(level + 1, weight * w)?;
         }
+        Ok(())
     }
 
-    fn unit(&self, field: usize) -> &Activation {
+    fn unit(&self, field: usize) -> &Unit {
         if field < self.committee.k {
             &self.committee.student
         } else {
@@ -206,11 +181,7 @@ fn root(c: &[f64], n: usize) -> [[f64; MOST_FIELDS]; MOST_FIELDS] {
 }
 
 /// Averages of g and g^2 over the last field given its mean, as functions of that mean.
-fn conditional_averages(
-    unit: &Activation,
-    spread: f64,
-    tau: f64,
-) -> Result<(SampledUnit, SampledUnit)> {
+fn conditional_averages(unit: &Unit, spread: f64, tau: f64) -> Result<(SampledUnit, SampledUnit)> {
     let reach = 2.0 * RANGE * spread.max(1e-3);
     let step = 2.0 * reach / GRID_CELLS as f64;
     let (mut first, mut second) = (Vec::new(), Vec::new());
@@ -235,7 +206,7 @@ fn conditional_averages(
     ))
 }
 
-fn averages(committee: &Committee, signs: &[f64], c: &[f64]) -> Result<Sums> {
+fn averages(committee: &Committee, signs: &[f64], c: &[f64], cancel: &Cancel) -> Result<Sums> {
     let n = committee.fields();
     let factor = root(c, n);
     let last = n - 1;
@@ -256,20 +227,32 @@ fn averages(committee: &Committee, signs: &[f64], c: &[f64]) -> Result<Sums> {
             output: [0.0; MOST_FIELDS],
             error: 0.0,
         },
+        cancel,
     };
-    average.visit(0, 1.0);
+    average.visit(0, 1.0)?;
     Ok(average.sums)
 }
 
 /// (1/2) E\[Delta^2\] at covariance `c` of the fields.
-pub fn generalisation_error(committee: &Committee, signs: &[f64], c: &[f64]) -> Result<f64> {
-    Ok(0.5 * averages(committee, signs, c)?.error)
+pub fn generalisation_error(
+    committee: &Committee,
+    signs: &[f64],
+    c: &[f64],
+    cancel: &Cancel,
+) -> Result<f64> {
+    Ok(0.5 * averages(committee, signs, c, cancel)?.error)
 }
 
 /// L, G, N and the second layer's gradient at covariance `c` of the fields.
-pub fn drive(committee: &Committee, s: &[f64], c: &[f64], out: &mut Drive) -> Result<()> {
+pub fn drive(
+    committee: &Committee,
+    s: &[f64],
+    c: &[f64],
+    out: &mut Drive,
+    cancel: &Cancel,
+) -> Result<()> {
     let (k, m) = (committee.k, committee.m);
-    let sums = averages(committee, s, c)?;
+    let sums = averages(committee, s, c, cancel)?;
     out.resize(k, m);
     for i in 0..k {
         for j in 0..k {

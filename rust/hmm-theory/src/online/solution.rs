@@ -2,28 +2,58 @@
 
 use super::modes::{OnlineSystem, Workspace};
 use crate::integrate::{Method, OdeSystem, Outcome, Statistics, Tolerance, integrate};
-use hmm_core::{Cancel, Error, Result};
+use hmm_core::memory::{bytes_of, require};
+use hmm_core::{Cancel, Error, Result, Table};
+use ndarray::{Array2, Array3, ArrayView1};
 use rayon::prelude::*;
 
 /// Order parameters along a solution, one row per time reached.
 #[derive(Clone, Debug)]
 pub struct Solution {
-    /// Times reached (all of those asked for if the outcome is complete).
+    /// Times reached, n (all of those asked for if the outcome is complete).
     pub reached: usize,
-    /// Generalisation error, (n,).
-    pub error: Vec<f64>,
-    /// Q, (n, K, K).
-    pub q: Vec<f64>,
-    /// R, (n, K, M).
-    pub r: Vec<f64>,
-    /// v, (n, K).
-    pub v: Vec<f64>,
-    /// Further matrices by name, (n, K, K) each.
-    pub observables: Vec<(&'static str, Vec<f64>)>,
+    /// eg (n), Q (n, K, K), R (n, K, M), v (n, K), and the further matrices of the system, (n, K, K).
+    pub values: Table,
     /// How the integration ended.
     pub outcome: Outcome,
     /// What it took.
     pub statistics: Statistics,
+}
+
+/// What is read off the state, time after time.
+#[derive(Default)]
+struct Records {
+    reached: usize,
+    error: Vec<f64>,
+    q: Vec<f64>,
+    r: Vec<f64>,
+    v: Vec<f64>,
+    observables: Vec<Vec<f64>>,
+}
+
+impl Records {
+    fn table(self, system: &OnlineSystem) -> Result<Table> {
+        let (n, k, m) = (self.reached, system.committee.k, system.committee.m);
+        let matrices = |values: Vec<f64>, columns: usize| {
+            Array3::from_shape_vec((n, k, columns), values).map_err(|error| mismatch(&error))
+        };
+        let mut table = Table::new()
+            .with("eg", self.error)
+            .with("Q", matrices(self.q, k)?)
+            .with("R", matrices(self.r, m)?)
+            .with(
+                "v",
+                Array2::from_shape_vec((n, k), self.v).map_err(|error| mismatch(&error))?,
+            );
+        for (observable, rows) in system.observables.iter().zip(self.observables) {
+            table.push(observable.name, matrices(rows, k)?);
+        }
+        Ok(table)
+    }
+}
+
+fn mismatch(error: &ndarray::ShapeError) -> Error {
+    Error::Convergence(format!("a solution lost rows: {error}; please report it"))
 }
 
 /// Sorted, finite, non-negative output times.
@@ -57,40 +87,41 @@ impl OnlineSystem {
         let mut work = Workspace::default();
         let mut velocity = vec![0.0; self.initial.len()];
         for _ in 0..repeats.max(1) {
-            self.velocity(&self.initial, &mut velocity, &mut work)?;
+            self.velocity(&self.initial, &mut velocity, &mut work, cancel)?;
         }
-        cancel.check()?;
         Ok(velocity)
     }
 
-    /// Integrate from t = 0 and report at `times`.
+    /// Integrate from t = 0 and report at `times`, (n,).
+    ///
+    /// # Errors
+    /// Times out of order, a solution too large for memory, [`Error::Interrupted`] if cancelled. Divergence and a
+    /// tolerance that cannot be met are outcomes, not errors.
     pub fn solve(
         &self,
-        times: &[f64],
+        times: ArrayView1<'_, f64>,
         method: Method,
         tolerance: Tolerance,
         cancel: &Cancel,
     ) -> Result<Solution> {
-        check_times(times)?;
-        let mut solution = Solution {
-            reached: 0,
-            error: Vec::with_capacity(times.len()),
-            q: Vec::new(),
-            r: Vec::new(),
-            v: Vec::new(),
-            observables: self
-                .observables
-                .iter()
-                .map(|o| (o.name, Vec::new()))
-                .collect(),
-            outcome: Outcome::Complete,
-            statistics: Statistics::default(),
+        let times = times.to_vec();
+        check_times(&times)?;
+        let (k, m) = (self.committee.k, self.committee.m);
+        let row = 2 + k * (k * (1 + self.observables.len()) + m + 1);
+        require(
+            bytes_of::<f64>(times.len().saturating_mul(row)),
+            "a solution at so many times",
+            "pass fewer times",
+        )?;
+        let mut records = Records {
+            observables: vec![Vec::new(); self.observables.len()],
+            ..Records::default()
         };
         let (mut q, mut r, mut sum) = (Vec::new(), Vec::new(), Vec::new());
         let (outcome, statistics) = integrate(
             self,
             &self.initial,
-            times,
+            &times,
             method,
             tolerance,
             cancel,
@@ -98,32 +129,36 @@ impl OnlineSystem {
                 self.q(y, &mut q);
                 self.r(y, &mut r);
                 let v = self.output_weights(y);
-                solution.reached += 1;
-                solution
+                records.reached += 1;
+                records
                     .error
-                    .push(self.committee.generalisation_error(&q, &r, v)?);
-                solution.q.extend_from_slice(&q);
-                solution.r.extend_from_slice(&r);
-                solution.v.extend_from_slice(v);
-                for (observable, (_, rows)) in
-                    self.observables.iter().zip(&mut solution.observables)
-                {
+                    .push(self.committee.generalisation_error(&q, &r, v, cancel)?);
+                records.q.extend_from_slice(&q);
+                records.r.extend_from_slice(&r);
+                records.v.extend_from_slice(v);
+                for (observable, rows) in self.observables.iter().zip(&mut records.observables) {
                     self.symmetric_sum(y, &observable.weights, &mut sum);
                     rows.extend_from_slice(&sum);
                 }
                 Ok(())
             },
         )?;
-        solution.outcome = outcome;
-        solution.statistics = statistics;
-        Ok(solution)
+        Ok(Solution {
+            reached: records.reached,
+            values: records.table(self)?,
+            outcome,
+            statistics,
+        })
     }
 }
 
 /// Solve many systems on the current thread pool, in the order given.
+///
+/// # Errors
+/// As [`OnlineSystem::solve`].
 pub fn solve_many(
     systems: &[&OnlineSystem],
-    times: &[f64],
+    times: ArrayView1<'_, f64>,
     method: Method,
     tolerance: Tolerance,
     cancel: &Cancel,

@@ -1,0 +1,203 @@
+"""Simulation beside theory: the gap, how large it may be and why, and a verdict."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from .ground.arguments import number
+from .ground.errors import DtypeError, InvalidParameterError
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+__all__ = ["compare"]
+
+#: Variables that are compared unless one is named, in this order of preference.
+_PREFERRED = ("eg", "test_error", "test_mse", "unsatisfied", "gamma", "train_error", "loss")
+
+#: Variables that are fractions of examples: their sampling error is binomial.
+_FRACTIONS = ("test_error", "train_error", "unsatisfied", "satisfied")
+
+
+def compare(
+    run: xr.Dataset,
+    theory: xr.Dataset,
+    *,
+    variable: str | None = None,
+    allowed: float | npt.ArrayLike | None = None,
+    sigmas: float = 3.0,
+) -> xr.Dataset:
+    r"""Return gap, allowed gap and verdict for one variable of a simulation and its theory.
+
+    Theory is read off at the simulation's own times (linearly in between, never beyond its ends).
+    What is allowed is, in this order of preference,
+
+    1. `allowed`, if given;
+    2. `sigmas` times the standard error over the run's `seed` dimension;
+    3. `sigmas` times the theory's own spread at finite size, ``<variable>_std``;
+    4. `sigmas` times the sum in quadrature of the test set's sampling error
+       (:math:`\sqrt2\,\epsilon_g/\sqrt n` of a squared error with Gaussian residuals, binomial for a fraction) and a
+       fluctuation of order :math:`\epsilon_g/\sqrt N` of a single run.
+
+    The last one is an order of magnitude, and the attribute ``why`` says so.
+
+    Parameters
+    ----------
+    run
+        Result of a simulation, or several along `seed`.
+    theory
+        Result of the matching solver.
+    variable
+        Name of what to compare; None: the first of eg, test_error, test_mse, unsatisfied, gamma, ... that both hold.
+    allowed
+        Allowed size of the gap: a number, or one for each time.
+    sigmas
+        How many standard errors are allowed.
+
+    Returns
+    -------
+    xarray.Dataset
+        ``run``, ``theory``, ``gap`` = run - theory, ``allowed`` and ``within`` (0 or 1) over the run's times; ``z`` =
+        gap over its standard error where 2 or 3 hold. Attributes: ``verdict`` ("agrees" or "differs"), ``why``,
+        ``largest_gap`` and its place, ``variable``.
+
+    Raises
+    ------
+    InvalidParameterError
+        If the two share no variable, or no time.
+
+    Examples
+    --------
+    >>> import hmm_rs as hr
+    >>> model = hr.HiddenManifold(N=300, D=60)
+    >>> sim = hr.OnlineSGD(model, hr.TwoLayer.random(2, 60), student=hr.TwoLayer.random(2, 300, seed=1), lr=0.2)
+    >>> theory = hr.theory.HiddenManifoldODE.from_simulation(sim)
+    >>> run = sim.run(5.0, save_at=[1.0, 2.0, 5.0])
+    >>> hr.compare(run, theory.solve(run.t)).attrs["verdict"]
+    'agrees'
+    """
+    import xarray as xr
+
+    for name, given in (("run", run), ("theory", theory)):
+        if not isinstance(given, xr.Dataset):
+            raise DtypeError(f"{name} = {given!r:.60}: must be an xarray.Dataset; pass a result")
+    variable = _common_variable(run, theory, variable)
+    sigmas = number("sigmas", sigmas, minimum=0.0, exclusive=True)
+    measured = run[variable]
+    seeds = "seed" in measured.dims
+    middle = measured.mean("seed") if seeds else measured
+    dim = str(middle.dims[0])
+    times = _common_times(middle[dim].values, theory, dim)
+    middle = middle.sel({dim: times})
+    predicted = theory[variable].interp({dim: times}) if len(theory[dim]) > 1 else theory[variable]
+    gap = middle - predicted.values
+
+    error: Any = None
+    limit: Any
+    if allowed is not None:
+        limit = np.broadcast_to(np.asarray(allowed, dtype=np.float64), gap.shape)
+        why = "given"
+    elif seeds and measured.sizes["seed"] > 1:
+        error = (measured.std("seed", ddof=1) / math.sqrt(measured.sizes["seed"])).sel({dim: times})
+        limit, why = sigmas * error, f"{sigmas:g} standard errors over {measured.sizes['seed']} seeds"
+    elif f"{variable}_std" in theory:
+        spread = theory[f"{variable}_std"]
+        error = spread.interp({dim: times}) if len(theory[dim]) > 1 else spread
+        limit, why = sigmas * error, f"{sigmas:g} times the theory's own spread at finite size"
+    else:
+        limit, why = _order_of_magnitude(run, predicted, variable, sigmas)
+
+    values: dict[str, xr.DataArray] = {
+        "run": middle,
+        "theory": middle.copy(data=predicted.values),
+        "gap": gap,
+        "allowed": middle.copy(data=np.asarray(limit, dtype=np.float64)),
+    }
+    within = abs(values["gap"]) <= values["allowed"]
+    values["within"] = within.astype(np.float64)
+    if error is not None:
+        values["z"] = gap / np.asarray(error)
+    result = xr.Dataset({name: value.drop_attrs() for name, value in values.items()})
+    place = int(np.nanargmax(np.abs(gap.values).reshape(len(times), -1).max(axis=1)))
+    result.attrs.update(
+        {
+            "variable": variable,
+            "verdict": "agrees" if bool(within.all()) else "differs",
+            "why": why,
+            "largest_gap": float(np.nanmax(np.abs(gap.values))),
+            f"largest_gap_at_{dim}": float(times[place]),
+            "source": "comparison",
+            "cite": str(theory.attrs.get("cite", "")),
+        }
+    )
+    return result
+
+
+def _common_variable(run: xr.Dataset, theory: xr.Dataset, variable: str | None) -> str:
+    """Return the variable to compare."""
+    shared = [str(name) for name in run.data_vars if name in theory.data_vars]
+    if variable is None:
+        found = next((name for name in _PREFERRED if name in shared), None)
+    else:
+        found = variable if variable in shared else None
+    if found is None:
+        raise InvalidParameterError(
+            f"variable = {variable!r}: run and theory must both hold it; they share {', '.join(shared) or 'none'}"
+        )
+    return found
+
+
+def _common_times(times: npt.NDArray[Any], theory: xr.Dataset, dim: str) -> npt.NDArray[Any]:
+    """Return those of the run's times that theory covers."""
+    if dim not in theory.coords:
+        raise InvalidParameterError(
+            f"theory has no coordinate {dim!r}: must be over the run's axis; solve it at run.{dim}"
+        )
+    known = theory[dim].values
+    slack = 1e-9 * max(1.0, float(np.abs(known).max()))
+    covered: npt.NDArray[Any] = times[(times >= known.min() - slack) & (times <= known.max() + slack)]
+    if len(covered) == 0:
+        raise InvalidParameterError(
+            f"theory covers {dim} = {known.min():g} to {known.max():g}: no time of the run lies there; "
+            f"solve it at run.{dim}"
+        )
+    return covered
+
+
+def _order_of_magnitude(
+    run: xr.Dataset, predicted: xr.DataArray, variable: str, sigmas: float
+) -> tuple[npt.NDArray[np.float64], str]:
+    """Return the allowed gap of a single run from the sizes it was made with, and the reason."""
+    settings = json.loads(run.attrs.get("settings", "{}"))
+    size, tests = _inputs(settings), settings.get("test_size")
+    level = np.abs(predicted.values)
+    parts, reasons = np.zeros_like(level), []
+    if isinstance(tests, int):
+        sampling = (
+            np.sqrt(level * np.clip(1 - level, 0, 1)) if variable in _FRACTIONS else math.sqrt(2) * level
+        )
+        parts = parts + sampling**2 / tests
+        reasons.append(f"the sampling error of {tests} test examples")
+    if size is not None:
+        parts = parts + np.nanmax(level) ** 2 / size
+        reasons.append(f"a fluctuation of order 1/sqrt({size}) of one run")
+    if not reasons:
+        raise InvalidParameterError(
+            "allowed = None: the run says neither its size nor its test set, and has no seeds; pass allowed="
+        )
+    return sigmas * np.sqrt(parts), f"{sigmas:g} times " + " and ".join(reasons) + " (an order of magnitude)"
+
+
+def _inputs(settings: dict[str, Any]) -> int | None:
+    """Return the number of inputs (or nodes) of a run, if its settings say it."""
+    for value in settings.values():
+        found = re.search(r"\bN=(\d+)", value) if isinstance(value, str) else None
+        if found:
+            return int(found.group(1))
+    return None

@@ -1,0 +1,36 @@
+"""Libraries that only some rooms need: imported where they are used, missed in our words."""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+from .errors import MissingExtraError
+
+__all__ = ["extra"]
+
+
+def extra(module: str, *, of: str, needed_by: str) -> Any:
+    """Return the module called `module`; if it is not installed, say which extra of hmm_rs brings it.
+
+    Parameters
+    ----------
+    module
+        Name to import, "sklearn.svm" say.
+    of
+        The extra that installs it.
+    needed_by
+        What the user called.
+
+    Raises
+    ------
+    MissingExtraError
+        An ImportError and an HmmError.
+    """
+    try:
+        return importlib.import_module(module)
+    except ImportError as error:
+        # What an installed library fails to import itself is its own affair, but worth showing.
+        raise MissingExtraError(
+            f"{needed_by} needs {module.partition('.')[0]} ({error}); pip install 'hmm_rs[{of}]'"
+        ) from error

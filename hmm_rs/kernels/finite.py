@@ -1,0 +1,134 @@
+"""The tangent kernel of a finite network."""
+
+from __future__ import annotations
+
+from typing import Any, Literal, get_args
+
+import numpy as np
+import numpy.typing as npt
+
+from .. import _lib
+from ..ground import arguments
+from ..ground.activations import RECTIFIERS
+from ..ground.errors import DtypeError, InvalidParameterError, ShapeError
+from ..ground.memory import require
+from ..networks.mean_field import MeanFieldNetwork
+from .closed import points_of
+
+__all__ = ["Part", "memory_estimate", "network_ntk"]
+
+Array = npt.NDArray[Any]
+#: Which parameters' gradients enter a tangent kernel.
+Part = Literal["full", "last"]
+
+
+def memory_estimate(
+    P: int, Q: int | None = None, *, dtype: str = "float64", block: int = 256, threads: int | None = None
+) -> dict[str, int]:
+    """Return the bytes that :func:`network_ntk` takes: ``output``, ``scratch`` and ``total``.
+
+    The scratch memory does not grow with the number of points or neurons.
+
+    Examples
+    --------
+    >>> import hmm_rs as hr
+    >>> hr.kernels.memory_estimate(2000)["output"]
+    32000000
+    """
+    P = arguments.count("P", P)
+    Q = P if Q is None else arguments.count("Q", Q)
+    dtype = arguments.dtype_name(dtype)
+    output = P * Q * np.dtype(dtype).itemsize
+    # No tile is larger than the kernel.
+    block = min(arguments.count("block", block), max(P, Q))
+    scratch = _lib.network_ntk_bytes(block, dtype=dtype, threads=threads)
+    return {"output": output, "scratch": scratch, "total": output + scratch}
+
+
+def network_ntk(
+    network: MeanFieldNetwork,
+    X: npt.ArrayLike,
+    Y: npt.ArrayLike | None = None,
+    *,
+    part: Part = "full",
+    block: int = 256,
+    out: Array | None = None,
+    threads: int | None = None,
+) -> Array:
+    r"""Return the neural tangent kernel of a finite network at its weights, h Theta (P, Q).
+
+    .. math:: h\Theta = \tfrac{s^2}{h} [R R'^T + (A A'^T) \circ ((M B)(M' B)^T)]
+
+    with A = (x/sqrt d, 1), R the rectified pre-activations, M where they are positive, B = diag(a) and
+    activation s max(0, u): two masked Gram products, never a Jacobian.
+
+    Parameters
+    ----------
+    network
+        A :class:`hmm_rs.MeanFieldNetwork` with activation "relu" or "sqrt2_relu". Products are taken in its
+        precision, sums over blocks of neurons in double precision.
+    X, Y
+        Points, shapes (P, d), (Q, d); `Y=None` stands for `X`: the symmetric half only is computed.
+    part
+        "full", or "last": gradients with respect to the output weights alone (the kernel of the features).
+    block
+        Points per side of a tile. Raise it for inputs of many dimensions.
+    out
+        Array of shape (P, Q) and of the network's dtype to write to, for instance a :class:`numpy.memmap`.
+    threads
+        Number of threads; None for the default. The result does not depend on it.
+
+    Raises
+    ------
+    ResourceError
+        A kernel, or tiles of `block` points, that do not fit into memory.
+
+    Examples
+    --------
+    >>> import hmm_rs as hr
+    >>> network = hr.MeanFieldNetwork([2.0], [[1.0]], [0.0], activation="sqrt2_relu")
+    >>> hr.kernels.network_ntk(network, [[3.0]])  # 2 (3^2 + (3^2 + 1) 2^2)
+    array([[98.]])
+    """
+    if not isinstance(network, MeanFieldNetwork):
+        raise DtypeError(f"network = {network!r:.80}: must be a MeanFieldNetwork; pass one")
+    if network.activation not in RECTIFIERS:
+        raise InvalidParameterError(
+            f"network.activation = {network.activation!r}: the tangent kernel is that of rectified units; "
+            f'pass a network with activation "relu" or "sqrt2_relu"'
+        )
+    arguments.choice("part", part, get_args(Part))
+    dtype = arguments.dtype_name(network.w.dtype)
+    x, y = points_of(X, Y, dtype)
+    if x.shape[1] != network.d:
+        raise ShapeError(
+            f"X has shape {x.shape}: network has d = {network.d}; pass X with {network.d} columns"
+        )
+    shape = (len(x), len(x if y is None else y))
+    needs = memory_estimate(*shape, dtype=dtype, block=block, threads=threads)
+    if out is None:
+        require(
+            needs["total"],
+            f"a kernel of shape {shape}",
+            f'lower block, or pass out=np.memmap(path, "{dtype}", "w+", shape={shape})',
+        )
+        out = np.empty(shape, dtype)
+    elif not isinstance(out, np.ndarray) or out.dtype != dtype or not out.flags.c_contiguous:
+        raise DtypeError(f"out: must be a C-contiguous array of {dtype}; pass np.empty({shape}, {dtype!r})")
+    elif out.shape != shape:
+        raise ShapeError(f"out has shape {out.shape}: must be {shape}; pass np.empty({shape}, {dtype!r})")
+    else:
+        require(needs["scratch"], f"tiles of {block} points", "lower block")
+    _lib.network_ntk(network, x, y, part=part, block=min(block, max(shape)), out=out, threads=threads)
+    _refuse_overflow(out)
+    return out
+
+
+def _refuse_overflow(kernel: Array) -> None:
+    """Refuse a kernel that left the range of its precision, looking at some rows at a time."""
+    rows = max(1, 2**22 // kernel.shape[1])
+    for start in range(0, len(kernel), rows):
+        if not np.isfinite(kernel[start : start + rows]).all():
+            raise InvalidParameterError(
+                f"network and X: their kernel leaves the range of {kernel.dtype}; rescale them or use float64"
+            )

@@ -1,0 +1,82 @@
+"""What the package is tested with, for the tests of those who extend it.
+
+Strategies that draw descriptions, networks, spectra, covariances and ready-to-run engines, and the
+promises of the package as functions: bits that do not depend on threads, runs that resume, refusals that
+help, Gaussian equivalence. Needs hypothesis: ``pip install 'hmm_rs[testing]'``.
+"""
+
+# The modules below import hypothesis: whether it is there is asked first.
+# ruff: noqa: E402
+
+from __future__ import annotations
+
+from ..ground.errors import HmmError
+
+
+class MissingHypothesisError(HmmError, ImportError):
+    """Hypothesis is not installed."""
+
+
+try:
+    import hypothesis as _hypothesis  # noqa: F401
+except ImportError:
+    raise MissingHypothesisError(
+        "hr.testing needs hypothesis: it is not installed; pip install 'hmm_rs[testing]'"
+    ) from None
+
+from .bits import difference, fingerprint
+from .descriptions import (
+    NONLINEARITIES,
+    cubic,
+    generators,
+    labelled_data,
+    models,
+    nonlinearities,
+    save_times,
+    seeds,
+    softened_sign,
+)
+from .engines import ENGINES, EngineCase, engines
+from .laws import (
+    assert_answers_or_refuses,
+    assert_gaussian_equivalent,
+    assert_refuses,
+    assert_same_bits,
+)
+from .matrices import covariances, spectra
+from .profiles import PROFILES, use_profile
+from .resuming import STOPS, assert_resumes, resume_in_fresh_process, stopped_run
+from .weights import mean_field_networks, networks, two_layer
+
+__all__ = [
+    "ENGINES",
+    "NONLINEARITIES",
+    "PROFILES",
+    "STOPS",
+    "EngineCase",
+    "MissingHypothesisError",
+    "assert_answers_or_refuses",
+    "assert_gaussian_equivalent",
+    "assert_refuses",
+    "assert_resumes",
+    "assert_same_bits",
+    "covariances",
+    "cubic",
+    "difference",
+    "engines",
+    "fingerprint",
+    "generators",
+    "labelled_data",
+    "mean_field_networks",
+    "models",
+    "networks",
+    "nonlinearities",
+    "resume_in_fresh_process",
+    "save_times",
+    "seeds",
+    "softened_sign",
+    "spectra",
+    "stopped_run",
+    "two_layer",
+    "use_profile",
+]

@@ -1,0 +1,59 @@
+"""Many systems at once."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy.typing as npt
+
+from ...ground.errors import DtypeError
+from .base import Method, OnlineODE, solve_systems
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+__all__ = ["solve_many"]
+
+
+def solve_many(
+    systems: Sequence[OnlineODE],
+    t_eval: npt.ArrayLike,
+    *,
+    rtol: float = 1e-8,
+    atol: float = 1e-10,
+    method: Method = "auto",
+    threads: int | None = None,
+) -> list[xr.Dataset]:
+    """Return the solutions of many systems at the same times, solved in parallel.
+
+    Parameters
+    ----------
+    systems
+        The systems to solve.
+    t_eval, rtol, atol, method
+        As in their own ``solve``.
+    threads
+        Number of threads; the results do not depend on it.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from hmm_rs.theory import SaadSolla, solve_many
+    >>> systems = [SaadSolla(np.eye(1), np.zeros((1, 1)), T=np.eye(1), v0=[1.0], v_teacher=[1.0], lr=lr)
+    ...            for lr in (0.1, 0.5)]
+    >>> slow, fast = solve_many(systems, [0.0, 10.0])
+    >>> bool(fast.eg[-1] < slow.eg[-1])
+    True
+    """
+    if isinstance(systems, OnlineODE) or not hasattr(systems, "__iter__"):
+        raise DtypeError(
+            f"systems = {systems!r:.60}: must be a sequence of systems of equations; pass [SaadSolla(...), ...]"
+        )
+    given = list(systems)
+    for system in given:
+        if not isinstance(system, OnlineODE):
+            raise DtypeError(
+                f"systems holds {system!r:.60}: must be systems of equations; pass SaadSolla(...)"
+            )
+    return solve_systems(given, t_eval, rtol=rtol, atol=atol, method=method, threads=threads)

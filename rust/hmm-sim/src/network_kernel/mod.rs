@@ -1,0 +1,309 @@
+//! Neural tangent kernel of a finite one-hidden-layer ReLU network, without its Jacobian.
+//!
+//! `h Theta(x, x') = (s^2/h) [R R'^T + (A A'^T) o ((M B)(M' B)^T)]` with `A = (x/sqrt d, 1)`,
+//! pre-activations `A V^T`, `R = max(0, A V^T)`, `M = 1(A V^T > 0)`, `B = diag(beta)` and activation
+//! `s max(0, u)`. Tiles of points against tiles of points, neurons in
+//! blocks: what is held at a time does not grow with the number of points or neurons.
+
+mod tile;
+
+use crate::gradient_flow::slope;
+use hmm_core::memory::require;
+use hmm_core::{Activation, Cancel, Error, Real, Result};
+use ndarray::{ArrayView1, ArrayView2, ArrayViewMut2};
+use rayon::prelude::*;
+use tile::tile;
+
+/// Points per side of a tile unless the caller says otherwise.
+pub const DEFAULT_BLOCK: usize = 256;
+/// Neurons taken at a time.
+const NEURONS: usize = 1024;
+/// Tiles computed between two looks at the cancel flag; their results are held until all are done.
+const BATCH: usize = 32;
+
+/// A one-hidden-layer network `f(x) = (1/h) sum_n beta_n g(omega_n.x/sqrt d + b_n)` with rectified units g.
+#[derive(Debug, Clone, Copy)]
+pub struct ReluNetwork<'a, T> {
+    /// Input weights, shape (h, d).
+    pub omega: ArrayView2<'a, T>,
+    /// Biases, shape (h,), or `None` for a network without.
+    pub b: Option<ArrayView1<'a, T>>,
+    /// Output weights, shape (h,).
+    pub beta: ArrayView1<'a, T>,
+    /// The unit g.
+    pub unit: Activation,
+}
+
+/// The same, checked, as contiguous slices.
+#[derive(Clone, Copy)]
+struct Weights<'a, T> {
+    omega: &'a [T],
+    b: Option<&'a [T]>,
+    beta: &'a [T],
+    d: usize,
+    slope: f64,
+}
+
+impl<'a, T: Real> ReluNetwork<'a, T> {
+    /// Refuse arrays whose lengths do not agree or which are not contiguous.
+    fn weights(&self) -> Result<Weights<'a, T>> {
+        let ((h, d), slope) = (self.omega.dim(), slope(self.unit)?);
+        let refused = || {
+            Error::shape(
+                "network",
+                &[h, d, self.b.map_or(0, |b| b.len()), self.beta.len()],
+                "must have w (h, d), b (h,), a (h,), contiguous",
+                "pass matching weights",
+            )
+        };
+        if h == 0 || d == 0 || self.beta.len() != h || self.b.is_some_and(|b| b.len() != h) {
+            return Err(refused());
+        }
+        let b = self
+            .b
+            .map(|b| b.to_slice().ok_or_else(refused))
+            .transpose()?;
+        Ok(Weights {
+            omega: self.omega.to_slice().ok_or_else(refused)?,
+            b,
+            beta: self.beta.to_slice().ok_or_else(refused)?,
+            d,
+            slope,
+        })
+    }
+}
+
+hmm_core::named! {
+    /// Which parameters' gradients enter.
+    pub enum Part: "part" {
+        /// All of them.
+        Full = "full",
+        /// The output weights alone: the kernel of the features.
+        LastLayer = "last",
+    }
+}
+
+/// Bytes that [`network_ntk`] holds at a time beside its output, on any number of threads up to
+/// the 32 tiles of a batch; as many as fit into the type.
+pub fn scratch_bytes<T: Real>(block: usize, threads: usize) -> u64 {
+    let (block, number) = (block as u64, size_of::<T>() as u64);
+    let tile = block.saturating_mul(block);
+    let features = block.saturating_mul(4 * NEURONS as u64 + 2) * number;
+    let at_work = features.saturating_add(tile.saturating_mul(number + 8));
+    let threads = threads.min(BATCH) as u64;
+    threads
+        .saturating_mul(at_work)
+        .saturating_add(tile.saturating_mul(BATCH as u64 * 8))
+}
+
+/// `h Theta` of the points `x` (P, d) against `y` (Q, d), or against themselves (`None`: half the
+/// work, exactly symmetric), written to `out` (P, Q). All arrays are contiguous row by row; `out` may be a memory-mapped
+/// file.
+///
+/// Products are taken in `T`, sums over blocks of neurons in double precision. The result does not
+/// depend on the number of threads; it does, in its last bits, on `block`.
+///
+/// # Errors
+/// [`Error::Shape`] if lengths do not agree; [`Error::Resource`]; [`Error::Interrupted`].
+pub fn network_ntk<T: Real>(
+    network: &ReluNetwork<'_, T>,
+    x: ArrayView2<'_, T>,
+    y: Option<ArrayView2<'_, T>>,
+    part: Part,
+    block: usize,
+    mut out: ArrayViewMut2<'_, T>,
+    cancel: &Cancel,
+) -> Result<()> {
+    let network = network.weights()?;
+    let d = network.d;
+    let shapes = [x.dim(), y.unwrap_or(x).dim(), out.dim()];
+    let (p, q) = (x.nrows(), y.unwrap_or(x).nrows());
+    let refused = || {
+        Error::shape(
+            "X, Y, out",
+            &shapes.map(|(rows, columns)| [rows, columns]).concat(),
+            format!("must be (P, {d}), (Q, {d}) and (P, Q), contiguous"),
+            "pass points of the network's dimension",
+        )
+    };
+    if p == 0 || q == 0 || shapes != [(p, d), (q, d), (p, q)] {
+        return Err(refused());
+    }
+    let x = x.to_slice().ok_or_else(refused)?;
+    let symmetric = y.is_none();
+    let other = match y {
+        Some(y) => y.to_slice().ok_or_else(refused)?,
+        None => x,
+    };
+    let out = out.as_slice_mut().ok_or_else(refused)?;
+    if block == 0 {
+        return Err(Error::invalid(
+            "block",
+            block,
+            "must be >= 1",
+            "pass for example 256",
+        ));
+    }
+    // No tile is larger than the kernel.
+    let block = block.min(p.max(q));
+    require(
+        scratch_bytes::<T>(block, rayon::current_num_threads()),
+        "the tiles of a kernel",
+        "lower block",
+    )?;
+    let tiles: Vec<(usize, usize)> = (0..p)
+        .step_by(block)
+        .flat_map(|top| {
+            let first = if symmetric { top } else { 0 };
+            (first..q).step_by(block).map(move |left| (top, left))
+        })
+        .collect();
+    for batch in tiles.chunks(BATCH) {
+        cancel.check()?;
+        let done: Result<Vec<Vec<f64>>> = batch
+            .par_iter()
+            .map(|&(top, left)| {
+                cancel.check()?;
+                let rows = &x[top * d..(top + block).min(p) * d];
+                let columns = &other[left * d..(left + block).min(q) * d];
+                tile(
+                    &network,
+                    rows,
+                    columns,
+                    symmetric && top == left,
+                    part,
+                    cancel,
+                )
+            })
+            .collect();
+        for (&(top, left), values) in batch.iter().zip(done?) {
+            let width = block.min(q - left);
+            for (i, row) in values.chunks_exact(width).enumerate() {
+                let start = (top + i) * q + left;
+                for (entry, value) in out[start..start + width].iter_mut().zip(row) {
+                    *entry = T::from_f64(*value);
+                }
+            }
+            if symmetric {
+                // The lower half (of a diagonal tile: its own) is the upper one's mirror image.
+                for j in 0..width {
+                    for i in 0..values.len() / width {
+                        if top + i < left + j {
+                            out[(left + j) * q + top + i] = T::from_f64(values[i * width + j]);
+                        }
+                    }
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ndarray::{Array1, Array2};
+
+    fn numbers(count: usize, phase: f64) -> Array1<f64> {
+        Array1::from_shape_fn(count, |i| (phase + 1.7 * i as f64).sin())
+    }
+
+    fn points(rows: usize, d: usize, phase: f64) -> Array2<f64> {
+        Array2::from_shape_fn((rows, d), |(i, j)| (phase + 1.7 * (i * d + j) as f64).sin())
+    }
+
+    /// The definition: the inner product of two gradients.
+    fn by_gradients(
+        network: &ReluNetwork<'_, f64>,
+        x: ArrayView1<'_, f64>,
+        y: ArrayView1<'_, f64>,
+        part: Part,
+    ) -> f64 {
+        let d = x.len() as f64;
+        let inner: f64 = x.dot(&y) / d;
+        let h = network.beta.len();
+        (0..h)
+            .map(|n| {
+                let omega = network.omega.row(n);
+                let pre = |x: ArrayView1<'_, f64>| {
+                    omega.dot(&x) / d.sqrt() + network.b.map_or(0.0, |b| b[n])
+                };
+                let (u, v) = (pre(x), pre(y));
+                if u <= 0.0 || v <= 0.0 {
+                    return 0.0;
+                }
+                let hidden =
+                    network.beta[n].powi(2) * (inner + f64::from(u8::from(network.b.is_some())));
+                u * v + if part == Part::Full { hidden } else { 0.0 }
+            })
+            .sum::<f64>()
+            * slope(network.unit).unwrap().powi(2)
+            / h as f64
+    }
+
+    #[test]
+    fn equals_the_gradients_inner_product() {
+        let (p, q, d, h) = (23, 11, 3, 1500);
+        let (omega, b, beta) = (points(h, d, 0.1), numbers(h, 2.0), numbers(h, 0.7));
+        let (x, y) = (points(p, d, 1.0), points(q, d, 3.0));
+        for (bias, part) in [
+            (Some(b.view()), Part::Full),
+            (None, Part::Full),
+            (Some(b.view()), Part::LastLayer),
+        ] {
+            let network = ReluNetwork {
+                omega: omega.view(),
+                b: bias,
+                beta: beta.view(),
+                unit: Activation::Sqrt2Relu,
+            };
+            let kernel = |y: Option<ArrayView2<'_, f64>>, q| {
+                let mut out = Array2::zeros((p, q));
+                let cancel = Cancel::new();
+                network_ntk(&network, x.view(), y, part, 8, out.view_mut(), &cancel).unwrap();
+                out
+            };
+            let (cross, square) = (kernel(Some(y.view()), q), kernel(None, p));
+            for ((i, j), found) in cross.indexed_iter() {
+                let want = by_gradients(&network, x.row(i), y.row(j), part);
+                assert!((found - want).abs() < 1e-12);
+            }
+            for ((i, j), found) in square.indexed_iter() {
+                let want = by_gradients(&network, x.row(i), x.row(j), part);
+                assert!((found - want).abs() < 1e-12);
+                assert_eq!(*found, square[[j, i]]);
+            }
+        }
+    }
+
+    #[test]
+    fn bad_shapes_are_refused_and_a_raised_flag_stops() {
+        let (omega, beta) = (points(1, 2, 1.0), numbers(1, 1.0));
+        let network = ReluNetwork {
+            omega: omega.view(),
+            b: None,
+            beta: beta.view(),
+            unit: Activation::Relu,
+        };
+        let cancel = Cancel::new();
+        let run = |network: &ReluNetwork<'_, f64>, d, block, cancel: &Cancel| {
+            let (x, mut out) = (points(1, d, 0.5), Array2::zeros((1, 1)));
+            let part = Part::Full;
+            network_ntk(network, x.view(), None, part, block, out.view_mut(), cancel)
+        };
+        assert!(run(&network, 2, 256, &cancel).is_ok());
+        assert!(run(&network, 2, usize::MAX, &cancel).is_ok());
+        assert!(run(&network, 3, 256, &cancel).is_err());
+        assert!(run(&network, 2, 0, &cancel).is_err());
+        let two = numbers(2, 1.0);
+        let beta = two.view();
+        assert!(run(&ReluNetwork { beta, ..network }, 2, 1, &cancel).is_err());
+        let unit = Activation::Erf;
+        let refused = run(&ReluNetwork { unit, ..network }, 2, 1, &cancel).unwrap_err();
+        assert!(refused.to_string().contains("'relu', 'sqrt2_relu'"));
+        assert!(scratch_bytes::<f64>(usize::MAX, 4) == u64::MAX);
+        cancel.raise();
+        let stopped = run(&network, 2, 256, &cancel);
+        assert!(matches!(stopped, Err(Error::Interrupted)));
+    }
+}
