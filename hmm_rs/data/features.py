@@ -14,7 +14,7 @@ from ..ground.activations import activation as checked_activation
 from ..ground.arguments import array, choice, count, number, seed_words
 from ..ground.description import Description
 from ..ground.errors import DtypeError, InvalidParameterError, ShapeError
-from ..ground.linear_algebra import product
+from ..ground.linear_algebra import eigh, product
 from .latent import LatentModel
 
 __all__ = ["GaussianFeatures", "SampledFeatures"]
@@ -77,8 +77,8 @@ class GaussianFeatures(Description):
         if covariance.shape[0] != covariance.shape[1]:
             raise ShapeError(f"Omega has shape {covariance.shape}: must be square; pass a covariance (p, p)")
         vector = array("b", b, covariance.shape[:1], rule="to match Omega")
-        values, vectors = np.linalg.eigh(covariance)
-        return cls(np.maximum(values, 0.0), vectors.T @ vector, rho)
+        values, vectors = eigh(covariance)
+        return cls(np.maximum(values, 0.0), product(vectors.T, vector), rho)
 
 
 class SampledFeatures:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import importlib
 import math
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -26,7 +26,17 @@ from ..ground.losses import loss as checked_loss
 from ..ground.memory import require
 from ..ground.record import Record
 
-__all__ = ["STOP", "FullBatch", "GaussianFeatures", "Loss", "SampledFeatures", "stop_settings"]
+if TYPE_CHECKING:
+    from ..experiments.full_batch import agreement, finite_size_allowance, full_batch_curve
+
+__all__ = [
+    "FullBatch",
+    "GaussianFeatures",
+    "SampledFeatures",
+    "agreement",
+    "finite_size_allowance",
+    "full_batch_curve",
+]
 
 Vector = npt.NDArray[np.float64]
 Loss = Literal["ridge", "square", "squared", "logistic", "hinge"]
