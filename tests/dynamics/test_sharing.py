@@ -32,12 +32,12 @@ def particles():
 def flow():
     X, y = hr.Stripe(5).sample(200, seed=1)
     network = hr.MeanFieldNetwork.random(200, 5, std_b=1.0, activation="sqrt2_relu", seed=1)
-    return hr.GradientFlow(network, X, y)
+    return hr.GradientFlow(network, X, y, loss="softhinge")
 
 
 def kernel_flow():
     X, y = hr.Stripe(3).sample(200, seed=1)
-    return hr.KernelFlow(hr.kernels.ntk(X), y, alpha=1e-3)
+    return hr.KernelFlow(hr.kernels.ntk(X), y, loss="softhinge")
 
 
 ENGINES = {
