@@ -157,7 +157,8 @@ def set_num_threads(n: int) -> None:
     At first it is ``HMM_RS_NUM_THREADS`` if that is set, else the number of cores, or ``OMP_NUM_THREADS`` if
     that is smaller.
     """
-    _lib.set_num_threads(_checked_threads("n", _count("n", n)))
+    asked = _checked_threads("n", n)
+    _lib.set_num_threads(_count("n", asked))
 
 
 def get_num_threads() -> int:

@@ -27,7 +27,11 @@ from ..ground.memory import require
 from ..ground.record import Record
 
 if TYPE_CHECKING:
-    from ..experiments.full_batch import agreement, finite_size_allowance, full_batch_curve
+    from ..experiments import full_batch as _experiment
+
+    agreement = _experiment.agreement
+    finite_size_allowance = _experiment.finite_size_allowance
+    full_batch_curve = _experiment.full_batch_curve
 
 __all__ = [
     "FullBatch",
@@ -137,7 +141,8 @@ class FullBatch:
         Parameters
         ----------
         tol
-            Largest duality gap relative to the objective. Default: see :data:`STOP`.
+            Largest duality gap relative to the objective. Default: 1e-14 for the square losses, 1e-12 for logistic,
+            1e-9 for hinge.
         max_iterations
             Newton steps or passes before giving up.
         threads
