@@ -8,6 +8,7 @@ HMM here is the hidden *manifold* model. Describe a problem (:mod:`hmm_rs.data`,
 from __future__ import annotations
 
 import importlib
+import os
 from typing import TYPE_CHECKING, Any
 
 from . import _lib, errors, observables
@@ -24,8 +25,8 @@ from .data import (
     TeacherStudent,
     UniformSphere,
 )
-from .dynamics import FullBatch, GradientFlow, KernelFlow, OnlineSGD, Particles, logtimes, resume
 from .ground.arguments import count as _count
+from .ground.arguments import threads as _checked_threads
 from .ground.errors import (
     ConvergenceError,
     DivergenceError,
@@ -51,6 +52,14 @@ if TYPE_CHECKING:
     from . import testing as testing
     from . import theory as theory
     from .comparison import compare as compare
+    from .dynamics import FullBatch as FullBatch
+    from .dynamics import GradientFlow as GradientFlow
+    from .dynamics import KernelFlow as KernelFlow
+    from .dynamics import OnlineSGD as OnlineSGD
+    from .dynamics import Particles as Particles
+    from .dynamics import load as load
+    from .dynamics import logtimes as logtimes
+    from .dynamics import resume as resume
     from .experiments import ensemble as ensemble
 
 __version__ = _lib.__version__
@@ -94,6 +103,7 @@ __all__ = [
     "generators",
     "get_num_threads",
     "kernels",
+    "load",
     "logtimes",
     "observables",
     "plot",
@@ -105,18 +115,35 @@ __all__ = [
 ]
 
 #: Rooms imported at first use, so that ``import hmm_rs`` stays quick.
-_LAZY = ("cnn", "experiments", "figures", "generators", "kernels", "plot", "testing", "theory")
+_LAZY = (
+    "cnn",
+    "dynamics",
+    "experiments",
+    "figures",
+    "generators",
+    "kernels",
+    "plot",
+    "testing",
+    "theory",
+)
 
 
-#: Functions of such rooms that have an address of their own.
-_LAZY_FUNCTIONS = {"compare": ".comparison", "ensemble": ".experiments"}
+#: Names of rooms that are imported at first use too: whoever needs the theory alone loads no engine.
+_LAZY_NAMES = {
+    "compare": "comparison",
+    "ensemble": "experiments",
+    **dict.fromkeys(
+        ("FullBatch", "GradientFlow", "KernelFlow", "OnlineSGD", "Particles", "load", "logtimes", "resume"),
+        "dynamics",
+    ),
+}
 
 
 def __getattr__(name: str) -> Any:
     if name in _LAZY:
         return importlib.import_module(f".{name}", __name__)
-    if name in _LAZY_FUNCTIONS:
-        return getattr(importlib.import_module(_LAZY_FUNCTIONS[name], __name__), name)
+    if name in _LAZY_NAMES:
+        return getattr(importlib.import_module(f".{_LAZY_NAMES[name]}", __name__), name)
     raise AttributeError(f"module 'hmm_rs' has no attribute {name!r}")
 
 
@@ -125,8 +152,13 @@ def __dir__() -> list[str]:
 
 
 def set_num_threads(n: int) -> None:
-    """Set the number of threads used by default (results never depend on it)."""
-    _lib.set_num_threads(_count("n", n))
+    """Set the number of threads used by default (results never depend on it).
+
+    At first it is ``HMM_RS_NUM_THREADS`` if that is set, else the number of cores, or ``OMP_NUM_THREADS`` if
+    that is smaller.
+    """
+    asked = _checked_threads("n", n)
+    _lib.set_num_threads(_count("n", asked))
 
 
 def get_num_threads() -> int:
@@ -134,16 +166,23 @@ def get_num_threads() -> int:
     return _lib.get_num_threads()
 
 
-def _threads_from_environment() -> None:
-    import os
-
-    asked = os.environ.get("HMM_RS_NUM_THREADS")
-    if asked is not None:
-        if not asked.isdigit() or int(asked) < 1:
+def _threads_from_environment() -> int | None:
+    """Return the default number of threads that the environment asks for, if any."""
+    own = os.environ.get("HMM_RS_NUM_THREADS")
+    if own is not None:
+        try:
+            return _checked_threads("HMM_RS_NUM_THREADS", int(own))
+        except ValueError:
             raise InvalidParameterError(
-                f"HMM_RS_NUM_THREADS = {asked!r}: must be a positive integer; unset it or set it to one"
-            )
-        _lib.set_num_threads(int(asked))
+                f"HMM_RS_NUM_THREADS = {own!r}: must be a positive integer, four per core at most; unset it or set it "
+                f"to one"
+            ) from None
+    # A list of nested levels counts by its first; what is no number is left to those who read it.
+    first = os.environ.get("OMP_NUM_THREADS", "").split(",")[0].strip()
+    if first.isascii() and first.isdigit() and 0 < int(first[:9]) < _lib.get_num_threads():
+        return int(first[:9])
+    return None
 
 
-_threads_from_environment()
+if (_asked := _threads_from_environment()) is not None:
+    _lib.set_num_threads(_asked)

@@ -110,6 +110,7 @@ def one_layer_covariances(F: npt.ArrayLike, f: Nonlinearity) -> tuple[Array, Arr
 def nonlinear_covariances(F: Array, f: Nonlinearity) -> tuple[Array, Array]:
     """Return (Ω, Φ) of any nonlinearity by its Hermite expansion; see :func:`one_layer_covariances`."""
     N, D = F.shape
+    _room(4, N)
     q = row_variances(F)
     a, b, c = row_moments(f, q)
     require(

@@ -165,7 +165,8 @@ def _resolved(f: Callable[[Any], Any], q: Array) -> Resolved:
 
 
 def _by_quadrature(rule: Resolved, q: Array) -> tuple[Array, Array, Array]:
-    """Return a, b and c for fields of variances `q`, in blocks of rows."""
+    """Return a, b and c for fields of variances `q`, in blocks of rows that differ."""
+    q, place = np.unique(q, return_inverse=True)
     moments = np.empty((3, len(q)))
     shares = np.stack([rule.values, rule.u * rule.values, rule.values**2]) * rule.weights
     step = max(1, _BLOCK // len(rule.u))
@@ -173,4 +174,5 @@ def _by_quadrature(rule: Resolved, q: Array) -> tuple[Array, Array, Array]:
         part = q[start : start + step, None]
         density = np.exp(-0.5 * rule.u**2 / part) / np.sqrt(2.0 * math.pi * part)
         moments[:, start : start + step] = np.einsum("in,mn->mi", density, shares)
-    return moments[0], moments[1] / q, moments[2]
+    moments[1] /= q
+    return moments[0, place], moments[1, place], moments[2, place]

@@ -28,7 +28,10 @@ _RANGE, _FARTHEST = 12.0, 38.0
 _MOST_PANELS = 1 << 15
 
 _X, _W = np.polynomial.legendre.leggauss(_POINTS)
-_TO_COEFFICIENTS = np.linalg.inv(np.polynomial.legendre.legvander(_X, _POINTS - 1))
+# Coefficients of the polynomial through the points: Legendre polynomials are orthogonal under the rule's sum.
+_TO_COEFFICIENTS = (
+    (np.arange(_POINTS) + 0.5)[:, None] * np.polynomial.legendre.legvander(_X, _POINTS - 1).T * _W
+)
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ import numpy.typing as npt
 
 from ... import _lib
 from ...ground.arguments import array, choice, count, number
+from ...ground.arguments import threads as checked_threads
 from ...ground.errors import ConvergenceError, InvalidParameterError
 from ...ground.losses import FULL_BATCH
 from ...ground.losses import loss as checked_loss
@@ -115,7 +116,8 @@ class FullBatch:
         Parameters
         ----------
         tol
-            Largest duality gap relative to the objective. Default: 1e-12 or so, by the loss.
+            Largest duality gap relative to the objective. Default: 1e-14 for the square losses, 1e-12 for logistic,
+            1e-9 for hinge.
         max_iterations
             Newton steps or passes before giving up.
         threads
@@ -133,7 +135,7 @@ class FullBatch:
         choice("on_failure", on_failure, ("raise", "flag"))
         needed = min(self.X.shape) ** 2 * 16 + self.X.nbytes
         require(needed, f"FullBatch with X of shape {self.X.shape}", "use fewer examples or features")
-        workers = None if threads is None else count("threads", threads)
+        workers = checked_threads("threads", threads)
         fitted = _lib.full_batch_fit([(self.X, self.y)], settings, workers)[0]
         self.w = fitted["w"]
         self.objective, self.gap = fitted["objective"], fitted["gap"]
