@@ -1,8 +1,8 @@
 """Learning curves of full-batch learning, measured and laid beside the replica theory."""
 
 from ...data.features import GaussianFeatures, SampledFeatures
-from .agreement import agreement, finite_size_allowance
 from .curve import full_batch_curve
+from .judgement import agreement, finite_size_allowance
 
 __all__ = [
     "GaussianFeatures",

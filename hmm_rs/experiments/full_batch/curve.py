@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from ... import _lib
 from ...data.features import GaussianFeatures, SampledFeatures
-from ...dynamics.full_batch import Loss, stop_settings
+from ...dynamics.full_batch.fit import Loss, stop_settings
 from ...ground.arguments import array, count, number, seed_words
 from ...ground.errors import ConvergenceError, DtypeError, InvalidParameterError
 from ...ground.linear_algebra import product

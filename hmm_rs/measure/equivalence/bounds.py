@@ -7,13 +7,12 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy.interpolate import CubicSpline
-from scipy.special import ndtr
 
+from ...data.draws import generator
 from ...data.hidden_manifold import HiddenManifold
 from ...data.nonlinearity import Nonlinearity
 from ...ground.activations import UNITS, activation
-from ...ground.arguments import array, count, number, seed_words
+from ...ground.arguments import array, count, number
 from ...ground.errors import InvalidParameterError
 from ...ground.linear_algebra import product
 from ...ground.memory import require
@@ -69,6 +68,8 @@ def stein_kernel(u: npt.ArrayLike, f: str, *, gain: float = 1.0) -> Vector:
     nodes, weights = (nodes + 1) / 2, weights / 2
     total = np.zeros(points.shape)
     if name == "relu":
+        from scipy.special import ndtr
+
         # Positively homogeneous: g = gain relu; t = sin(angle).
         for angle, weight in zip(nodes * math.pi / 2, weights * math.pi / 2, strict=True):
             total += s * weight * math.cos(angle) * ndtr(points * math.tan(angle))
@@ -95,6 +96,8 @@ class _Table:
     def __init__(self, f: str, gain: float) -> None:
         self.f, self.gain = f, gain
         # Beyond 12 standard deviations no sample falls; 4000 knots give 1e-11.
+        from scipy.interpolate import CubicSpline
+
         knots = np.linspace(-12.0, 12.0, 4001)
         self.spline = CubicSpline(knots, stein_kernel(knots, f, gain=gain))
 
@@ -231,13 +234,13 @@ def _malliavin_products(matrix: Vector, a: Vector, h: Vector, f: str, samples: i
     equal = np.ptp(norms) < 1e-12
     tables = [_Table(f, float(norms[0]))] if equal else [_Table(f, float(s)) for s in norms]
     slope = UNITS[f].slope
-    generator = np.random.default_rng(seed_words(seed))
+    draws = generator(seed)
     fields = len(a) + len(h)
     products = np.empty((samples, fields, fields))
     step = max(1, BLOCK // (8 * max(N, D)))
     for start in range(0, samples, step):
         stop = min(start + step, samples)
-        u = np.asarray(product(generator.standard_normal((stop - start, D)), unit.T), np.float64)
+        u = np.asarray(product(draws.standard_normal((stop - start, D)), unit.T), np.float64)
         derivative = slope(u * norms) * norms
         smoothed = tables[0](u) if equal else np.column_stack([t(u[:, i]) for i, t in enumerate(tables)])
         left = np.empty((stop - start, fields, D))

@@ -6,7 +6,6 @@ import math
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import ndtr
 
 from ... import _lib
 from ...ground.arguments import array, number
@@ -42,6 +41,8 @@ def kolmogorov_distance(x: npt.ArrayLike) -> float:
     >>> round(kolmogorov_distance([0.1, 1.2, -0.7, 0.5, -1.9]), 6)
     0.196428
     """
+    from scipy.special import ndtr
+
     z = np.sort(_standardised(x))
     cdf = ndtr(z)
     steps = np.arange(z.size + 1) / z.size

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import ndtr
 
+from ...data.draws import generator
 from ...data.hidden_manifold import HiddenManifold
 from ...data.latent import LatentModel
-from ...ground.arguments import count, seed_words
+from ...ground.arguments import count
 from ...ground.errors import InvalidParameterError
 from ...ground.linear_algebra import gram, product
 from ...ground.memory import require
@@ -103,6 +103,8 @@ def test_gaussian_equivalence(
     >>> bool(result.attrs["ks_max"] < 3 * result.attrs["ks_floor"])
     True
     """
+    from scipy.special import ndtr
+
     if not isinstance(model, LatentModel):
         raise InvalidParameterError(
             f"model = {model!r:.80}: must be a model of data; pass HiddenManifold(...) or a generator"
@@ -203,8 +205,8 @@ def _directions(root: npt.NDArray[Any], K: int, M: int, random: int, seed: Any) 
             plane = np.linalg.qr(root[[k, K + m]].T)[0]
             groups.append(product(np.stack([np.cos(angles), np.sin(angles)], axis=1), plane.T))
     if random and K + M > 1:
-        generator = np.random.default_rng([*seed_words(seed).tolist(), 1])
-        draws = generator.standard_normal((random, K + M))
+        numbers = generator(seed, 1)
+        draws = numbers.standard_normal((random, K + M))
         groups.append(draws / np.sqrt((draws * draws).sum(axis=1, keepdims=True)))
     return np.vstack(groups)
 

@@ -9,38 +9,22 @@ Every fit reports a duality gap, an upper bound on what the objective could stil
 
 from __future__ import annotations
 
-import importlib
 import math
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 
-from .. import _lib
-from ..data.features import GaussianFeatures, SampledFeatures
-from ..ground.arguments import array, choice, count, number
-from ..ground.arguments import threads as checked_threads
-from ..ground.errors import ConvergenceError, InvalidParameterError
-from ..ground.losses import FULL_BATCH
-from ..ground.losses import loss as checked_loss
-from ..ground.memory import require
-from ..ground.record import Record
+from ... import _lib
+from ...ground.arguments import array, choice, count, number
+from ...ground.arguments import threads as checked_threads
+from ...ground.errors import ConvergenceError, InvalidParameterError
+from ...ground.losses import FULL_BATCH
+from ...ground.losses import loss as checked_loss
+from ...ground.memory import require
+from ...ground.record import Record
 
-if TYPE_CHECKING:
-    from ..experiments import full_batch as _experiment
-
-    agreement = _experiment.agreement
-    finite_size_allowance = _experiment.finite_size_allowance
-    full_batch_curve = _experiment.full_batch_curve
-
-__all__ = [
-    "FullBatch",
-    "GaussianFeatures",
-    "SampledFeatures",
-    "agreement",
-    "finite_size_allowance",
-    "full_batch_curve",
-]
+__all__ = ["STOP", "FullBatch", "Loss", "stop_settings"]
 
 Vector = npt.NDArray[np.float64]
 Loss = Literal["ridge", "square", "squared", "logistic", "hinge"]
@@ -53,15 +37,6 @@ STOP: dict[str, tuple[float, int]] = {
     "logistic": (1e-12, 1000),
     "hinge": (1e-9, 200_000),
 }
-
-#: Addresses of the experiment, which stands further right; imported at first use.
-_DOORS = ("agreement", "finite_size_allowance", "full_batch_curve")
-
-
-def __getattr__(name: str) -> Any:
-    if name in _DOORS:
-        return getattr(importlib.import_module("hmm_rs.experiments.full_batch"), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def _frozen(values: Vector) -> Vector:
