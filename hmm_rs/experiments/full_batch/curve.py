@@ -13,6 +13,7 @@ from ... import _lib
 from ...data.features import GaussianFeatures, SampledFeatures
 from ...dynamics.full_batch.fit import Loss, stop_settings
 from ...ground.arguments import array, count, number, seed_words
+from ...ground.arguments import threads as checked_threads
 from ...ground.errors import ConvergenceError, DtypeError, InvalidParameterError
 from ...ground.linear_algebra import product
 from ...ground.losses import FULL_BATCH
@@ -106,7 +107,7 @@ def full_batch_curve(
     sizes = [max(1, round(float(alpha) * features.p)) for alpha in wanted]
     settings = stop_settings(name, lam, tol, max_iterations)
     labels = {"flip": flip, "noise": noise}
-    workers = None if threads is None else count("threads", threads)
+    workers = checked_threads("threads", threads)
     if isinstance(features, GaussianFeatures):
         observed = _lib.full_batch_gaussian(
             features, sizes, repeats, settings, labels, seed_words(seed), workers

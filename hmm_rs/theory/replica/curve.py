@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 import numpy.typing as npt
 
 from ... import _lib
-from ...ground.arguments import array, count
+from ...ground.arguments import array
+from ...ground.arguments import threads as checked_threads
 from ...ground.results import dataset
 from .settings import CITE, Loss, OnFailure, checked, required, undefined
 from .spectrum import Spectrum, checked_spectrum
@@ -52,7 +53,7 @@ def learning_curve(
         problem, name=loss, lam=lam, flip=flip, noise=noise, tol=tol, max_iterations=max_iterations
     )
     points = array("alphas", alphas, (None,))
-    workers = None if threads is None else count("threads", threads)
+    workers = checked_threads("threads", threads)
     solved = _lib.replica_curve(problem, points, settings, workers)
     missing = int((~solved["converged"]).sum())
     skipped = undefined(settings["loss"])
