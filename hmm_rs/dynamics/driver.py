@@ -606,7 +606,7 @@ def _in_order(name: str, values: npt.ArrayLike, example: str) -> Times:
 # -- reading a run from its file -----------------------------------------------------------------
 
 
-@documented(ResumeOptions)
+@documented(ResumeOptions, checkpoint_every=None)
 def resume(
     path: str | Path,
     *,

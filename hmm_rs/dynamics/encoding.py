@@ -39,6 +39,7 @@ DESCRIPTIONS: dict[str, str] = {
     "SingleInterface": "hmm_rs.data.manifolds",
     "Cylinder": "hmm_rs.data.manifolds",
     "Sphere": "hmm_rs.data.manifolds",
+    "GaussianFeatures": "hmm_rs.data.features",
     "LayerStack": "hmm_rs.data.generators.stack",
     "RandomLayers": "hmm_rs.data.generators.random",
     "CallableGenerator": "hmm_rs.data.generators.callable",

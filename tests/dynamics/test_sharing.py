@@ -208,6 +208,8 @@ def test_many_readers_do_not_bring_a_run_to_a_stand():
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
+# JAX, where an earlier test loaded it, warns of any fork; the child uses none of it.
+@pytest.mark.filterwarnings("ignore:os.fork:RuntimeWarning")
 def test_a_run_of_another_thread_does_not_go_on_in_a_forked_child():
     driver = online()
     with Running(driver, t_max=1e7, save_at=[0, 1e7]):

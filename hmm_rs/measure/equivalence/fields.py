@@ -11,7 +11,8 @@ from ... import _lib
 from ...data.covariances import one_layer_covariances
 from ...data.hidden_manifold import HiddenManifold
 from ...data.latent import LatentModel
-from ...data.nonlinearity import Nonlinearity, check_nonlinearity, gaussian_moments
+from ...data.moments import gaussian_moments
+from ...data.nonlinearity import Nonlinearity, check_nonlinearity
 from ...ground.activations import EXACT, UNITS
 from ...ground.arguments import array, number
 from ...ground.errors import InvalidParameterError
