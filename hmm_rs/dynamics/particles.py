@@ -329,12 +329,12 @@ class Particles(Driver):
     def _state(self) -> dict[str, npt.NDArray[Any]]:
         state = {name: np.asarray(value) for name, value in self._engine.snapshot().items()}
         # The engine learns the size of a step at the first one; a run that is stopped before it has one too.
-        return {**state, "dt": np.asarray(self._dt)}
+        return {**state, "run_dt": np.asarray(self._dt)}
 
     def _restore(self, state: Mapping[str, npt.NDArray[Any]]) -> None:
         counters = {name: np.uint64(state[name]) for name in ("step", "anchor_step") if name in state}
-        self._engine.restore({**state, **counters})
-        self._dt = float(state["dt"])
+        self._engine.restore({**state, **counters, "finished": bool(state["finished"])})
+        self._dt = float(state["run_dt"])
 
 
 def _narrowed(name: str, weights: npt.NDArray[Any], dtype: str) -> npt.NDArray[Any]:
