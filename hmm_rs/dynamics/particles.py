@@ -16,7 +16,9 @@ from ..ground.arguments import threads as checked_threads
 from ..ground.errors import DtypeError, InvalidParameterError, ShapeError
 from ..ground.memory import require
 from ..networks.mean_field import MeanFieldNetwork
-from .driver import Driver, Observation, RunOptions, long_run, save_steps
+from .driver import Driver, Observation
+from .options import RunOptions, long_run
+from .schedule import save_steps
 
 if TYPE_CHECKING:
     import xarray as xr
