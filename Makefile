@@ -42,23 +42,24 @@ test-rust: $(VENV)/installed
 test-python: $(VENV)/installed $(VENV)/made-test
 	$(BIN)/python -P -m pytest -q
 
-test-all: test-rust $(VENV)/made-test ## the slow physics too
+test-all: test-rust $(VENV)/made-test $(VENV)/made-docs ## the slow physics and the manual too
 	$(BIN)/python -P -m pytest -q -m "slow or not slow"
 
 bench: $(VENV)/installed $(VENV)/made-test $(VENV)/made-bench ## speed against rivals, side by side
 	set -e; for bench in benches/bench_*.py; do echo "== $$bench"; $(BIN)/python $$bench; done
 
-lint: $(VENV)/installed $(VENV)/made-test $(VENV)/made-lint ## rustfmt, clippy, ruff, mypy, stubtest
+lint: $(VENV)/installed $(VENV)/made-test $(VENV)/made-lint ## rustfmt, clippy, rustdoc, ruff, mypy, stubtest
 	cargo fmt --all --check
 	cargo clippy --release --locked --workspace --all-targets -- -D warnings
+	RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps --workspace --quiet
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	cd $(VENV) && bin/python -m mypy.stubtest hmm_rs._lib --allowlist ../tests/stubtest-allowlist.txt
 
-docs: $(VENV)/installed $(VENV)/made-docs ## the manual, into site/
-	$(BIN)/mkdocs build --strict --quiet
-	@echo wrote site/index.html
+docs: $(VENV)/installed $(VENV)/made-test $(VENV)/made-docs ## the manual, its pages executed, into site/
+	$(BIN)/sphinx-build -W --keep-going -j auto -q docs site/html
+	@echo wrote site/html/index.html
 
 dist: $(VENV)/made-dist ## wheel for old Linux systems and source archive, checked, into dist/
 	rm -rf dist
@@ -69,4 +70,4 @@ dist: $(VENV)/made-dist ## wheel for old Linux systems and source archive, check
 	$(BIN)/twine check --strict dist/*
 
 clean: ## remove everything built
-	rm -rf $(VENV) target out site dist
+	rm -rf $(VENV) target out site dist docs/api

@@ -33,27 +33,6 @@ from hmm_rs.testing import difference
 
 OWN_THREADS = (1, 2, 3, 7)
 
-#: Computations that still change with BLAS's threads, to be emptied: each entry must really differ.
-DIFFERS_TODAY: set[str] = {
-    "conditions_of_equivalence",
-    "conjugate_data_of_a_generator",
-    "covariance_equations_from_simulation",
-    "covariances_by_monte_carlo",
-    "crude_bound",
-    "diagnosis",
-    "exact_covariances",
-    "features_of_a_covariance",
-    "linearised_covariances",
-    "measured_equivalence",
-    "one_layer_covariances",
-    "outputs_of_mean_field_networks",
-    "rates_of_equivalence",
-    "recursive_covariances",
-    "sampled_features",
-    "spectra_of_samples",
-    "stein_bound",
-}
-
 Computation = Callable[[], Any]
 COMPUTATIONS: dict[str, Computation] = {}
 
@@ -1045,10 +1024,7 @@ def test_our_threads_change_no_bit(runs: dict[int, Any], name: str) -> None:
 @pytest.mark.parametrize("name", COMPUTATIONS)
 def test_threads_of_blas_change_no_bit(runs: dict[int, Any], name: str) -> None:
     told = difference(result(runs, name, 2), result(runs, name, 2, blas=2))
-    if name in DIFFERS_TODAY:
-        assert told, f"{name} is mended: take it off DIFFERS_TODAY"
-    else:
-        assert not told, f"with 1 and 2 threads of BLAS: {told}"
+    assert not told, f"with 1 and 2 threads of BLAS: {told}"
 
 
 def test_the_matrix_can_see_a_blas_with_threads(runs: dict[int, Any]) -> None:

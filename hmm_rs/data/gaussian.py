@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import numpy as np
@@ -11,6 +10,8 @@ import numpy.typing as npt
 from .. import _lib
 from ..ground.arguments import count, seed_words
 from ..ground.errors import DtypeError, InvalidParameterError
+from ..ground.memory import require
+from .covariances import row_variances
 from .hidden_manifold import HiddenManifold
 from .latent import LatentModel
 
@@ -51,10 +52,11 @@ class TeacherStudent(LatentModel):
 
     def covariances(self) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
         """Return Ω = Φ = 1, shapes (N, N)."""
+        require(2 * 8 * self.N * self.N, f"covariances of N={self.N} inputs", "lower N")
         return np.eye(self.N), np.eye(self.N)
 
     def _make_source(self, dtype: str) -> _lib.Source:
-        return _lib.Source.gaussian(self.N, dtype)
+        return _lib.Source.gaussian(self.N, dtype=dtype)
 
 
 class GaussianEquivalent(LatentModel):
@@ -101,19 +103,22 @@ class GaussianEquivalent(LatentModel):
     def _source_bytes(self) -> int:
         if isinstance(self.model, HiddenManifold):
             return self.model._source_bytes()
-        return 4 * 8 * self.N * (self.N + self.D)
+        return 8 * 8 * self.N * (self.N + self.D)
 
     def _make_source(self, dtype: str) -> _lib.Source:
         if isinstance(self.model, HiddenManifold):
-            a, b, c = self.model.moments
+            rows = self.model.row_moments
+            if rows is None:
+                a, b, c = (np.full(self.N, moment) for moment in self.model.moments)
+                q = np.ones(self.N)
+            else:
+                a, b, c = rows
+                q = row_variances(self.model.F)
             return _lib.Source.conjugate(
                 self.model.source(dtype),
-                mean=0.0 if self.model.center else a,
+                mean=np.zeros(self.N) if self.model.center else a,
                 slope=b,
-                noise=math.sqrt(max(c - a * a - b * b, 0.0)),
+                noise=np.sqrt(np.maximum(c - a * a - b * b * q, 0.0)),
             )
         omega, phi = self.model.covariances()
-        # Sampling errors make the smallest eigenvalues of Ω - ΦΦᵀ slightly negative.
-        values, vectors = np.linalg.eigh(omega - phi @ phi.T)
-        noise = vectors * np.sqrt(np.clip(values, 0.0, None))
-        return _lib.Source.correlated(np.ascontiguousarray(phi), np.ascontiguousarray(noise), dtype)
+        return _lib.Source.correlated(np.ascontiguousarray(omega), np.ascontiguousarray(phi), dtype=dtype)

@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
-import math
-from typing import Any
+from typing import Any, Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
 
 from .. import _lib
+from ..ground.activations import EXACT
 from ..ground.arguments import array, choice, count, seed_words
 from ..ground.errors import InvalidParameterError
+from ..ground.memory import require
+from .covariances import linearised_covariances, one_layer_covariances, row_variances
 from .latent import LatentModel
-from .nonlinearity import Nonlinearity, check_nonlinearity, gaussian_moments
+from .moments import gaussian_moments, row_moments
+from .nonlinearity import Nonlinearity, check_nonlinearity
 
 __all__ = ["HiddenManifold"]
 
-_FEATURES = ("gaussian", "orthogonal", "hadamard", "dct")
+#: Kinds of F that are drawn.
+FeatureKind = Literal["gaussian", "orthogonal", "hadamard", "dct"]
 
 
 class HiddenManifold(LatentModel):
@@ -37,9 +41,10 @@ class HiddenManifold(LatentModel):
         "gaussian": independent N(0, 1). "orthogonal": Haar columns, FᵀF = N 1 (D <= N).
         "hadamard": D random columns of the N x N Hadamard matrix with random row signs (N a power
         of two). "dct": the same of √N times the orthonormal cosine transform. The last two are
-        applied by fast transforms and never stored. Or an (N, D) array.
+        applied by fast transforms and never stored. Or an (N, D) array, whose rows may have any norm.
     center
-        Subtract the mean a = E f(u); the equations of the theory need it.
+        Subtract the mean a = E f(u); the equations of the theory need it. With an array F each input loses its own
+        mean E f(u_i), u_i ~ N(0, \|F_i\|²/D).
     normalise_rows
         Scale every row of F to squared norm D, so that every u_i has unit variance exactly.
     seed
@@ -48,9 +53,16 @@ class HiddenManifold(LatentModel):
     Attributes
     ----------
     moments : tuple of float
-        (a, b, c) = E f(u), E u f(u), E f(u)² for u ~ N(0, 1).
+        (a, b, c) = E f(u), E u f(u), E f(u)² for u ~ N(0, 1): the moments of unit rows.
     F : ndarray
         The feature matrix, shape (N, D), made when asked for.
+
+    Raises
+    ------
+    InvalidParameterError
+        If D > N where columns are orthogonal, N is no power of two where that is needed, or F has a row of zeros.
+    ResourceError
+        When F is made (at first use), if it does not fit into memory.
 
     Notes
     -----
@@ -76,7 +88,7 @@ class HiddenManifold(LatentModel):
         D: int,
         *,
         f: Nonlinearity = "sign",
-        F: str | npt.ArrayLike = "gaussian",
+        F: FeatureKind | npt.ArrayLike = "gaussian",
         center: bool = True,
         normalise_rows: bool = False,
         seed: Any = 0,
@@ -84,7 +96,7 @@ class HiddenManifold(LatentModel):
         N, D = count("N", N), count("D", D)
         seed_words(seed)
         if isinstance(F, str):
-            choice("F", F, _FEATURES)
+            choice("F", F, get_args(FeatureKind))
             if F != "gaussian" and D > N:
                 raise InvalidParameterError(
                     f"D = {D}: orthogonal columns (F={F!r}) need D <= N = {N}; lower D, or use F='gaussian'"
@@ -95,9 +107,9 @@ class HiddenManifold(LatentModel):
                 )
         else:
             F = array("F", F, (N, D), rule="= (N, D)")
-            if normalise_rows and not F.any(axis=1).all():
+            if not F.any(axis=1).all():
                 raise InvalidParameterError(
-                    "F has a row of zeros: normalise_rows=True needs rows of positive norm; drop that row"
+                    "F has a row of zeros: its input would be constant; drop that row"
                 )
         self._describe(
             N=N,
@@ -111,8 +123,33 @@ class HiddenManifold(LatentModel):
 
     @property
     def moments(self) -> tuple[float, float, float]:
-        """(a, b, c) = E f(u), E u f(u), E f(u)² for u ~ N(0, 1)."""
+        """(a, b, c) = E f(u), E u f(u), E f(u)² for u ~ N(0, 1): the moments of unit rows.
+
+        Rows of a given F that are no unit rows have moments of their own, :attr:`row_moments`.
+        """
         return gaussian_moments(self.f)
+
+    @property
+    def row_moments(self) -> tuple[npt.NDArray[np.float64], ...] | None:
+        """(a, b, c) of each input, shapes (N,), for a given F of unequal row norms; None where rows count as unit rows.
+
+        a_i = E f(u_i), b_i = E u_i f(u_i)/q_i, c_i = E f(u_i)² with u_i ~ N(0, q_i), q_i = |F_i|²/D; see
+        :func:`hmm_rs.data.moments.row_moments`. An F that is drawn has rows of norm √D up to fluctuations, which the
+        theory leaves out.
+        """
+        given = self._arguments["F"]
+        if isinstance(given, str) or self.normalise_rows:
+            return None
+        cached: tuple[npt.NDArray[np.float64], ...] | None = self.__dict__.get("_row_moments")
+        if cached is None:
+            q = row_variances(given)
+            if (q == 1.0).all():
+                return None
+            cached = row_moments(self.f, q)
+            for values in cached:
+                values.flags.writeable = False
+            object.__setattr__(self, "_row_moments", cached)
+        return cached
 
     @property
     def features(self) -> str:
@@ -136,99 +173,45 @@ class HiddenManifold(LatentModel):
         return 0 if self.features in ("hadamard", "dct") else 2 * self.N * self.D * 8
 
     def _make_source(self, dtype: str) -> _lib.Source:
-        given = self._arguments["F"]
-        mean = self.moments[0] if self.center else 0.0
+        rows = self.row_moments if self.center else None
         return _lib.Source.hidden_manifold(
             self.N,
             self.D,
-            f=self.f if isinstance(self.f, str) else "custom",
-            function=None if isinstance(self.f, str) else self.f,
-            features_kind=self.features,
-            matrix=None if isinstance(given, str) else given,
+            f=self.f,
+            features=self._arguments["F"],
             normalise_rows=self.normalise_rows,
-            mean=mean,
+            mean=rows[0] if rows is not None else self.moments[0] if self.center else 0.0,
             seed=seed_words(self.seed),
             dtype=dtype,
         )
 
-    def covariances(self, *, method: str = "auto") -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    def covariances(
+        self, *, method: Literal["auto", "exact", "linearised"] = "auto"
+    ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
         """Return Ω = E x xᵀ, shape (N, N), and Φ = E x cᵀ, shape (N, D), of the centred inputs.
 
         Parameters
         ----------
         method
-            "exact": closed forms for given F (sign, erf, relu). "linearised": Ω = ζ 1 + b² F Fᵀ/D,
-            Φ = b F/√D with ζ = c - a² - b². "auto": exact where it exists.
+            "exact": those of the given F, whatever its row norms and f
+            (:func:`hmm_rs.theory.one_layer_covariances`). "linearised": Ω = ζ 1 + b² F Fᵀ/D, Φ = b F/√D with
+            ζ = c - a² - b²; an array F has its rows' own moments. "auto": exact where there is a closed form (sign,
+            erf, relu) or rows of F have unequal norms, else linearised.
+
+        Raises
+        ------
+        ResourceError
+            If the matrices do not fit into memory.
 
         Notes
         -----
-        HMM note 1.2 and 4.3. For relu each input is centred with its own mean.
+        HMM note 1.2 and 4.3. Each input is centred with its own mean.
         """
         choice("method", method, ("auto", "exact", "linearised"))
-        exact = self.f in ("sign", "erf", "relu") if isinstance(self.f, str) else False
-        if method == "exact" and not exact:
-            raise InvalidParameterError(
-                "method = 'exact': closed forms exist for f='sign', 'erf', 'relu'; use method='linearised'"
-            )
-        if exact and method != "linearised":
-            assert isinstance(self.f, str)  # implied by `exact`
+        rows = self.row_moments
+        closed = isinstance(self.f, str) and self.f in EXACT
+        require(3 * 8 * self.N * (self.N + self.D), f"covariances of N={self.N} inputs", "lower N or D")
+        if method == "exact" or (method == "auto" and (closed or rows is not None)):
             return one_layer_covariances(self.F, self.f)
-        a, b, c = self.moments
-        F = self.F
-        omega = (b * b / self.D) * (F @ F.T)
-        omega[np.diag_indices(self.N)] += c - a * a - b * b
-        return omega, (b / math.sqrt(self.D)) * F
-
-
-def one_layer_covariances(
-    F: npt.ArrayLike, f: str
-) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-    r"""Return the exact (Ω, Φ) of the centred one-layer model x = f(F c/√D).
-
-    .. math:: G = F F^T / D, \qquad
-        \Omega^{\rm sign}_{ij} = \tfrac{2}{\pi} \arcsin \frac{G_{ij}}{\sqrt{G_{ii} G_{jj}}}, \qquad
-        \Omega^{\rm erf}_{ij} = \tfrac{2}{\pi} \arcsin \frac{G_{ij}}{\sqrt{(1+G_{ii})(1+G_{jj})}}
-
-    Parameters
-    ----------
-    F
-        Feature matrix, shape (N, D); it enters as F/√D.
-    f
-        "sign", "erf" or "relu".
-
-    Returns
-    -------
-    Omega, Phi
-        Shapes (N, N) and (N, D); each input is centred with its own mean.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from hmm_rs.theory import one_layer_covariances
-    >>> omega, phi = one_layer_covariances(np.ones((2, 1)), "sign")
-    >>> bool(np.allclose(omega, 1.0))
-    True
-    """
-    F = array("F", F, (None, None), rule="= (N, D)")
-    choice("f", f, ("sign", "erf", "relu"))
-    D = F.shape[1]
-    G = F @ F.T / D
-    g = np.diag(G)
-    if not (g > 0).all():
-        raise InvalidParameterError("F has a row of zeros: its input has no variance; drop that row")
-    if f == "erf":
-        scale = np.sqrt(1.0 + g)
-        omega = (2.0 / math.pi) * np.arcsin(np.clip(G / np.outer(scale, scale), -1.0, 1.0))
-        phi = math.sqrt(2.0 / math.pi) * F / (math.sqrt(D) * scale[:, None])
-        return omega, phi
-    scale = np.sqrt(g)
-    rho = np.clip(G / np.outer(scale, scale), -1.0, 1.0)
-    np.fill_diagonal(rho, 1.0)
-    if f == "sign":
-        return (2.0 / math.pi) * np.arcsin(rho), math.sqrt(2.0 / math.pi) * F / (
-            math.sqrt(D) * scale[:, None]
-        )
-    # relu: E[relu relu] minus the product of the two means √(G_ii/2π).
-    second = np.sqrt(1.0 - rho * rho) + rho * (0.5 * math.pi + np.arcsin(rho))
-    omega = np.outer(scale, scale) * (second - 1.0) / (2.0 * math.pi)
-    return omega, F / (2.0 * math.sqrt(D))
+        a, b, c = self.moments if rows is None else rows
+        return linearised_covariances(self.F, a, b, c)

@@ -9,18 +9,22 @@ import zlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 import numpy.typing as npt
 
 from ..ground.arguments import choice, count
 from ..ground.errors import HmmError, InvalidParameterError, ShapeError
+from ..ground.memory import require
 
 __all__ = ["NORMALISATIONS", "Images", "digits", "load_idx", "normalise", "read_idx"]
 
 #: Names of :func:`normalise`.
 NORMALISATIONS = ("global", "image", "half")
+
+#: Bytes of a file that are read at a time.
+_PIECE = 1 << 22
 
 #: Types of an idx file by their code; all are big-endian.
 _IDX_TYPES = {0x08: ">u1", 0x09: ">i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
@@ -156,10 +160,14 @@ def digits() -> Images:
 def read_idx(path: str | Path) -> npt.NDArray[Any]:
     """Return the array in a file of the idx format (that of MNIST), gzipped or not.
 
+    The header is read first, and no more than it announces: a small file that unpacks without end is refused.
+
     Raises
     ------
     InvalidParameterError
         If there is no such file, or it is truncated, too long, or not an idx file.
+    ResourceError
+        If the array that the header announces does not fit into memory.
 
     Notes
     -----
@@ -167,37 +175,61 @@ def read_idx(path: str | Path) -> npt.NDArray[Any]:
     32-bit integers, then the data, last index fastest.
     """
     path = Path(path)
-
-    def refuse(why: str, remedy: str = "pass the path of a whole idx file") -> InvalidParameterError:
-        return InvalidParameterError(f"path = {str(path)!r}: {why}; {remedy}")
-
     try:
-        content = path.read_bytes()
-        if content[:2] == b"\x1f\x8b":
-            content = gzip.decompress(content)
+        # Devices and pipes may never end.
+        if path.exists() and not path.is_file():
+            raise _refusal(path, "cannot be read (no regular file)")
+        with path.open("rb") as raw:
+            packed = raw.read(2) == b"\x1f\x8b"
+            raw.seek(0)
+            if not packed:
+                return _idx_array(path, raw)
+            with gzip.GzipFile(fileobj=raw) as unpacked:
+                return _idx_array(path, unpacked)
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
-        raise refuse(f"is not a whole gzip file ({error})") from None
+        raise _refusal(path, f"is not a whole gzip file ({error})") from None
     except OSError as error:
-        raise refuse(f"cannot be read ({error.strerror or error})") from None
-    if len(content) < 4 or content[:2] != b"\0\0" or content[2] not in _IDX_TYPES or content[3] == 0:
-        raise refuse("is not an idx file (its first four bytes are no idx header)")
-    start = 4 + 4 * content[3]
-    if len(content) < start:
-        raise refuse("is truncated within its header")
-    shape = struct.unpack(f">{content[3]}I", content[4:start])
-    dtype = np.dtype(_IDX_TYPES[content[2]])
+        raise _refusal(path, f"cannot be read ({error.strerror or error})") from None
+    except ValueError as error:
+        if isinstance(error, HmmError):
+            raise
+        raise _refusal(path, f"cannot be read ({error})") from None
+
+
+def _refusal(path: Path, why: str) -> InvalidParameterError:
+    return InvalidParameterError(f"path = {str(path)!r}: {why}; pass the path of a whole idx file")
+
+
+def _idx_array(path: Path, file: IO[bytes] | gzip.GzipFile) -> npt.NDArray[Any]:
+    """Return the array in an open idx file."""
+    start = file.read(4)
+    if len(start) < 4 or start[:2] != b"\0\0" or start[2] not in _IDX_TYPES or start[3] == 0:
+        raise _refusal(path, "is not an idx file (its first four bytes are no idx header)")
+    axes = file.read(4 * start[3])
+    if len(axes) < 4 * start[3]:
+        raise _refusal(path, "is truncated within its header")
+    shape = struct.unpack(f">{start[3]}I", axes)
+    dtype = np.dtype(_IDX_TYPES[start[2]])
     expected = math.prod(shape) * dtype.itemsize
-    if len(content) - start != expected:
-        state = "truncated" if len(content) - start < expected else "too long"
-        raise refuse(
-            f"is {state}: {len(content) - start} bytes of data, {expected} expected for shape {shape}"
-        )
-    values = np.frombuffer(content, dtype=dtype, offset=start)
+    # The bytes as read, put together, and in the machine's own order.
+    require(3 * expected, f"an array of shape {shape}", f"check the header of {path.name}")
+    pieces, held = [], 0
+    while held <= expected:
+        piece = file.read(min(_PIECE, expected + 1 - held))
+        if not piece:
+            break
+        pieces.append(piece)
+        held += len(piece)
+    if held != expected:
+        state = "truncated" if held < expected else "too long"
+        found = f"{held}" if held < expected else f"more than {expected}"
+        raise _refusal(path, f"is {state}: {found} bytes of data, {expected} expected for shape {shape}")
+    values = np.frombuffer(b"".join(pieces), dtype=dtype)
     # The shape may have more axes than numpy allows, or lengths whose product is zero.
     try:
         return values.reshape(shape).astype(dtype.newbyteorder("="))
     except ValueError as error:
-        raise refuse(f"has shape {shape}, which is no array's ({error})") from None
+        raise _refusal(path, f"has shape {shape}, which is no array's ({error})") from None
 
 
 def load_idx(images: str | Path, labels: str | Path) -> Images:

@@ -1,9 +1,9 @@
-"""Labelled inputs with a linear teacher along the first axis: the data of the hinge study."""
+"""Labelled inputs: their one base, and those with a linear teacher along the first axis (the hinge study)."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import Any
+from typing import Any, Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -12,28 +12,50 @@ from .. import _lib
 from ..ground.arguments import choice, count, number, seed_words
 from ..ground.description import Description
 from ..ground.memory import require
+from .latent import stream_position
 
-__all__ = ["GaussianMixture", "LabelledData", "LinearlySeparable", "UniformSphere"]
+__all__ = ["GaussianMixture", "LabelledData", "LinearlySeparable", "UniformSphere", "spawned"]
 
 Floats = npt.NDArray[np.float64]
 
 
+#: Independent streams of one seed: training examples, points of fresh kernels, test examples.
+Stream = Literal["train", "kernel", "test"]
+STREAMS = get_args(Stream)
+
+
 class LabelledData(Description, ABC):
-    """Inputs x in d dimensions with labels y = ±1, some of them flipped."""
+    """Inputs x in d dimensions with labels y = ±1.
+
+    The one base of all laws of labelled inputs: each can be sampled, trained on by
+    :class:`hmm_rs.Particles` with new examples at every step, and handed to :class:`hmm_rs.GradientFlow` as a sample.
+    """
 
     d: int
-    flip: float
+    #: Probability of a flipped label.
+    flip: float = 0.0
+
+    @property
+    def informative(self) -> int:
+        """Number of directions the label depends on, the first ones."""
+        return 1
 
     @abstractmethod
     def _law(self) -> _lib.LabelledLaw:
         """Return the compiled law."""
+
+    def _stream(self, seed: Any, stream: str) -> tuple[npt.NDArray[np.uint32], bool]:
+        """Return the seed words of a stream, and whether it is the test stream of these words."""
+        if stream == "kernel":
+            return seed_words(spawned(seed, STREAMS.index(stream))), False
+        return seed_words(seed), stream == "test"
 
     def sample(
         self,
         P: int,
         *,
         seed: Any = 0,
-        stream: str = "train",
+        stream: Stream = "train",
         start: int = 0,
         clean: bool = False,
         threads: int | None = None,
@@ -45,24 +67,46 @@ class LabelledData(Description, ABC):
         P
             Number of examples.
         seed
-            Names the stream, together with `stream`.
+            Names the stream, together with `stream`; seeds are the ensemble to average over.
         stream
-            "train" or "test": independent of each other.
+            "train", "kernel" or "test": independent of each other.
         start
             Row j is example ``start + j`` of the stream, whatever `P` is.
         clean
             Leave out the label flips; the inputs are the same.
         threads
             Threads to use; the result does not depend on it.
+
+        Raises
+        ------
+        InvalidParameterError
+            If the stream ends before the last of these examples.
+        ResourceError
+            If the sample would not fit in memory.
+
+        Examples
+        --------
+        >>> import hmm_rs as hr
+        >>> X, y = hr.Stripe(5).sample(100, seed=1)
+        >>> X.shape, sorted(set(y.tolist()))
+        ((100, 5), [-1.0, 1.0])
         """
         P = count("P", P)
-        start = count("start", start, minimum=0)
-        choice("stream", stream, ("train", "test"))
+        start = stream_position("start", start)
+        choice("stream", stream, STREAMS)
         require(
             8 * P * (self.d + 1), f"a sample of P={P}", "take fewer at a time: start= continues the stream"
         )
-        words = seed_words(seed)
-        return self._law().sample(P, start, words, stream == "test", bool(clean), threads)
+        words, test = self._stream(seed, stream)
+        return self._law().sample(P, start=start, seed=words, test=test, clean=bool(clean), threads=threads)
+
+
+def spawned(seed: Any, key: int) -> np.random.SeedSequence:
+    """Return the seed sequence of a stream of `seed`."""
+    if isinstance(seed, np.random.SeedSequence):
+        return np.random.SeedSequence(seed.entropy, spawn_key=(*seed.spawn_key, key))
+    seed_words(seed)
+    return np.random.SeedSequence(seed, spawn_key=(key,))
 
 
 class LinearlySeparable(LabelledData):
@@ -95,7 +139,7 @@ class LinearlySeparable(LabelledData):
         )
 
     def _law(self) -> _lib.LabelledLaw:
-        return _lib.LabelledLaw("separable", self.d, self.sigma, 0.0, self.flip)
+        return _lib.LabelledLaw.separable(self.d, sigma=self.sigma, flip=self.flip)
 
 
 class UniformSphere(LabelledData):
@@ -128,7 +172,7 @@ class UniformSphere(LabelledData):
         )
 
     def _law(self) -> _lib.LabelledLaw:
-        return _lib.LabelledLaw("sphere", self.d, self.radius, 0.0, self.flip)
+        return _lib.LabelledLaw.sphere(self.d, radius=self.radius, flip=self.flip)
 
 
 class GaussianMixture(LabelledData):
@@ -165,4 +209,4 @@ class GaussianMixture(LabelledData):
         )
 
     def _law(self) -> _lib.LabelledLaw:
-        return _lib.LabelledLaw("mixture", self.d, self.sigma, self.mu, self.flip)
+        return _lib.LabelledLaw.mixture(self.d, mu=self.mu, sigma=self.sigma, flip=self.flip)

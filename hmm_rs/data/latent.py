@@ -11,9 +11,20 @@ import numpy.typing as npt
 from .. import _lib
 from ..ground.arguments import count, dtype_name, seed_words
 from ..ground.description import Description
+from ..ground.errors import InvalidParameterError
 from ..ground.memory import require
 
-__all__ = ["LatentModel"]
+__all__ = ["LatentModel", "stream_position"]
+
+
+def stream_position(name: str, value: Any) -> int:
+    """Return `value` as a position in a stream; positions fit into 64 bits."""
+    position = count(name, value, minimum=0)
+    if position >= 1 << 64:
+        raise InvalidParameterError(
+            f"{name} = {value!r:.40}: must be below the length of a stream; name another stream with seed"
+        )
+    return position
 
 
 class LatentModel(Description, ABC):
@@ -65,7 +76,8 @@ class LatentModel(Description, ABC):
         seed
             Names the stream; independent of the seed of the model's quenched disorder.
         start
-            Row j is sample ``start + j`` of the stream, whatever `P` is.
+            Row j is sample ``start + j`` of the stream, whatever `P` is. A stream has 2^32 blocks of 16 to 128 samples;
+            beyond them it would repeat.
         dtype
             "float64" or "float32" (the same latents, rounded).
         threads
@@ -78,11 +90,13 @@ class LatentModel(Description, ABC):
 
         Raises
         ------
+        InvalidParameterError
+            If the stream ends before the last of these samples.
         ResourceError
             If the sample would not fit in memory.
         """
         P = count("P", P)
-        start = count("start", start, minimum=0)
+        start = stream_position("start", start)
         dtype = dtype_name(dtype)
         require(
             P * (self.N + self.D) * np.dtype(dtype).itemsize,

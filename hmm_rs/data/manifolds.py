@@ -6,98 +6,36 @@ Source: Paccolat, Petrini, Geiger, Tyloo & Wyart, J. Stat. Mech. 2021, 044001 (a
 from __future__ import annotations
 
 import math
-from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from abc import abstractmethod
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from .. import _lib
 from ..ground import arguments
 from ..ground.errors import InvalidParameterError
-from .gaussian import TeacherStudent
+from .labelled import STREAMS, LabelledData, spawned
 
 __all__ = ["Cylinder", "LabelledGaussian", "SingleInterface", "Sphere", "Stripe"]
 
 Array = npt.NDArray[np.float64]
 
-#: Disjoint streams of one seed: training points, points of fresh kernels, test points.
-_STREAMS = ("train", "kernel", "test")
 
-
-@dataclass(frozen=True)
-class LabelledGaussian(ABC):
+class LabelledGaussian(LabelledData):
     """Inputs x ~ N(0, 1) in `d` dimensions; the label depends on the first `informative` of them."""
-
-    d: int
-
-    def __post_init__(self) -> None:
-        arguments.count("d", self.d)
-
-    @property
-    def informative(self) -> int:
-        """Number of directions the label depends on."""
-        return 1
 
     @abstractmethod
     def labels(self, X: npt.ArrayLike) -> Array:
         """Return the label of each row of `X`, shape (P,), before any stretch."""
 
-    def sample(
-        self,
-        P: int,
-        *,
-        seed: Any = 0,
-        stream: str = "train",
-        start: int = 0,
-        threads: int | None = None,
-    ) -> tuple[Array, Array]:
-        """Return `P` points and their labels.
-
-        Parameters
-        ----------
-        P
-            Number of points.
-        seed
-            Names the data set; seeds are the ensemble to average over.
-        stream
-            "train", "kernel" or "test": three independent streams of each seed.
-        start
-            Row j is point ``start + j`` of the stream, whatever `P` is.
-        threads
-            Threads to use; the result does not depend on it.
-
-        Returns
-        -------
-        X, y
-            Shapes (P, d) and (P,), y = +1 or -1.
-
-        Examples
-        --------
-        >>> import hmm_rs as hr
-        >>> X, y = hr.Stripe(5).sample(100, seed=1)
-        >>> X.shape, sorted(set(y.tolist()))
-        ((100, 5), [-1.0, 1.0])
-        """
-        arguments.choice("stream", stream, _STREAMS)
-        if isinstance(seed, np.random.SeedSequence):
-            key = np.random.SeedSequence(seed.entropy, spawn_key=(*seed.spawn_key, _STREAMS.index(stream)))
-        else:
-            arguments.seed_words(seed)
-            key = np.random.SeedSequence(seed, spawn_key=(_STREAMS.index(stream),))
-        inputs, _ = TeacherStudent(self.d).sample(P, seed=key, start=start, threads=threads)
-        X: Array = np.ascontiguousarray(inputs, dtype=np.float64)
-        y = self.labels(X)
-        stretch = getattr(self, "stretch", 1.0)
-        if stretch != 1.0:
-            X[:, self.informative :] *= stretch
-        return X, y
+    def _stream(self, seed: Any, stream: str) -> tuple[npt.NDArray[np.uint32], bool]:
+        return arguments.seed_words(spawned(seed, STREAMS.index(stream))), False
 
     def _rows(self, X: npt.ArrayLike) -> Array:
         return arguments.array("X", X, (None, self.d), rule=f"(points, d = {self.d})")
 
 
-@dataclass(frozen=True)
 class Stripe(LabelledGaussian):
     """Two parallel interfaces: one label where xmin < x_1 < xmax, the other outside.
 
@@ -119,22 +57,39 @@ class Stripe(LabelledGaussian):
     0.5
     """
 
-    xmin: float = -0.3
-    xmax: float = 1.18549
-    inside_label: int = 1
-    stretch: float = 1.0
+    xmin: float
+    xmax: float
+    inside_label: int
+    stretch: float
 
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        low = arguments.number("xmin", self.xmin)
-        high = arguments.number("xmax", self.xmax)
+    def __init__(
+        self,
+        d: int,
+        xmin: float = -0.3,
+        xmax: float = 1.18549,
+        inside_label: int = 1,
+        stretch: float = 1.0,
+    ) -> None:
+        low = arguments.number("xmin", xmin)
+        high = arguments.number("xmax", xmax)
         if low >= high:
             raise InvalidParameterError(f"xmin = {low}: must be below xmax = {high}; pass xmin < xmax")
-        if self.inside_label not in (1, -1):
+        if isinstance(inside_label, bool) or np.ndim(inside_label) or inside_label not in (1, -1):
             raise InvalidParameterError(
-                f"inside_label = {self.inside_label!r}: must be +1 or -1; pass one of them"
+                f"inside_label = {inside_label!r}: must be +1 or -1; pass one of them"
             )
-        arguments.number("stretch", self.stretch, minimum=0.0)
+        self._describe(
+            d=arguments.count("d", d),
+            xmin=low,
+            xmax=high,
+            inside_label=int(inside_label),
+            stretch=arguments.number("stretch", stretch, minimum=0.0),
+        )
+
+    def _law(self) -> _lib.LabelledLaw:
+        return _lib.LabelledLaw.stripe(
+            self.d, low=self.xmin, high=self.xmax, inside=float(self.inside_label), stretch=self.stretch
+        )
 
     @property
     def probability_inside(self) -> float:
@@ -150,7 +105,6 @@ class Stripe(LabelledGaussian):
         )
 
 
-@dataclass(frozen=True)
 class SingleInterface(LabelledGaussian):
     """One interface: y = sign(x_1 - x0).
 
@@ -161,11 +115,13 @@ class SingleInterface(LabelledGaussian):
     array([ 1., -1.])
     """
 
-    x0: float = 0.0
+    x0: float
 
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        arguments.number("x0", self.x0)
+    def __init__(self, d: int, x0: float = 0.0) -> None:
+        self._describe(d=arguments.count("d", d), x0=arguments.number("x0", x0))
+
+    def _law(self) -> _lib.LabelledLaw:
+        return _lib.LabelledLaw.interface(self.d, x0=self.x0)
 
     def labels(self, X: npt.ArrayLike) -> Array:
         """Return +1 where x_1 > x0, -1 elsewhere."""
@@ -174,6 +130,13 @@ class SingleInterface(LabelledGaussian):
 
 class _Radial(LabelledGaussian):
     """Label +1 outside a sphere in the informative directions."""
+
+    stretch: float = 1.0
+
+    def _law(self) -> _lib.LabelledLaw:
+        return _lib.LabelledLaw.radial(
+            self.d, informative=self.informative, threshold=self.threshold, stretch=self.stretch
+        )
 
     @property
     @abstractmethod
@@ -193,7 +156,6 @@ class _Radial(LabelledGaussian):
         return np.where(square > self.threshold, 1.0, -1.0)
 
 
-@dataclass(frozen=True)
 class Cylinder(_Radial):
     """A spherical interface in `d_par` directions, constant along the others.
 
@@ -214,16 +176,15 @@ class Cylinder(_Radial):
     1.386294
     """
 
-    d_par: int = 2
-    stretch: float = 1.0
+    d_par: int
 
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if arguments.count("d_par", self.d_par, minimum=2) > self.d:
+    def __init__(self, d: int, d_par: int = 2, stretch: float = 1.0) -> None:
+        d, d_par = arguments.count("d", d), arguments.count("d_par", d_par, minimum=2)
+        if d_par > d:
             raise InvalidParameterError(
-                f"d_par = {self.d_par}: must be at most d = {self.d}; pass a smaller d_par or a larger d"
+                f"d_par = {d_par}: must be at most d = {d}; pass a smaller d_par or a larger d"
             )
-        arguments.number("stretch", self.stretch, minimum=0.0)
+        self._describe(d=d, d_par=d_par, stretch=arguments.number("stretch", stretch, minimum=0.0))
 
     @property
     def informative(self) -> int:
@@ -236,7 +197,6 @@ class Cylinder(_Radial):
         return 2.0 * math.log(2.0) if self.d_par == 2 else self.d_par - 2.0 / 3.0
 
 
-@dataclass(frozen=True)
 class Sphere(_Radial):
     """A spherical interface in all directions: nothing to compress.
 
@@ -248,6 +208,9 @@ class Sphere(_Radial):
     >>> round(hr.Sphere(5).threshold, 6)
     4.362524
     """
+
+    def __init__(self, d: int) -> None:
+        self._describe(d=arguments.count("d", d))
 
     @property
     def informative(self) -> int:

@@ -7,6 +7,7 @@ import numpy.typing as npt
 
 from .. import _lib
 from ..ground.arguments import array
+from ..ground.errors import InvalidParameterError
 from ..networks.two_layer import TwoLayer
 from .latent import LatentModel
 
@@ -25,7 +26,8 @@ class StoredSamples(LatentModel):
     X
         Inputs, shape (P, N).
     y
-        Labels, shape (P,).
+        Labels, shape (P,). Whoever classifies them needs ±1: a label's sign is what is learnt, so that of 0 and 1 all
+        would count as +1 (:meth:`signs` refuses them).
 
     Notes
     -----
@@ -60,8 +62,23 @@ class StoredSamples(LatentModel):
         """The teacher whose labels on the latent are the stored ones."""
         return TwoLayer(np.ones((1, 1)), np.ones(1), activation="linear")
 
+    def signs(self) -> npt.NDArray[np.float64]:
+        """Return the labels as classes ±1.
+
+        Raises
+        ------
+        InvalidParameterError
+            If a label is no class, such as 0: its sign says nothing.
+        """
+        if not np.isin(self.y, (-1.0, 1.0)).all():
+            other = self.y[~np.isin(self.y, (-1.0, 1.0))][0]
+            raise InvalidParameterError(
+                f"y holds {other:g}: must be +1 or -1 where labels are classes; pass np.where(condition, 1, -1)"
+            )
+        return self.y
+
     def _source_bytes(self) -> int:
         return int(self.X.nbytes)
 
     def _make_source(self, dtype: str) -> _lib.Source:
-        return _lib.Source.stored(self.X, self.y, dtype)
+        return _lib.Source.stored(self.X, self.y, dtype=dtype)

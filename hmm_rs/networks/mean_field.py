@@ -2,43 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 
 from .. import _lib
 from ..ground import arguments
+from ..ground.activations import NODES
+from ..ground.activations import activation as named
 from ..ground.errors import ShapeError
+from ..ground.memory import require
+from .base import Network
 
-__all__ = ["ACTIVATIONS", "MeanFieldNetwork"]
+__all__ = ["MeanFieldNetwork"]
 
 Array = npt.NDArray[Any]
 
-#: Largest block of activations that :meth:`MeanFieldNetwork.forward` holds, in numbers.
-_BLOCK = 1 << 23
+#: Units of mean-field networks.
+Node = Literal["relu", "sqrt2_relu", "erf", "tanh"]
 
 
-def _erf_sqrt2(z: Array) -> Array:
-    from scipy.special import erf
-
-    return np.asarray(erf(z / np.sqrt(2.0)), dtype=z.dtype)
-
-
-#: Activation functions by name: relu(z) = max(z, 0), sqrt2_relu(z) = sqrt(2) max(z, 0) (second moment one
-#: on a standard normal), erf(z / sqrt 2), tanh(z).
-ACTIVATIONS: dict[str, Callable[[Array], Array]] = {
-    "relu": lambda z: np.maximum(z, 0),
-    "sqrt2_relu": lambda z: np.asarray(np.sqrt(2.0) * np.maximum(z, 0), dtype=z.dtype),
-    "erf": _erf_sqrt2,
-    "tanh": np.tanh,
-}
-
-
-@dataclass(frozen=True, eq=False)
-class MeanFieldNetwork:
+class MeanFieldNetwork(Network):
     r"""A network of many nodes whose output is their average.
 
     .. math:: f(x) = \frac1M \sum_{i=1}^M a_i\, g\!\left(\frac{w_i\cdot x}{\sqrt d} + b_i\right)
@@ -57,8 +42,8 @@ class MeanFieldNetwork:
     Notes
     -----
     The scaling 1/M with weights of order one is that of Mei, Montanari & Nguyen (PNAS 2018), Chizat & Bach
-    (NeurIPS 2018) and Pellegrini & Biroli (NeurIPS 2020). The arrays are read-only views of what was
-    passed.
+    (NeurIPS 2018) and Pellegrini & Biroli (NeurIPS 2020). The arrays are read-only copies of what was
+    passed; two networks of equal weights are equal.
 
     Examples
     --------
@@ -70,21 +55,22 @@ class MeanFieldNetwork:
 
     a: Array
     w: Array
-    b: Array | None = None
-    activation: str = "relu"
+    b: Array | None
+    activation: Node
 
-    def __post_init__(self) -> None:
-        arguments.choice("activation", self.activation, ACTIVATIONS)
-        single = getattr(self.w, "dtype", None) == np.float32
+    def __init__(
+        self, a: npt.ArrayLike, w: npt.ArrayLike, b: npt.ArrayLike | None = None, activation: Node = "relu"
+    ) -> None:
+        named("activation", activation, NODES)
+        single = getattr(w, "dtype", None) == np.float32
         dtype = np.float32 if single else np.float64
-        w = arguments.array("w", self.w, (None, None), rule="(nodes, inputs)", dtype=dtype)
+        w = arguments.array("w", w, (None, None), rule="(nodes, inputs)", dtype=dtype)
         width = (len(w),)
-        a = arguments.array("a", self.a, width, rule="(one output weight per row of w)", dtype=dtype)
-        object.__setattr__(self, "w", _read_only(w))
-        object.__setattr__(self, "a", _read_only(a))
-        if self.b is not None:
-            b = arguments.array("b", self.b, width, rule="(one bias per row of w)", dtype=dtype)
-            object.__setattr__(self, "b", _read_only(b))
+        a = arguments.array("a", a, width, rule="(one output weight per row of w)", dtype=dtype)
+        if b is not None:
+            b = arguments.array("b", b, width, rule="(one bias per row of w)", dtype=dtype)
+        require(w.nbytes, f"a copy of the weights (M={len(w)}, d={w.shape[1]})", "use fewer nodes or float32")
+        self._describe(a=a, w=w, b=b, activation=activation)
 
     @classmethod
     def random(
@@ -95,8 +81,8 @@ class MeanFieldNetwork:
         std_a: float = 1.0,
         std_w: float = 1.0,
         std_b: float | None = None,
-        paired: str | None = None,
-        activation: str = "relu",
+        paired: Literal["even", "odd"] | None = None,
+        activation: Node = "relu",
         dtype: npt.DTypeLike = "float64",
         seed: Any = 0,
     ) -> MeanFieldNetwork:
@@ -120,6 +106,11 @@ class MeanFieldNetwork:
         seed
             Node i is a function of the seed, d and i alone.
 
+        Raises
+        ------
+        ResourceError
+            If the weights do not fit into memory.
+
         Examples
         --------
         >>> import hmm_rs as hr
@@ -142,8 +133,17 @@ class MeanFieldNetwork:
                     f"width = {width}: must be even when paired={paired!r}; pass width={width + 1}"
                 )
             drawn = width // 2
-        draw = getattr(_lib, f"random_nodes_{_SUFFIX[arguments.dtype_name(dtype)]}")
-        a, w, b = draw(arguments.seed_words(seed), drawn, d, *scales)
+        dtype = arguments.dtype_name(dtype)
+        words = arguments.seed_words(seed)
+        # What is drawn, what is made of it, and the network's own copy.
+        require(
+            3 * np.dtype(dtype).itemsize * width * (d + 2),
+            f"a network of {width} nodes on d={d} inputs",
+            "use fewer nodes or float32",
+        )
+        a, w, b = _lib.random_nodes(
+            words, drawn, d, std_a=scales[0], std_w=scales[1], std_b=scales[2], dtype=dtype
+        )
         if paired is not None:
             a, b = np.concatenate([a, -a]), np.concatenate([b, b])
             w = np.concatenate([w, w if paired == "even" else -w])
@@ -159,30 +159,19 @@ class MeanFieldNetwork:
         """Number of inputs."""
         return int(self.w.shape[1])
 
-    def forward(self, X: npt.ArrayLike) -> Array:
-        """Return the output f(x) of every row of `X`, shape (P, d) -> (P,).
+    def forward(self, X: npt.ArrayLike, *, threads: int | None = None) -> Array:
+        """Return the output f(x) of every row of `X`, shape (P, d) -> (P,), in the precision of the weights.
 
-        Sums run in double precision over blocks of nodes, so the (P, M) activations are never held.
+        Sums over nodes run in double precision and in a fixed order: the same bits on any number of threads. The
+        (P, M) activations are never held.
         """
         X = arguments.array("X", X, (None, self.d), rule="(examples, network.d)", dtype=self.w.dtype)
-        g = ACTIVATIONS[self.activation]
-        output = np.zeros(len(X))
-        block = max(1, _BLOCK // len(X))
-        for start in range(0, self.width, block):
-            nodes = slice(start, start + block)
-            z = X @ self.w[nodes].T
-            z /= np.asarray(np.sqrt(self.d), dtype=z.dtype)
-            if self.b is not None:
-                z += self.b[nodes]
-            output += g(z).astype(np.float64, copy=False) @ self.a[nodes].astype(np.float64, copy=False)
-        return np.asarray(output / self.width, dtype=self.w.dtype)
-
-
-_SUFFIX = {"float32": "f32", "float64": "f64"}
-
-
-def _read_only(values: Array) -> Array:
-    """Return a read-only view that leaves the owner's flags alone."""
-    view = values.view()
-    view.flags.writeable = False
-    return view
+        return _lib.mean_field_outputs(
+            X,
+            self.a,
+            self.w,
+            self.b,
+            activation=self.activation,
+            dtype=arguments.dtype_name(self.w.dtype),
+            threads=threads,
+        )

@@ -1,34 +1,30 @@
-"""Networks: weights are plain arrays in frozen descriptions."""
+"""Two-layer networks of few hidden units: teachers and students of online learning."""
 
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 
 from .. import _lib
-from ..ground.arguments import array, choice, count, number, seed_words
-from ..ground.description import Description
+from ..ground.activations import CLOSED
+from ..ground.activations import activation as named
+from ..ground.arguments import array, count, number, seed_words
 from ..ground.errors import ShapeError
+from ..ground.memory import require
+from .base import Network
 
-__all__ = ["UNITS", "TwoLayer", "activation_function"]
+__all__ = ["TwoLayer"]
 
-#: Units of two-layer networks.
-UNITS = ("erf", "relu", "linear")
-
-
-def activation_function(activation: str, x: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """Return g(x) elementwise: erf(x/√2), max(x, 0) or x."""
-    if activation == "erf":
-        from scipy.special import erf
-
-        return np.asarray(erf(x / math.sqrt(2.0)))
-    return np.maximum(x, 0.0) if activation == "relu" else x
+#: Units whose averages over Gaussian fields have closed forms.
+Closed = Literal["erf", "relu", "linear", "identity"]
+#: Units of the weights stream of a seed.
+_FIRST_LAYER, _SECOND_LAYER = 0, 1
 
 
-class TwoLayer(Description):
+class TwoLayer(Network):
     r"""Two-layer network with K hidden units.
 
     .. math:: \phi(x) = \sum_{k=1}^{K} v_k\, g\big(w_k \cdot x / \sqrt N\big)
@@ -42,6 +38,10 @@ class TwoLayer(Description):
     activation
         "erf" (g(x) = erf(x/√2)), "relu" or "linear".
 
+    Notes
+    -----
+    Weights are double precision, copied and frozen; two networks of equal weights are equal.
+
     Examples
     --------
     >>> import numpy as np
@@ -53,12 +53,12 @@ class TwoLayer(Description):
 
     w: npt.NDArray[np.float64]
     v: npt.NDArray[np.float64]
-    activation: str
+    activation: Closed
 
-    def __init__(self, w: npt.ArrayLike, v: npt.ArrayLike, *, activation: str = "erf") -> None:
+    def __init__(self, w: npt.ArrayLike, v: npt.ArrayLike, *, activation: Closed = "erf") -> None:
         w = array("w", w, (None, None), rule="= (K, N)")
         v = array("v", v, (w.shape[0],), rule="= (K,), one entry per row of w")
-        self._describe(w=w, v=v, activation=choice("activation", activation, UNITS))
+        self._describe(w=w, v=v, activation=named("activation", activation, CLOSED))
 
     @classmethod
     def random(
@@ -66,7 +66,7 @@ class TwoLayer(Description):
         K: int,
         N: int,
         *,
-        activation: str = "erf",
+        activation: Closed = "erf",
         std_w: float = 1.0,
         v: float | npt.ArrayLike = 1.0,
         std_v: float | None = None,
@@ -87,13 +87,21 @@ class TwoLayer(Description):
         std_v
             If given, v_k ~ N(0, std_v²) instead.
         seed
-            Seed of the weights.
+            Seed of the weights. Teacher and student need seeds of their own: equal seeds give equal first weights.
+
+        Raises
+        ------
+        ResourceError
+            If the weights do not fit into memory.
         """
         K, N = count("K", K), count("N", N)
         words = seed_words(seed)
-        w = number("std_w", std_w, minimum=0.0) * _lib.weight_normals(words, 0, K * N).reshape(K, N)
+        scale = number("std_w", std_w, minimum=0.0)
+        # The weights as drawn and scaled, and the network's own.
+        require(3 * 8 * K * (N + 1), f"a network of K={K} units on N={N} inputs", "lower K or N")
+        w = scale * _lib.weight_normals(words, _FIRST_LAYER, K * N).reshape(K, N)
         if std_v is not None:
-            v = number("std_v", std_v, minimum=0.0) * _lib.weight_normals(words, 1, K)
+            v = number("std_v", std_v, minimum=0.0) * _lib.weight_normals(words, _SECOND_LAYER, K)
         elif np.ndim(v) == 0:
             v = np.full(K, number("v", v))
         return cls(w, v, activation=activation)
@@ -102,6 +110,7 @@ class TwoLayer(Description):
         """Return the outputs φ(x), shape (P,), of inputs X, shape (P, N); the same on any number of threads."""
         X = array("X", X, (None, None), rule="= (P, N)")
         N = self.w.shape[1]
+        require(16 * len(X), f"outputs of P={len(X)} inputs", "pass fewer inputs at a time")
         if X.shape[1] != N:
             raise ShapeError(
                 f"X has shape {X.shape}: must have N = {N} columns as w does; pass inputs of that length"

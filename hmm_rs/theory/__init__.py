@@ -6,8 +6,8 @@ No solver draws a random number; solvers answer with the tables the simulations 
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from ..data.hidden_manifold import one_layer_covariances
-from ..data.nonlinearity import gaussian_moments
+from ..data.covariances import one_layer_covariances, recursive_covariances
+from ..data.moments import gaussian_moments
 from . import replica
 from .compression import (
     attractors,
@@ -17,7 +17,6 @@ from .compression import (
     neuron_flow,
     population_field,
 )
-from .generators import recursive_covariances
 from .hinge import HingeMeanField, ProjectedMeanField, lazy_master, rich_front
 from .integrals import generalisation_error, i2, i3, i4
 from .online import CovarianceODE, HiddenManifoldODE, SaadSolla, solve_many

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
 from .. import _lib
+from ..data.covariances import one_layer_covariances
 from ..data.hidden_manifold import HiddenManifold
-from ..data.nonlinearity import Nonlinearity, check_nonlinearity, gaussian_moments
-from ..ground.activations import DATA, UNITS, activation
+from ..data.moments import gaussian_moments
+from ..data.nonlinearity import Nonlinearity, check_nonlinearity
+from ..ground.activations import DATA, EXACT, UNITS, activation
 from ..ground.arguments import array, number
 from ..ground.errors import InvalidParameterError
 
@@ -98,8 +101,8 @@ def check_rows(F: Any, f: NonlinearityOrMoments) -> None:
     )
 
 
-#: Inputs whose covariances are looked at, nodes of the quadrature, and powers of the correlation kept.
-_INPUTS, _NODES, _DEGREES = 256, 400, 24
+#: Inputs whose covariances are looked at, nodes and reach of the quadrature, and powers of the correlation kept.
+_INPUTS, _NODES, _REACH, _DEGREES = 256, 2001, 9.0, 24
 
 
 def neglected_covariance(F: Array, f: Nonlinearity) -> float:
@@ -111,32 +114,40 @@ def neglected_covariance(F: Array, f: Nonlinearity) -> float:
     over the first 256 inputs, with the Hermite coefficients α_n(i) of f on the field u_i and the correlations ρ_ij of
     the fields. Of order 1/D for odd f and 1/√D for others, and 0 for linear ones.
     """
-    from scipy.special import ndtri
-
     F = F[:_INPUTS]
     variances = _row_variances(F)
     if len(F) < 2 or not (variances > 0.0).all():
         return 0.0
-    f = check_nonlinearity(f)
-    value = UNITS[f].value if isinstance(f, str) else f
-    # Midpoints in probability: they do not mind jumps, and Hermite polynomials stay below 1e-3 of their norm off.
-    u = ndtri((np.arange(_NODES) + 0.5) / _NODES)
-    y = np.asarray(value(np.sqrt(variances)[:, None] * u), dtype=np.float64)
-    before, polynomial = np.ones_like(u), u
     root = np.sqrt(variances)
-    correlation = np.clip(np.einsum("ir,jr->ij", F, F) / F.shape[1] / np.outer(root, root), -1.0, 1.0)
-    power = np.ones_like(correlation)
-    omega = np.zeros_like(correlation)
-    for n in range(1, _DEGREES + 1):
-        power = power * correlation
-        alpha = np.mean(y * polynomial, axis=1) / math.sqrt(np.mean(polynomial**2))
-        omega += np.outer(alpha, alpha) * power
-        before, polynomial = polynomial, u * polynomial - n * before
+    correlation = np.einsum("ir,jr->ij", F, F, optimize=False) / F.shape[1] / np.outer(root, root)
+    np.clip(correlation, -1.0, 1.0, out=correlation)
+    f = check_nonlinearity(f)
+    if isinstance(f, str) and f in EXACT:
+        omega = one_layer_covariances(F, f)[0]
+    else:
+        omega = _hermite_sum(UNITS[f].value if isinstance(f, str) else f, root, correlation)
     b = moments(f)[1]
     off = ~np.eye(len(F), dtype=bool)
     rest = omega - b * b * correlation * np.outer(root, root)
     total = float(np.sum(omega[off] ** 2))
     return math.sqrt(float(np.sum(rest[off] ** 2)) / total) if total > 0.0 else 0.0
+
+
+def _hermite_sum(f: Callable[[Any], Any], root: Array, correlation: Array) -> Array:
+    """Return Σ_n α_n(i) α_n(j) ρ_ij^n for fields of standard deviations `root`."""
+    u = np.linspace(-_REACH, _REACH, _NODES)
+    weight = np.exp(-0.5 * u * u)
+    weight /= weight.sum()
+    y = np.asarray(f(root[:, None] * u), dtype=np.float64) * weight
+    # Orthonormal Hermite polynomials by their recursion.
+    before, polynomial = np.zeros_like(u), np.ones_like(u)
+    power, omega = np.ones_like(correlation), np.zeros_like(correlation)
+    for n in range(1, _DEGREES + 1):
+        before, polynomial = polynomial, (u * polynomial - math.sqrt(n - 1) * before) / math.sqrt(n)
+        power = power * correlation
+        alpha = np.sum(y * polynomial, axis=1)
+        omega += np.outer(alpha, alpha) * power
+    return omega
 
 
 def order_parameters(

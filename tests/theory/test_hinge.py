@@ -476,8 +476,8 @@ def test_the_clock_holds_for_every_law(law, log_alpha, flip, C0):
     theory = hr.theory.HingeMeanField(100, alpha=10.0**log_alpha, flip=flip, C0=C0, **law)
     t = np.array([0.0, 0.1, 1.0, 3.0, 10.0, 50.0, 100.0, 2000.0])
     gamma = theory.gamma(t)
-    # Accumulated tolerance of the integrator.
-    np.testing.assert_allclose(gamma, theory.gamma(t, method="ode"), rtol=1e-9, atol=1e-13)
+    # Accumulated tolerance of the integrator, and one step of it across a kink of the speed.
+    np.testing.assert_allclose(gamma, theory.gamma(t, method="ode"), rtol=1e-8, atol=1e-13)
     assert (np.sign(theory.gamma_dot(0.0)) * np.diff(gamma) >= -4e-16 * np.abs(gamma[1:])).all()
     speed = np.abs(theory.gamma_dot(gamma))
     moving = (speed > 0) & ~np.isclose(gamma, theory.plateau, rtol=1e-12, atol=0)

@@ -1,6 +1,14 @@
 //! Memory is asked for before it is taken: what will not fit is an error, never an abort.
+//!
+//! ```
+//! use hmm_core::{Error, memory};
+//! let refused = memory::require(1 << 60, "a matrix this large", "lower N").unwrap_err();
+//! assert!(matches!(refused, Error::Resource(_)));
+//! assert_eq!(memory::bytes_of::<f64>(1000), 8000);
+//! ```
 
-use crate::{Error, Result};
+use crate::{Error, Real, Result};
+use ndarray::Array2;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -143,6 +151,37 @@ pub const fn bytes_of<T>(count: usize) -> u64 {
 /// # Errors
 /// [`Error::Resource`] if it is not there.
 pub fn filled<T: Clone>(value: T, count: usize, what: &str, remedy: &str) -> Result<Vec<T>> {
+    let mut values = reserved(count, what, remedy)?;
+    values.resize(count, value);
+    Ok(values)
+}
+
+/// `count` zeros in memory that was asked for, given as the system has them: pages are not touched before their use.
+///
+/// # Errors
+/// [`Error::Resource`] if it is not there.
+pub fn zeros<T: Real>(count: usize, what: &str, remedy: &str) -> Result<Vec<T>> {
+    // Where the address space is limited, asking is the only way to know; what was asked for goes back at once.
+    drop(reserved::<T>(count, what, remedy)?);
+    Ok(vec![T::ZERO; count])
+}
+
+/// A matrix of zeros, as [`zeros`].
+///
+/// # Errors
+/// [`Error::Resource`] if it is not there, or its size is beyond any memory.
+pub fn zero_matrix<T: Real>(
+    (rows, columns): (usize, usize),
+    what: &str,
+    remedy: &str,
+) -> Result<Array2<T>> {
+    let values = zeros(rows.saturating_mul(columns), what, remedy)?;
+    Array2::from_shape_vec((rows, columns), values)
+        .map_err(|_| Error::Resource(format!("{what} is beyond any memory; {remedy}")))
+}
+
+/// Room for `count` values.
+fn reserved<T>(count: usize, what: &str, remedy: &str) -> Result<Vec<T>> {
     require(bytes_of::<T>(count), what, remedy)?;
     let mut values = Vec::new();
     values.try_reserve_exact(count).map_err(|_| {
@@ -151,7 +190,6 @@ pub fn filled<T: Clone>(value: T, count: usize, what: &str, remedy: &str) -> Res
             bytes_of::<T>(count)
         ))
     })?;
-    values.resize(count, value);
     Ok(values)
 }
 
@@ -225,6 +263,11 @@ mod tests {
         assert_eq!(filled(1.5, 3, "a test", "ask for less").unwrap(), [1.5; 3]);
         for count in [1 << 50, usize::MAX] {
             let refused = filled(0.0_f64, count, "a test", "ask for less").unwrap_err();
+            assert!(matches!(&refused, Error::Resource(text) if text.contains("ask for less")));
+        }
+        assert_eq!(zeros::<f32>(3, "a test", "ask for less").unwrap(), [0.0; 3]);
+        for shape in [(1 << 40, 1 << 40), (1 << 25, 1 << 25)] {
+            let refused = zero_matrix::<f64>(shape, "a test", "ask for less").unwrap_err();
             assert!(matches!(&refused, Error::Resource(text) if text.contains("ask for less")));
         }
         assert!(available_bytes() > SMALL);

@@ -1,10 +1,12 @@
 //! Covariances of a source, streamed: nothing larger than the accumulators and one slab of samples.
 
-use crate::source::{Source, sample};
+use crate::source::{Source, sample, stream_length};
 use faer::Mat;
 use hmm_core::linalg::{matmul_add, rows};
+use hmm_core::memory::{bytes_of, require, zero_matrix};
 use hmm_core::random::Stream;
 use hmm_core::{Cancel, Error, Result};
+use ndarray::{Array1, Array2};
 use rayon::prelude::*;
 use std::sync::Arc;
 
@@ -35,12 +37,12 @@ pub struct CovarianceStream {
 
 /// Estimates so far.
 pub struct Covariances {
-    /// Mean of the inputs (N).
-    pub mean: Vec<f64>,
-    /// `E (x - mean)(x - mean)^T`, row-major (N x N).
-    pub omega: Vec<f64>,
-    /// `E (x - mean)(c - mean)^T`, row-major (N x D).
-    pub phi: Vec<f64>,
+    /// Mean of the inputs, shape (N,).
+    pub mean: Array1<f64>,
+    /// `E (x - mean)(x - mean)^T`, shape (N, N).
+    pub omega: Array2<f64>,
+    /// `E (x - mean)(c - mean)^T`, shape (N, D).
+    pub phi: Array2<f64>,
 }
 
 fn tiles(rows: usize, columns: usize, lower: bool) -> Vec<Tile> {
@@ -75,9 +77,22 @@ impl Tile {
 
 impl CovarianceStream {
     /// Nothing seen yet of `stream` of `source`.
-    pub fn new(source: Arc<dyn Source<f64>>, stream: Stream) -> Self {
+    ///
+    /// # Errors
+    /// [`Error::Resource`] if sums, estimates and a slab of samples do not fit into memory.
+    pub fn new(source: Arc<dyn Source<f64>>, stream: Stream) -> Result<Self> {
         let (n, d) = (source.inputs(), source.latents());
-        Self {
+        let width = n.saturating_add(d);
+        require(
+            bytes_of::<f64>(
+                n.saturating_add(SLAB)
+                    .saturating_mul(width)
+                    .saturating_mul(2),
+            ),
+            &format!("a covariance of N={n} inputs and D={d} latents"),
+            "lower N",
+        )?;
+        Ok(Self {
             mean: vec![0.0; n],
             latent_mean: vec![0.0; d],
             inputs: tiles(n, n, true),
@@ -85,7 +100,7 @@ impl CovarianceStream {
             count: 0,
             source,
             stream,
-        }
+        })
     }
 
     /// Samples seen.
@@ -96,26 +111,39 @@ impl CovarianceStream {
     /// See `samples` more.
     ///
     /// # Errors
-    /// A generator that fails, samples that are not finite, an interruption (between slabs).
+    /// More samples than the stream has, a generator that fails, samples that are not finite, an interruption (between
+    /// slabs).
     pub fn advance(&mut self, samples: u64, cancel: &Cancel) -> Result<()> {
         let (n, d) = (self.source.inputs(), self.source.latents());
-        let end = self.count + samples;
+        let length = stream_length(self.source.block_rows());
+        let end = self.count.saturating_add(samples);
+        if end > length {
+            return Err(Error::invalid(
+                "n_samples",
+                samples,
+                format!("a stream of these inputs has {length} samples"),
+                "pass fewer: the error falls as the root of their number",
+            ));
+        }
         while self.count < end {
             cancel.check()?;
             // Slabs sit on a grid of the stream, however a call is cut.
             let room = SLAB as u64 - self.count % SLAB as u64;
             let size = room.min(end - self.count) as usize;
-            let mut x = vec![0.0; size * n];
-            let mut c = vec![0.0; size * d];
+            let (mut x, mut c) = (Array2::zeros((size, n)), Array2::zeros((size, d)));
             sample(
                 &*self.source,
                 &self.stream,
                 self.count,
-                &mut x,
-                &mut c,
+                x.view_mut(),
+                c.view_mut(),
                 cancel,
             )?;
-            self.merge(&mut x, &c, size)?;
+            let (x, c) = (
+                x.as_slice_mut().unwrap_or_default(),
+                c.as_slice().unwrap_or_default(),
+            );
+            self.merge(x, c, size)?;
         }
         Ok(())
     }
@@ -182,7 +210,7 @@ impl CovarianceStream {
     /// The estimates, divided by the count.
     ///
     /// # Errors
-    /// Fewer than two samples.
+    /// Fewer than two samples, [`Error::Resource`].
     pub fn estimate(&self) -> Result<Covariances> {
         if self.count < 2 {
             return Err(Error::invalid(
@@ -194,8 +222,9 @@ impl CovarianceStream {
         }
         let (n, d) = (self.mean.len(), self.source.latents());
         let scale = 1.0 / self.count as f64;
-        let mut omega = vec![0.0; n * n];
-        let mut phi = vec![0.0; n * d];
+        let what = "the estimate of the covariances";
+        let mut omega = zero_matrix((n, n), what, "lower N")?;
+        let mut phi = zero_matrix((n, d), what, "lower N")?;
         for tile in &self.inputs {
             for j in 0..tile.sum.ncols() {
                 for i in 0..tile.sum.nrows() {
@@ -203,8 +232,8 @@ impl CovarianceStream {
                     // A tile on the diagonal holds both halves; the lower one is taken for both.
                     if column <= row {
                         let value = tile.sum[(i, j)] * scale;
-                        omega[row * n + column] = value;
-                        omega[column * n + row] = value;
+                        omega[(row, column)] = value;
+                        omega[(column, row)] = value;
                     }
                 }
             }
@@ -212,12 +241,12 @@ impl CovarianceStream {
         for tile in &self.cross {
             for j in 0..tile.sum.ncols() {
                 for i in 0..tile.sum.nrows() {
-                    phi[(tile.row + i) * d + tile.column + j] = tile.sum[(i, j)] * scale;
+                    phi[(tile.row + i, tile.column + j)] = tile.sum[(i, j)] * scale;
                 }
             }
         }
         Ok(Covariances {
-            mean: self.mean.clone(),
+            mean: Array1::from(self.mean.clone()),
             omega,
             phi,
         })

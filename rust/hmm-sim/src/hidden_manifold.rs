@@ -4,25 +4,63 @@ use crate::features::Features;
 use crate::nonlinearity::Nonlinearity;
 use crate::source::{INPUT_NOISE_UNIT, Source};
 use hmm_core::random::{Stream, fill_normal};
-use hmm_core::{Real, Result};
+use hmm_core::{Error, Real, Result};
+use ndarray::{Array1, ArrayView1};
 use std::sync::Arc;
+
+/// What is subtracted from the inputs.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Mean {
+    /// The same number everywhere.
+    Common(f64),
+    /// A number of its own for each input, shape (N,): rows of F of unequal norm have unequal means.
+    OfRow(Array1<f64>),
+}
 
 /// Inputs on a hidden manifold (HMM paper, section II).
 pub struct HiddenManifold<T> {
     features: Arc<Features<T>>,
     nonlinearity: Nonlinearity<T>,
-    mean: f64,
+    common: f64,
+    of_row: Vec<T>,
 }
 
 impl<T: Real> HiddenManifold<T> {
     /// Inputs x = f(u) - `mean`.
-    pub fn new(features: Arc<Features<T>>, nonlinearity: Nonlinearity<T>, mean: f64) -> Self {
-        Self {
+    ///
+    /// # Errors
+    /// [`Error::Shape`] for means that are not one for each input.
+    pub fn new(
+        features: Arc<Features<T>>,
+        nonlinearity: Nonlinearity<T>,
+        mean: &Mean,
+    ) -> Result<Self> {
+        let (common, of_row) = match mean {
+            Mean::Common(mean) => (*mean, Vec::new()),
+            Mean::OfRow(means) => {
+                one_for_each("mean", means.view(), features.inputs())?;
+                (0.0, means.iter().map(|&mean| T::from_f64(mean)).collect())
+            }
+        };
+        Ok(Self {
             features,
             nonlinearity,
-            mean,
-        }
+            common,
+            of_row,
+        })
     }
+}
+
+fn one_for_each(argument: &'static str, values: ArrayView1<'_, f64>, inputs: usize) -> Result<()> {
+    if values.len() == inputs {
+        return Ok(());
+    }
+    Err(Error::shape(
+        argument,
+        values.shape(),
+        format!("must have one entry for each of {inputs} inputs"),
+        "pass an array of shape (N,)",
+    ))
 }
 
 impl<T: Real> Source<T> for HiddenManifold<T> {
@@ -42,8 +80,16 @@ impl<T: Real> Source<T> for HiddenManifold<T> {
         inputs: &mut [T],
     ) -> Result<()> {
         self.features.fields(latents, inputs);
-        self.nonlinearity
-            .apply(inputs, self.features.inputs(), self.mean)
+        let n = self.features.inputs();
+        self.nonlinearity.apply(inputs, n, self.common)?;
+        if !self.of_row.is_empty() {
+            for row in inputs.chunks_exact_mut(n) {
+                for (x, mean) in row.iter_mut().zip(&self.of_row) {
+                    *x -= *mean;
+                }
+            }
+        }
+        Ok(())
     }
 
     fn project(&self, weights: &[f64], units: usize) -> Option<Vec<f64>> {
@@ -54,20 +100,32 @@ impl<T: Real> Source<T> for HiddenManifold<T> {
 /// Conjugate Gaussian data: x = a + b u + √ζ ξ with the features' own u and fresh noise ξ.
 pub struct ConjugateManifold<T> {
     features: Arc<Features<T>>,
-    mean: f64,
-    slope: f64,
-    noise: f64,
+    /// a, b and √ζ of each input.
+    lines: Vec<[T; 3]>,
 }
 
 impl<T: Real> ConjugateManifold<T> {
-    /// From the mean (0 where inputs are centred), b = E u f(u) and √ζ = √(c - a² - b²).
-    pub fn new(features: Arc<Features<T>>, mean: f64, slope: f64, noise: f64) -> Self {
-        Self {
-            features,
-            mean,
-            slope,
-            noise,
+    /// From the mean (0 where inputs are centred), b = E u f(u)/E u² and √ζ = √(c - a² - b² E u²) of each input,
+    /// shapes (N,).
+    ///
+    /// # Errors
+    /// [`Error::Shape`] for numbers that are not one for each input.
+    pub fn new(
+        features: Arc<Features<T>>,
+        mean: ArrayView1<'_, f64>,
+        slope: ArrayView1<'_, f64>,
+        noise: ArrayView1<'_, f64>,
+    ) -> Result<Self> {
+        for (argument, values) in [("mean", mean), ("slope", slope), ("noise", noise)] {
+            one_for_each(argument, values, features.inputs())?;
         }
+        let lines = mean.iter().zip(slope).zip(noise);
+        Ok(Self {
+            lines: lines
+                .map(|((&mean, &slope), &noise)| [mean, slope, noise].map(T::from_f64))
+                .collect(),
+            features,
+        })
     }
 }
 
@@ -90,13 +148,12 @@ impl<T: Real> Source<T> for ConjugateManifold<T> {
         let mut noise = vec![T::ZERO; inputs.len()];
         fill_normal(&mut stream.generator(INPUT_NOISE_UNIT, block), &mut noise);
         self.features.fields(latents, inputs);
-        let (mean, slope, scale) = (
-            T::from_f64(self.mean),
-            T::from_f64(self.slope),
-            T::from_f64(self.noise),
-        );
-        for (x, xi) in inputs.iter_mut().zip(noise) {
-            *x = mean + slope * *x + scale * xi;
+        let width = self.lines.len();
+        let rows = inputs.chunks_exact_mut(width);
+        for (row, noise) in rows.zip(noise.chunks_exact(width)) {
+            for ((x, xi), [mean, slope, scale]) in row.iter_mut().zip(noise).zip(&self.lines) {
+                *x = *mean + *slope * *x + *scale * *xi;
+            }
         }
         Ok(())
     }

@@ -1,7 +1,7 @@
 //! Nonlinearity f of the data, x = f(u) - a, applied to a block in place.
 
 use hmm_core::special::map_in_place;
-use hmm_core::{Real, Result};
+use hmm_core::{Activation, Error, Named, Real, Result};
 use std::sync::Arc;
 
 /// A function supplied by the caller, applied elementwise to a row-major block in place.
@@ -27,7 +27,39 @@ pub enum Nonlinearity<T> {
     Custom(Arc<dyn Elementwise<T>>),
 }
 
+/// Nonlinearities of the data by name.
+pub const NAMED: [Activation; 5] = [
+    Activation::Sign,
+    Activation::Erf,
+    Activation::Relu,
+    Activation::Tanh,
+    Activation::Linear,
+];
+
 impl<T: Real> Nonlinearity<T> {
+    /// The nonlinearity of this name.
+    ///
+    /// # Errors
+    /// A unit that is none of the data, with the list of those that are ([`NAMED`]).
+    pub fn named(activation: Activation) -> Result<Self> {
+        Ok(match activation {
+            Activation::Sign => Self::Sign,
+            Activation::Erf => Self::Erf,
+            Activation::Relu => Self::Relu,
+            Activation::Tanh => Self::Tanh,
+            Activation::Linear => Self::Identity,
+            Activation::Sqrt2Relu | Activation::Sigmoid | Activation::LeakyRelu => {
+                let listed = NAMED.map(|allowed| format!("'{}'", allowed.name()));
+                return Err(Error::invalid(
+                    "f",
+                    format!("'{activation}'"),
+                    "unknown choice",
+                    format!("pass one of {}", listed.join(", ")),
+                ));
+            }
+        })
+    }
+
     /// x = f(u) - `mean` on a row-major block with `columns` entries a row.
     pub fn apply(&self, block: &mut [T], columns: usize, mean: f64) -> Result<()> {
         let mean = T::from_f64(mean);

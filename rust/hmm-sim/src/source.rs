@@ -1,8 +1,25 @@
 //! A source of labelled-by-latents data: inputs in blocks, each a function of its number alone.
+//!
+//! ```
+//! use hmm_core::Cancel;
+//! use hmm_core::random::{Purpose, Stream};
+//! use hmm_sim::gaussian::GaussianInputs;
+//! use hmm_sim::source::sample;
+//! use ndarray::{Array2, s};
+//! let (source, stream) = (GaussianInputs { inputs: 3 }, Stream::new(&[1; 8], Purpose::Sample));
+//! let draw = |start, count| {
+//!     let (mut x, mut c) = (Array2::<f64>::zeros((count, 3)), Array2::zeros((count, 3)));
+//!     sample(&source, &stream, start, x.view_mut(), c.view_mut(), &Cancel::new()).map(|()| x)
+//! };
+//! // Row j of a stream is the same whatever is asked for with it.
+//! assert_eq!(draw(7, 2)?, draw(0, 20)?.slice(s![7..9, ..]));
+//! # Ok::<(), hmm_core::Error>(())
+//! ```
 
-use hmm_core::linalg::{matmul, rows, rows_mut};
-use hmm_core::random::{Stream, fill_normal};
+use hmm_core::memory::zero_matrix;
+use hmm_core::random::{BLOCKS_OF_UNIT, Stream, fill_normal};
 use hmm_core::{Cancel, Error, Real, Result};
+use ndarray::{Array1, ArrayViewMut2};
 use rayon::prelude::*;
 
 /// Unit of a sample stream that holds the latents.
@@ -54,32 +71,75 @@ pub trait Source<T: Real>: Send + Sync {
     fn project(&self, weights: &[f64], units: usize) -> Option<Vec<f64>>;
 }
 
-/// Samples `start..start + count` of `stream` into `inputs` (count x N) and `latents` (count x D).
+/// Samples of a stream whose blocks have so many rows.
+pub fn stream_length(rows_of_block: usize) -> u64 {
+    BLOCKS_OF_UNIT.saturating_mul(rows_of_block as u64)
+}
+
+/// Part of a block: its number, the first row of it that is wanted, and where its rows go.
+pub(crate) type Cut<'a, A, B> = (u64, usize, &'a mut [A], &'a mut [B]);
+
+/// Rows of a stream that a call asks for, cut where blocks begin; `widths` are the numbers of a row in the two outputs.
+///
+/// # Errors
+/// Rows beyond the stream's length: they would repeat its beginning.
+pub(crate) fn cut_by_block<'a, A, B>(
+    start: u64,
+    rows_of_block: usize,
+    outputs: (&'a mut [A], &'a mut [B]),
+    widths: (usize, usize),
+) -> Result<Vec<Cut<'a, A, B>>> {
+    let count = outputs.0.len() / widths.0;
+    let size = rows_of_block as u64;
+    let length = stream_length(rows_of_block);
+    if start
+        .checked_add(count as u64)
+        .is_none_or(|end| end > length)
+    {
+        return Err(Error::invalid(
+            "start",
+            start,
+            format!("a stream of these inputs has {length} samples, and {count} are asked for"),
+            "start earlier, or name another stream with seed",
+        ));
+    }
+    let offset = (start % size) as usize;
+    // The first piece ends at a block boundary; all others but the last are whole blocks.
+    let head = (rows_of_block - offset).min(count);
+    let (first, others) = outputs.0.split_at_mut(head * widths.0);
+    let (first_too, others_too) = outputs.1.split_at_mut(head * widths.1);
+    let block = start / size;
+    let whole = others
+        .chunks_mut(rows_of_block * widths.0)
+        .zip(others_too.chunks_mut(rows_of_block * widths.1))
+        .zip(block + 1..)
+        .map(|((a, b), block)| (block, 0, a, b));
+    Ok(std::iter::once((block, offset, first, first_too))
+        .chain(whole)
+        .collect())
+}
+
+/// Samples `start..start + count` of `stream` into `inputs`, shape (count, N), and `latents`, shape (count, D).
+///
+/// # Errors
+/// Samples beyond the stream's length, shapes that do not fit, what the source refuses, an interruption.
 pub fn sample<T: Real>(
     source: &dyn Source<T>,
     stream: &Stream,
     start: u64,
-    inputs: &mut [T],
-    latents: &mut [T],
+    mut inputs: ArrayViewMut2<'_, T>,
+    mut latents: ArrayViewMut2<'_, T>,
     cancel: &Cancel,
 ) -> Result<()> {
     let (n, d, size) = (source.inputs(), source.latents(), source.block_rows());
-    let count = inputs.len() / n;
-    let offset = (start % size as u64) as usize;
-    let first = start / size as u64;
-    // The first piece ends at a block boundary; all others but the last are whole blocks.
-    let head = (size - offset).min(count);
-    let (head_inputs, inputs) = inputs.split_at_mut(head * n);
-    let (head_latents, latents) = latents.split_at_mut(head * d);
-    std::iter::once((first, offset, head_inputs, head_latents))
-        .chain(
-            inputs
-                .chunks_mut(size * n)
-                .zip(latents.chunks_mut(size * d))
-                .zip(first + 1..)
-                .map(|((x, c), block)| (block, 0, x, c)),
-        )
-        .collect::<Vec<_>>()
+    let shapes = (inputs.dim(), latents.dim());
+    let (Some(inputs), Some(latents)) = (inputs.as_slice_mut(), latents.as_slice_mut()) else {
+        return Err(misfit(shapes.0, n, d));
+    };
+    if shapes.0.0 != shapes.1.0 || (shapes.0.1, shapes.1.1) != (n, d) || n == 0 || d == 0 {
+        return Err(misfit(shapes.0, n, d));
+    }
+    cut_by_block(start, size, (inputs, latents), (n, d))?
         .into_par_iter()
         .try_for_each(|(block, offset, x, c)| {
             cancel.check()?;
@@ -96,116 +156,56 @@ pub fn sample<T: Real>(
         })
 }
 
-/// Vanilla teacher-student inputs: x = c ~ N(0, 1) in N dimensions.
-#[derive(Debug, Clone, Copy)]
-pub struct GaussianInputs {
-    /// N, the number of inputs.
-    pub inputs: usize,
-}
+/// Samples of a mean that are held at a time.
+const SLAB: usize = 4096;
 
-impl<T: Real> Source<T> for GaussianInputs {
-    fn inputs(&self) -> usize {
-        self.inputs
-    }
-
-    fn latents(&self) -> usize {
-        self.inputs
-    }
-
-    fn inputs_from_latents(
-        &self,
-        _: &Stream,
-        _: u64,
-        latents: &[T],
-        inputs: &mut [T],
-    ) -> Result<()> {
-        inputs.copy_from_slice(latents);
-        Ok(())
-    }
-
-    fn project(&self, weights: &[f64], _: usize) -> Option<Vec<f64>> {
-        // F = √N 1, so S = w.
-        Some(weights.to_vec())
-    }
-}
-
-/// Gaussian inputs with a given covariance: x = A c + B ξ, ξ ~ N(0, 1) fresh.
+/// Mean of the inputs, shape (N,), over the first `count` samples of `stream`.
 ///
-/// With A = Φ and B Bᵀ = Ω - Φ Φᵀ this is the conjugate Gaussian data of any model with
-/// covariances (Ω, Φ).
-pub struct CorrelatedGaussian<T> {
-    inputs: usize,
-    latents: usize,
-    noises: usize,
-    from_latents: Vec<T>,
-    from_noise: Vec<T>,
-}
-
-impl<T: Real> CorrelatedGaussian<T> {
-    /// From A (N x D) and B (N x noises), row-major.
-    pub fn new(
-        inputs: usize,
-        latents: usize,
-        from_latents: &[f64],
-        from_noise: &[f64],
-    ) -> Result<Self> {
-        if inputs == 0
-            || latents == 0
-            || from_latents.len() != inputs * latents
-            || !from_noise.len().is_multiple_of(inputs)
-        {
-            return Err(Error::shape(
-                "from_latents",
-                &[from_latents.len()],
-                format!("must hold N x D = {inputs} x {latents} entries"),
-                "pass Phi with one row per input",
-            ));
+/// # Errors
+/// As [`sample`]; no samples; [`Error::Resource`].
+pub fn mean<T: Real>(
+    source: &dyn Source<T>,
+    stream: &Stream,
+    count: usize,
+    cancel: &Cancel,
+) -> Result<Array1<f64>> {
+    if count == 0 {
+        return Err(Error::invalid(
+            "n_samples",
+            count,
+            "a mean needs samples",
+            "pass more",
+        ));
+    }
+    let (n, d) = (source.inputs(), source.latents());
+    let what = format!("{SLAB} samples of N={n} inputs");
+    let mut total = Array1::zeros(n);
+    for start in (0..count).step_by(SLAB) {
+        let rows = SLAB.min(count - start);
+        let mut x = zero_matrix::<T>((rows, n), &what, "lower N")?;
+        let mut c = zero_matrix::<T>((rows, d), &what, "lower D")?;
+        sample(
+            source,
+            stream,
+            start as u64,
+            x.view_mut(),
+            c.view_mut(),
+            cancel,
+        )?;
+        let mut sum = Array1::<f64>::zeros(n);
+        for row in x.rows() {
+            sum.zip_mut_with(&row, |sum, x| *sum += x.to_f64());
         }
-        Ok(Self {
-            inputs,
-            latents,
-            noises: from_noise.len() / inputs,
-            from_latents: from_latents.iter().map(|&x| T::from_f64(x)).collect(),
-            from_noise: from_noise.iter().map(|&x| T::from_f64(x)).collect(),
-        })
+        total += &sum;
     }
+    Ok(total / count as f64)
 }
 
-impl<T: Real> Source<T> for CorrelatedGaussian<T> {
-    fn inputs(&self) -> usize {
-        self.inputs
-    }
-
-    fn latents(&self) -> usize {
-        self.latents
-    }
-
-    fn inputs_from_latents(
-        &self,
-        stream: &Stream,
-        block: u64,
-        latents: &[T],
-        inputs: &mut [T],
-    ) -> Result<()> {
-        let count = latents.len() / self.latents;
-        let mut noise = vec![T::ZERO; count * self.noises];
-        fill_normal(&mut stream.generator(INPUT_NOISE_UNIT, block), &mut noise);
-        matmul(
-            rows_mut(inputs, count, self.inputs),
-            rows(latents, count, self.latents),
-            rows(&self.from_latents, self.inputs, self.latents).transpose(),
-            T::ONE,
-        );
-        hmm_core::linalg::matmul_add(
-            rows_mut(inputs, count, self.inputs),
-            rows(&noise, count, self.noises),
-            rows(&self.from_noise, self.inputs, self.noises).transpose(),
-            T::ONE,
-        );
-        Ok(())
-    }
-
-    fn project(&self, _: &[f64], _: usize) -> Option<Vec<f64>> {
-        None
-    }
+fn misfit(found: (usize, usize), n: usize, d: usize) -> Error {
+    Error::shape(
+        "inputs",
+        &[found.0, found.1],
+        format!("must be contiguous (samples, {n}), with latents (samples, {d})"),
+        "pass arrays of these shapes",
+    )
 }

@@ -1,8 +1,10 @@
 //! A finite set of labelled samples as a source: rows drawn with replacement.
 
 use crate::source::Source;
+use hmm_core::memory::zeros;
 use hmm_core::random::{Rng, Stream};
 use hmm_core::{Error, Real, Result};
+use ndarray::{ArrayView1, ArrayView2};
 
 /// Unit of a sample stream that holds the numbers of the rows drawn.
 const ROW_UNIT: u32 = 3;
@@ -16,24 +18,29 @@ pub struct StoredSamples<T> {
 }
 
 impl<T: Real> StoredSamples<T> {
-    /// From x (P x N, row-major) and y (P).
+    /// From x, shape (P, N), and y, shape (P,).
     ///
     /// # Errors
-    /// [`Error::Shape`] unless there is a sample, an input, and a row of x for each label.
-    pub fn new(x: &[f64], y: &[f64], inputs: usize) -> Result<Self> {
-        if inputs == 0 || y.is_empty() || x.len() != inputs * y.len() {
+    /// [`Error::Shape`] unless there is a sample, an input, and a row of x for each label;
+    /// [`Error::Resource`] if the copy does not fit into memory.
+    pub fn new(x: ArrayView2<'_, f64>, y: ArrayView1<'_, f64>) -> Result<Self> {
+        let (samples, inputs) = x.dim();
+        if inputs == 0 || samples == 0 || samples != y.len() {
             return Err(Error::shape(
                 "X",
-                &[x.len().checked_div(inputs).unwrap_or(0), inputs],
+                x.shape(),
                 format!("must have one row for each of the {} labels", y.len()),
                 "pass X of shape (P, N) and y of shape (P,)",
             ));
         }
-        let narrow = |values: &[f64]| values.iter().map(|&value| T::from_f64(value)).collect();
+        let mut own = zeros(x.len(), "a copy of the samples", "pass fewer, or float32")?;
+        for (own, &value) in own.iter_mut().zip(x) {
+            *own = T::from_f64(value);
+        }
         Ok(Self {
             inputs,
-            x: narrow(x),
-            y: narrow(y),
+            x: own,
+            y: y.iter().map(|&value| T::from_f64(value)).collect(),
         })
     }
 }
@@ -77,12 +84,13 @@ impl<T: Real> Source<T> for StoredSamples<T> {
 mod tests {
     use super::*;
     use hmm_core::random::Purpose;
+    use ndarray::{Array1, Array2};
 
     #[test]
     fn rows_keep_their_labels_and_are_drawn_evenly() {
-        let y: Vec<f64> = (0..10).map(f64::from).collect();
-        let x: Vec<f64> = y.iter().flat_map(|&y| [y + 0.5, -y]).collect();
-        let source = StoredSamples::<f64>::new(&x, &y, 2).unwrap();
+        let y: Array1<f64> = (0..10).map(f64::from).collect();
+        let x = Array2::from_shape_fn((10, 2), |(i, j)| if j == 0 { y[i] + 0.5 } else { -y[i] });
+        let source = StoredSamples::<f64>::new(x.view(), y.view()).unwrap();
         let stream = Stream::new(&[7; 8], Purpose::Sample);
         let mut counts = [0_usize; 10];
         for block in 0..100 {
@@ -99,8 +107,9 @@ mod tests {
 
     #[test]
     fn shapes_that_do_not_match_are_refused() {
-        assert!(StoredSamples::<f64>::new(&[1.0; 4], &[1.0; 3], 2).is_err());
-        assert!(StoredSamples::<f64>::new(&[], &[], 2).is_err());
-        assert!(StoredSamples::<f32>::new(&[], &[1.0], 0).is_err());
+        for (shape, labels) in [((2, 2), 3), ((0, 2), 0), ((1, 0), 1)] {
+            let (x, y) = (Array2::ones(shape), Array1::ones(labels));
+            assert!(StoredSamples::<f32>::new(x.view(), y.view()).is_err());
+        }
     }
 }

@@ -4,9 +4,11 @@ use hmm_core::Cancel;
 use hmm_core::random::{Purpose, Stream};
 use hmm_sim::activation::{CLOSED, Formula};
 use hmm_sim::features::{FeatureKind, Features};
-use hmm_sim::hidden_manifold::HiddenManifold;
+use hmm_sim::gaussian::GaussianInputs;
+use hmm_sim::hidden_manifold::{HiddenManifold, Mean};
 use hmm_sim::nonlinearity::Nonlinearity;
-use hmm_sim::source::{GaussianInputs, Source, sample};
+use hmm_sim::source::{Source, sample};
+use ndarray::{Array2, s};
 use proptest::prelude::*;
 use std::sync::Arc;
 
@@ -34,8 +36,14 @@ proptest! {
         let n = 1_usize << log_n;
         let d = ((n as f64 * fraction) as usize).max(1);
         let disorder = stream(seed, Purpose::Disorder);
-        let features = Features::<f64>::draw(kind, n, d, normalise, &disorder).unwrap();
-        let dense = features.dense();
+        let features = Features::<f64>::draw(kind, n, d, normalise, &disorder, &Cancel::new()).unwrap();
+        let dense: Vec<f64> = features.dense(&Cancel::new()).unwrap().into_iter().collect();
+        if normalise {
+            for row in dense.chunks(d) {
+                let norm2: f64 = row.iter().map(|x| x * x).sum();
+                prop_assert!((norm2 - d as f64).abs() < 1e-12 * n as f64);
+            }
+        }
         let latents: Vec<f64> = (0..3 * d).map(|i| ((i * 37 + 11) % 17) as f64 / 8.0 - 1.0).collect();
         let mut fields = vec![0.0; 3 * n];
         features.fields(&latents, &mut fields);
@@ -59,17 +67,21 @@ proptest! {
     /// Any slice of a stream has the bits of the whole.
     #[test]
     fn slices_of_a_stream_are_the_stream(start in 0_u64..400, count in 1_usize..400) {
-        let features = Features::<f32>::draw(FeatureKind::Gaussian, 9, 4, false, &stream(3, Purpose::Disorder)).unwrap();
-        let source = HiddenManifold::new(Arc::new(features), Nonlinearity::Tanh, 0.0);
-        let samples = stream(5, Purpose::Sample);
-        let cancel = Cancel::new();
-        let (mut x, mut c) = (vec![0.0_f32; 800 * 9], vec![0.0_f32; 800 * 4]);
-        sample(&source, &samples, 0, &mut x, &mut c, &cancel).unwrap();
-        let (mut x_part, mut c_part) = (vec![0.0_f32; count * 9], vec![0.0_f32; count * 4]);
-        sample(&source, &samples, start, &mut x_part, &mut c_part, &cancel).unwrap();
+        let (cancel, disorder) = (Cancel::new(), stream(3, Purpose::Disorder));
+        let drawn = Features::<f32>::draw(FeatureKind::Gaussian, 9, 4, false, &disorder, &cancel);
+        let features = Arc::new(drawn.unwrap());
+        let source = HiddenManifold::new(features, Nonlinearity::Tanh, &Mean::Common(0.0)).unwrap();
+        let take = |start, count| {
+            let (mut x, mut c) = (Array2::zeros((count, 9)), Array2::zeros((count, 4)));
+            let samples = stream(5, Purpose::Sample);
+            sample(&source, &samples, start, x.view_mut(), c.view_mut(), &cancel).unwrap();
+            (x, c)
+        };
+        let (x, c) = take(0, 800);
+        let (x_part, c_part) = take(start, count);
         let first = start as usize;
-        prop_assert_eq!(&x_part[..], &x[first * 9..(first + count) * 9]);
-        prop_assert_eq!(&c_part[..], &c[first * 4..(first + count) * 4]);
+        prop_assert_eq!(x_part, x.slice(s![first..first + count, ..]));
+        prop_assert_eq!(c_part, c.slice(s![first..first + count, ..]));
     }
 
     /// g' is the derivative of g.
@@ -88,16 +100,40 @@ proptest! {
 fn a_raised_flag_stops_sampling() {
     let cancel = Cancel::new();
     cancel.raise();
-    let (mut x, mut c) = (vec![0.0_f64; 30], vec![0.0_f64; 30]);
+    let (mut x, mut c) = (Array2::<f64>::zeros((10, 3)), Array2::zeros((10, 3)));
     let outcome = sample(
         &GaussianInputs { inputs: 3 },
         &stream(1, Purpose::Sample),
         0,
-        &mut x,
-        &mut c,
+        x.view_mut(),
+        c.view_mut(),
         &cancel,
     );
     assert!(matches!(outcome, Err(hmm_core::Error::Interrupted)));
+}
+
+/// Block numbers have 32 bits: what comes after them would be the beginning again.
+#[test]
+fn samples_beyond_the_stream_are_refused() {
+    let source = GaussianInputs { inputs: 3 };
+    let last = 128 << 32;
+    let take = |start| {
+        let (mut x, mut c) = (Array2::<f64>::zeros((2, 3)), Array2::zeros((2, 3)));
+        let samples = stream(1, Purpose::Sample);
+        sample(
+            &source,
+            &samples,
+            start,
+            x.view_mut(),
+            c.view_mut(),
+            &Cancel::new(),
+        )
+        .map(|()| x)
+    };
+    assert_ne!(take(last - 2).unwrap(), take(0).unwrap());
+    for start in [last - 1, last, u64::MAX] {
+        assert!(take(start).unwrap_err().to_string().starts_with("start = "));
+    }
 }
 
 #[test]
@@ -108,9 +144,9 @@ fn impossible_features_are_refused() {
         (FeatureKind::Dct, 4, 5),
         (FeatureKind::Hadamard, 6, 2),
     ] {
-        assert!(Features::<f64>::draw(kind, n, d, false, &disorder).is_err());
+        assert!(Features::<f64>::draw(kind, n, d, false, &disorder, &Cancel::new()).is_err());
     }
-    assert!(Features::<f64>::from_matrix(&[1.0; 5], 2, 3, false).is_err());
+    assert!(Features::<f64>::from_matrix(Array2::zeros((2, 0)).view(), false).is_err());
 }
 
 #[test]

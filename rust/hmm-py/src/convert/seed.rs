@@ -3,7 +3,7 @@
 use crate::border::to_python;
 use hmm_core::Error;
 use hmm_core::random::Seed;
-use numpy::{PyArrayMethods, PyReadonlyArray1};
+use numpy::PyReadonlyArray1;
 use pyo3::prelude::*;
 
 /// A seed: the eight 32-bit words that `seed_words` makes of whatever a user passed.

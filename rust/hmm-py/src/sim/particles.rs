@@ -1,118 +1,22 @@
-//! Mean-field networks, labelled data and the particle engine.
+//! The particle engine.
 
 use super::engine::Engine;
+use super::labelled::PyLabelledLaw;
 use crate::border;
 use crate::convert::dtype::Dtype;
 use crate::convert::name::Name;
 use crate::convert::seed::SeedWords;
-use hmm_core::random::{Purpose, Seed, Stream};
+use hmm_core::random::Seed;
 use hmm_core::{Activation, Entry, Error, Loss, Real};
-use hmm_sim::labelled::{LabelledLaw, Shape};
-use hmm_sim::particles::initial::{Nodes, random_nodes};
+use hmm_sim::labelled::LabelledLaw;
 use hmm_sim::particles::{Examples, Labelled, LawBatches, Particles, Rule, Setting, Sizes};
-use numpy::{
-    Element, IntoPyArray, PyArray1, PyArray2, PyArrayMethods, PyReadonlyArray1, PyReadonlyArray2,
-};
+use numpy::{Element, PyReadonlyArray1, PyReadonlyArray2};
 use pyo3::prelude::*;
 
 /// Register the functions and classes of this file.
 pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
-    module.add_function(wrap_pyfunction!(random_nodes_f32, module)?)?;
-    module.add_function(wrap_pyfunction!(random_nodes_f64, module)?)?;
-    module.add_class::<PyLabelledLaw>()?;
     module.add_function(wrap_pyfunction!(particles, module)?)?;
     module.add_function(wrap_pyfunction!(particles_memory, module)?)
-}
-
-type Array1<'py, T> = Bound<'py, PyArray1<T>>;
-type Array2<'py, T> = Bound<'py, PyArray2<T>>;
-type NodeArrays<'py, T> = (Array1<'py, T>, Array2<'py, T>, Array1<'py, T>);
-
-/// `(a, w, b)` as arrays without a copy.
-fn node_arrays<T: Element>(
-    py: Python<'_>,
-    nodes: Nodes<T>,
-    width: usize,
-    d: usize,
-) -> PyResult<NodeArrays<'_, T>> {
-    Ok((
-        nodes.a.into_pyarray(py),
-        nodes.w.into_pyarray(py).reshape([width, d])?,
-        nodes.b.into_pyarray(py),
-    ))
-}
-
-macro_rules! random_nodes_binding {
-    ($name:ident, $real:ty) => {
-        /// Independent Gaussian nodes `(a, w, b)`.
-        #[pyfunction]
-        fn $name(
-            py: Python<'_>,
-            seed: [u32; 8],
-            width: usize,
-            d: usize,
-            std_a: f64,
-            std_w: f64,
-            std_b: f64,
-        ) -> PyResult<NodeArrays<'_, $real>> {
-            let nodes = border::run(py, None, |_| {
-                random_nodes::<$real>(&seed, width, d, (std_a, std_w, std_b))
-            })?;
-            node_arrays(py, nodes, width, d)
-        }
-    };
-}
-
-random_nodes_binding!(random_nodes_f32, f32);
-random_nodes_binding!(random_nodes_f64, f64);
-
-/// A law of labelled inputs.
-#[pyclass(name = "LabelledLaw", module = "hmm_rs._lib", frozen)]
-struct PyLabelledLaw(LabelledLaw);
-
-#[pymethods]
-impl PyLabelledLaw {
-    /// `shape` is "separable" (scale sigma), "sphere" (scale radius) or "mixture" (scale sigma, mu).
-    #[new]
-    fn new(shape: &str, d: usize, scale: f64, mu: f64, flip: f64) -> Self {
-        let shape = match shape {
-            "sphere" => Shape::Sphere { radius: scale },
-            "mixture" => Shape::Mixture { mu, sigma: scale },
-            _ => Shape::Separable { sigma: scale },
-        };
-        Self(LabelledLaw { shape, d, flip })
-    }
-
-    /// `(X, y)`: `count` rows of the training or test stream from row `start` on.
-    fn sample<'py>(
-        &self,
-        py: Python<'py>,
-        count: usize,
-        start: u64,
-        seed: [u32; 8],
-        test: bool,
-        clean: bool,
-        threads: Option<usize>,
-    ) -> PyResult<(Array2<'py, f64>, Array1<'py, f64>)> {
-        let purpose = if test { Purpose::Test } else { Purpose::Sample };
-        let law = self.0;
-        let (x, y) = border::run(py, threads, |cancel| {
-            let (mut x, mut y) = (vec![0.0; count * law.d], vec![0.0; count]);
-            law.fill(
-                &Stream::new(&seed, purpose),
-                start,
-                &mut x,
-                &mut y,
-                clean,
-                cancel,
-            )?;
-            Ok((x, y))
-        })?;
-        Ok((
-            x.into_pyarray(py).reshape([count, law.d])?,
-            y.into_pyarray(py),
-        ))
-    }
 }
 
 /// Inputs and labels, in the run's own precision.

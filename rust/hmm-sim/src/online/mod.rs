@@ -9,6 +9,39 @@
 //!
 //! The stepper makes the next blocks of data while it learns from the present ones. What a step
 //! does depends on its number only, never on how steps are grouped into calls or threads.
+//!
+//! ```
+//! use hmm_core::{Activation, Cancel};
+//! use hmm_sim::fields::{Labels, Teacher};
+//! use hmm_sim::online::{Measurement, OnlineSgd, Rule, Student};
+//! use hmm_sim::gaussian::GaussianInputs;
+//! use ndarray::Array;
+//! use std::sync::Arc;
+//!
+//! let (inputs, units) = (50, 2);
+//! let weights = |shift: f64| {
+//!     Array::from_shape_fn((units, inputs), |(k, i)| (shift + 1.7 * (k * inputs + i) as f64).sin())
+//! };
+//! let (w, target, v) = (weights(0.0), weights(0.5), Array::ones(units));
+//! let student = Student::<f64>::new(w.view(), v.view(), Activation::Erf)?;
+//! let teacher = Teacher::new(target.view(), v.view(), Activation::Erf, Labels::Input, false)?;
+//! let rule = Rule {
+//!     lr: 0.5,
+//!     lr_v: 0.0,
+//!     train_second_layer: false,
+//!     noise: 0.0,
+//!     weight_decay: 0.0,
+//!     batch: 1,
+//! };
+//! let measurement = Measurement { moments: None, centred: true, test_size: 500 };
+//! let source = Arc::new(GaussianInputs { inputs });
+//! let mut run = OnlineSgd::new(source, teacher, student, rule, measurement, &[7; 8])?;
+//! let cancel = Cancel::new();
+//! let before = run.measure(&cancel)?.number::<f64>("eg")?;
+//! run.advance(5_000, &cancel)?;
+//! assert!(run.measure(&cancel)?.number::<f64>("eg")? < 0.5 * before);
+//! # Ok::<(), hmm_core::Error>(())
+//! ```
 
 mod groups;
 mod measure;

@@ -1,21 +1,21 @@
 //! Independent Gaussian initial nodes.
 
-use hmm_core::random::{Purpose, Seed, Stream, fill_normal};
-use hmm_core::{Real, Result};
+use crate::weights::{NODE_UNIT, PIECE};
+use hmm_core::memory::{self, bytes_of, require, zero_matrix};
+use hmm_core::random::{BLOCKS_OF_UNIT, Purpose, Seed, Stream, fill_normal};
+use hmm_core::{Cancel, Error, Real, Result};
+use ndarray::{Array1, Array2};
 use rayon::prelude::*;
-
-/// Stream unit of the nodes of a mean-field network.
-const NODES: u32 = 1;
 
 /// Initial weights of `M` nodes on `d` inputs.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Nodes<T> {
     /// Output weights, shape (M,).
-    pub a: Vec<T>,
-    /// Input weights, shape (M, d), row by row.
-    pub w: Vec<T>,
+    pub a: Array1<T>,
+    /// Input weights, shape (M, d).
+    pub w: Array2<T>,
     /// Biases, shape (M,).
-    pub b: Vec<T>,
+    pub b: Array1<T>,
 }
 
 /// Standard normal nodes times `std_a`, `std_w`, `std_b`.
@@ -24,71 +24,96 @@ pub struct Nodes<T> {
 /// of threads changes it, and neither does the presence of a bias.
 ///
 /// # Errors
-/// [`hmm_core::Error::Resource`] if the memory cannot be had.
+/// No nodes or inputs, more nodes than their stream has; [`Error::Resource`] if the memory cannot be had;
+/// [`Error::Interrupted`].
 pub fn random_nodes<T: Real>(
     seed: &Seed,
     width: usize,
     d: usize,
     (std_a, std_w, std_b): (f64, f64, f64),
+    cancel: &Cancel,
 ) -> Result<Nodes<T>> {
+    if width == 0 || d == 0 || width as u64 > BLOCKS_OF_UNIT {
+        return Err(Error::shape(
+            "w",
+            &[width, d],
+            format!("must have between 1 and {BLOCKS_OF_UNIT} nodes, and inputs"),
+            "pass such numbers",
+        ));
+    }
     let stream = Stream::new(seed, Purpose::Weights);
-    let mut nodes = Nodes {
-        a: zeros(width, "the output weights")?,
-        w: zeros(width.saturating_mul(d), "the input weights")?,
-        b: zeros(width, "the biases")?,
-    };
-    nodes
-        .w
-        .par_chunks_exact_mut(d.max(1))
-        .zip(nodes.a.par_iter_mut())
-        .zip(nodes.b.par_iter_mut())
+    let (what, remedy) = ("a random network", "use fewer nodes or float32");
+    let (mut a, mut b) = (
+        memory::zeros(width, what, remedy)?,
+        memory::zeros(width, what, remedy)?,
+    );
+    let mut w = zero_matrix((width, d), what, remedy)?;
+    let scratch = d.saturating_mul(rayon::current_num_threads().min(width));
+    require(bytes_of::<f64>(scratch), what, remedy)?;
+    w.as_slice_mut()
+        .unwrap_or_default()
+        .par_chunks_exact_mut(d)
+        .zip(a.par_iter_mut())
+        .zip(b.par_iter_mut())
         .enumerate()
-        .for_each_init(
+        .try_for_each_init(
             || vec![0.0_f64; d + 2],
             |normals, (node, ((w, a), b))| {
-                fill_normal(&mut stream.generator(NODES, node as u64), normals);
+                let mut generator = stream.generator(NODE_UNIT, node as u64);
+                for piece in normals.chunks_mut(PIECE) {
+                    cancel.check()?;
+                    fill_normal(&mut generator, piece);
+                }
                 *a = T::from_f64(std_a * normals[0]);
                 *b = T::from_f64(std_b * normals[1]);
                 for (weight, normal) in w.iter_mut().zip(&normals[2..]) {
                     *weight = T::from_f64(std_w * normal);
                 }
+                Ok::<(), Error>(())
             },
-        );
-    Ok(nodes)
-}
-
-/// `length` zeros, or an error that says how much memory `what` needs.
-pub(crate) fn zeros<T: Real>(length: usize, what: &str) -> Result<Vec<T>> {
-    let mut values = Vec::new();
-    values.try_reserve_exact(length).map_err(|_| {
-        hmm_core::Error::Resource(format!(
-            "{what} need {:.1} GiB, which this machine does not give; use fewer nodes or float32",
-            length as f64 * size_of::<T>() as f64 / (1_u64 << 30) as f64
-        ))
-    })?;
-    values.resize(length, T::ZERO);
-    Ok(values)
+        )?;
+    Ok(Nodes {
+        a: Array1::from(a),
+        w,
+        b: Array1::from(b),
+    })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use ndarray::{Array, Dimension, s};
 
     #[test]
     fn a_node_does_not_depend_on_how_many_there_are() {
-        let few = random_nodes::<f64>(&[7; 8], 3, 5, (1.0, 2.0, 0.0)).unwrap();
-        let many = random_nodes::<f64>(&[7; 8], 40, 5, (1.0, 2.0, 0.5)).unwrap();
-        assert_eq!(few.a, many.a[..3]);
-        assert_eq!(few.w, many.w[..15]);
+        let draw = |width, std_b| {
+            let scales = (1.0, 2.0, std_b);
+            random_nodes::<f64>(&[7; 8], width, 5, scales, &Cancel::new()).unwrap()
+        };
+        let (few, many) = (draw(3, 0.0), draw(40, 0.5));
+        assert_eq!(few.a, many.a.slice(s![..3]));
+        assert_eq!(few.w, many.w.slice(s![..3, ..]));
         assert!(few.b.iter().all(|b| *b == 0.0));
     }
 
     #[test]
+    fn no_nodes_too_many_and_a_raised_flag_are_refused() {
+        let cancel = Cancel::new();
+        for (width, d) in [(0, 3), (3, 0), (1 << 33, 1), (1 << 31, 1 << 40)] {
+            assert!(random_nodes::<f64>(&[7; 8], width, d, (1.0, 1.0, 1.0), &cancel).is_err());
+        }
+        cancel.raise();
+        let outcome = random_nodes::<f64>(&[7; 8], 3, 3, (1.0, 1.0, 1.0), &cancel);
+        assert!(matches!(outcome, Err(Error::Interrupted)));
+    }
+
+    #[test]
     fn weights_have_the_asked_variance() {
-        let nodes = random_nodes::<f32>(&[1; 8], 20_000, 4, (0.5, 3.0, 2.0)).unwrap();
-        let variance = |values: &[f32]| {
-            values.iter().map(|v| f64::from(*v).powi(2)).sum::<f64>() / values.len() as f64
-        };
+        fn variance<D: Dimension>(values: &Array<f32, D>) -> f64 {
+            values.mapv(|v| f64::from(v).powi(2)).mean().unwrap()
+        }
+        let scales = (0.5, 3.0, 2.0);
+        let nodes = random_nodes::<f32>(&[1; 8], 20_000, 4, scales, &Cancel::new()).unwrap();
         // 20,000 squared normals average to one within 5 sqrt(2/20000) = 5 %.
         assert!((variance(&nodes.a) / 0.25 - 1.0).abs() < 0.05);
         assert!((variance(&nodes.w) / 9.0 - 1.0).abs() < 0.05);

@@ -1,8 +1,34 @@
 //! Equations of one-pass stochastic gradient descent in the limit of many inputs.
 //!
 //! Time t counts steps divided by N. Three laws of the inputs ([`saad_solla`], [`hidden_manifold`],
-//! [`covariance`]; of given weights by [`finite_size`]) give one set of mode equations ([`modes`]) driven by averages over the local
-//! fields ([`fields`]); [`solution`] integrates it and reads off Q, R, T, v and the error.
+//! [`covariance`]; the modes of given weights are made in [`finite_size`]) give one set of mode equations ([`modes`])
+//! driven by averages over the local fields ([`fields`]) of a [`committee`]; [`solution`] integrates it and reads off
+//! Q, R, T, v and the error.
+//!
+//! ```
+//! use hmm_core::{Activation, Cancel};
+//! use hmm_theory::integrate::{Method, Tolerance};
+//! use hmm_theory::online::{Setting, committee::Unit, saad_solla::saad_solla};
+//! use ndarray::{Ix1, array, aview1};
+//!
+//! let setting = Setting {
+//!     student: Unit::of("activation", Activation::Erf)?,
+//!     teacher: Unit::of("activation", Activation::Erf)?,
+//!     v0: vec![1.0],
+//!     v_teacher: vec![1.0],
+//!     lr: 0.5,
+//!     lr_v: 0.0,
+//!     noise: 0.0,
+//!     weight_decay: 0.0,
+//!     batch: 1,
+//! };
+//! let (q, r, t) = (array![[0.1]], array![[0.0]], array![[1.0]]);
+//! let system = saad_solla(&setting, q.view(), r.view(), t.view())?;
+//! let tolerance = Tolerance::new(1e-8, 1e-10)?;
+//! let solution = system.solve(aview1(&[0.0, 50.0]), Method::Auto, tolerance, &Cancel::new())?;
+//! assert!(solution.values.array::<f64, Ix1>("eg")?[1] < 1e-3);
+//! # Ok::<(), hmm_core::Error>(())
+//! ```
 
 mod closed;
 pub mod committee;

@@ -1,0 +1,258 @@
+//! Feature matrix F (N x D): dense, or structured and never stored.
+//!
+//! Conventions: u = C Fᵀ / √D for latents C; rows of F have squared norm about D, so that u has
+//! unit variance; orthogonal kinds have FᵀF = N 1.
+
+mod dense;
+mod structured;
+
+use dense::DISORDER_ROWS;
+use hmm_core::linalg::{matmul, matmul_add, rows, rows_mut};
+use hmm_core::memory::{zero_matrix, zeros};
+use hmm_core::random::Stream;
+use hmm_core::{Cancel, Error, Real, Result};
+use ndarray::{Array2, ArrayView2, Axis};
+use rayon::prelude::*;
+use structured::{Structured, Transform};
+
+hmm_core::named! {
+    /// Which F to draw.
+    pub enum FeatureKind: "F" {
+        /// Independent N(0, 1) entries.
+        Gaussian = "gaussian",
+        /// Haar distributed columns with FᵀF = N 1 (D <= N).
+        Orthogonal = "orthogonal",
+        /// D random columns of the N x N Hadamard matrix, rows with random signs (N a power of two).
+        Hadamard = "hadamard",
+        /// D random columns of √N times the orthonormal cosine transform, rows with random signs.
+        Dct = "dct",
+    }
+}
+
+/// An N x D feature matrix.
+pub struct Features<T> {
+    inputs: usize,
+    latents: usize,
+    form: Form<T>,
+}
+
+enum Form<T> {
+    /// Row-major N x D.
+    Dense(Vec<T>),
+    Structured(Structured<T>),
+}
+
+impl<T: Real> Features<T> {
+    /// Draw F of `kind` from the disorder stream of a seed.
+    ///
+    /// # Errors
+    /// No inputs or latents, more orthogonal columns than rows, a Hadamard matrix whose size is no power of two;
+    /// [`Error::Resource`]; an interruption.
+    pub fn draw(
+        kind: FeatureKind,
+        inputs: usize,
+        latents: usize,
+        normalise_rows: bool,
+        disorder: &Stream,
+        cancel: &Cancel,
+    ) -> Result<Self> {
+        if inputs == 0 || latents == 0 {
+            return Err(empty(inputs, latents));
+        }
+        if kind != FeatureKind::Gaussian && latents > inputs {
+            return Err(Error::invalid(
+                "D",
+                latents,
+                format!("orthogonal columns need D <= N = {inputs}"),
+                "lower D, or use F=\"gaussian\"",
+            ));
+        }
+        let form = match kind {
+            FeatureKind::Gaussian => {
+                let drawn = dense::gaussian(inputs, latents, disorder, cancel)?;
+                Form::Dense(narrowed(drawn.view())?)
+            }
+            FeatureKind::Orthogonal => {
+                let drawn = dense::orthogonal(inputs, latents, disorder, cancel)?;
+                Form::Dense(narrowed(drawn.view())?)
+            }
+            FeatureKind::Hadamard => {
+                if !inputs.is_power_of_two() {
+                    return Err(Error::invalid(
+                        "N",
+                        inputs,
+                        "F=\"hadamard\" needs N to be a power of two",
+                        "take such an N, or F=\"dct\"",
+                    ));
+                }
+                let transform = Transform::Hadamard;
+                Form::Structured(Structured::draw(transform, inputs, latents, disorder))
+            }
+            FeatureKind::Dct => {
+                let transform = Transform::dct(inputs);
+                Form::Structured(Structured::draw(transform, inputs, latents, disorder))
+            }
+        };
+        Ok(Self::finished(form, inputs, latents, normalise_rows))
+    }
+
+    /// From a matrix of the caller, shape (N, D).
+    ///
+    /// # Errors
+    /// [`Error::Shape`] for a matrix without entries, [`Error::Resource`].
+    pub fn from_matrix(matrix: ArrayView2<'_, f64>, normalise_rows: bool) -> Result<Self> {
+        let (inputs, latents) = matrix.dim();
+        if matrix.is_empty() {
+            return Err(empty(inputs, latents));
+        }
+        let form = Form::Dense(narrowed(matrix)?);
+        Ok(Self::finished(form, inputs, latents, normalise_rows))
+    }
+
+    fn finished(mut form: Form<T>, inputs: usize, latents: usize, normalise_rows: bool) -> Self {
+        if normalise_rows {
+            match &mut form {
+                Form::Dense(matrix) => matrix.par_chunks_exact_mut(latents).for_each(normalise),
+                Form::Structured(structured) => structured.normalise_rows(),
+            }
+        }
+        Self {
+            inputs,
+            latents,
+            form,
+        }
+    }
+
+    /// N
+    pub fn inputs(&self) -> usize {
+        self.inputs
+    }
+
+    /// D
+    pub fn latents(&self) -> usize {
+        self.latents
+    }
+
+    /// Fields u = C Fᵀ / √D: `latents` (count x D) into `fields` (count x N).
+    pub fn fields(&self, latents: &[T], fields: &mut [T]) {
+        let (n, d) = (self.inputs, self.latents);
+        let count = latents.len() / d;
+        let scale = T::from_f64(1.0 / (d as f64).sqrt());
+        match &self.form {
+            Form::Dense(matrix) => matmul(
+                rows_mut(fields, count, n),
+                rows(latents, count, d),
+                rows(matrix, n, d).transpose(),
+                scale,
+            ),
+            Form::Structured(structured) => {
+                let mut scratch = structured.scratch();
+                for (c, u) in latents.chunks_exact(d).zip(fields.chunks_exact_mut(n)) {
+                    structured.expand(c, u, scale, &mut scratch);
+                }
+            }
+        }
+    }
+
+    /// S = w F / √N for weights w (units x N), result units x D, in double precision.
+    pub fn project(&self, weights: &[f64], units: usize) -> Vec<f64> {
+        let (n, d) = (self.inputs, self.latents);
+        let scale = 1.0 / (n as f64).sqrt();
+        let mut projected = vec![0.0; units * d];
+        match &self.form {
+            Form::Dense(matrix) => {
+                // Chunks of F are widened on the way, so a second copy of it never exists.
+                for (chunk, w_start) in matrix
+                    .chunks(DISORDER_ROWS * d)
+                    .zip((0..).step_by(DISORDER_ROWS))
+                {
+                    let wide: Vec<f64> = chunk.iter().map(|x| x.to_f64()).collect();
+                    let count = chunk.len() / d;
+                    matmul_add(
+                        rows_mut(&mut projected, units, d),
+                        rows(weights, units, n).subcols(w_start, count),
+                        rows(&wide, count, d),
+                        scale,
+                    );
+                }
+            }
+            Form::Structured(structured) => {
+                for (w, s) in weights.chunks_exact(n).zip(projected.chunks_exact_mut(d)) {
+                    structured.contract(w, s, scale);
+                }
+            }
+        }
+        projected
+    }
+
+    /// F as a dense matrix, shape (N, D).
+    ///
+    /// # Errors
+    /// [`Error::Resource`], an interruption.
+    pub fn dense(&self, cancel: &Cancel) -> Result<Array2<f64>> {
+        let (n, d) = (self.inputs, self.latents);
+        let mut matrix = zero_matrix((n, d), "the feature matrix", "lower N or D")?;
+        match &self.form {
+            Form::Dense(values) => {
+                let wide = matrix.as_slice_mut().unwrap_or_default();
+                wide.par_chunks_mut(DISORDER_ROWS * d)
+                    .zip(values.par_chunks(DISORDER_ROWS * d))
+                    .try_for_each(|(wide, values)| {
+                        cancel.check()?;
+                        for (wide, value) in wide.iter_mut().zip(values) {
+                            *wide = value.to_f64();
+                        }
+                        Ok::<(), Error>(())
+                    })?;
+            }
+            Form::Structured(structured) => {
+                matrix
+                    .axis_iter_mut(Axis(1))
+                    .enumerate()
+                    .collect::<Vec<_>>()
+                    .into_par_iter()
+                    .try_for_each_init(
+                        || (structured.scratch(), vec![T::ZERO; d], vec![T::ZERO; n]),
+                        |(scratch, unit, values), (r, mut column)| {
+                            cancel.check()?;
+                            unit[r] = T::ONE;
+                            structured.expand(unit, values, T::ONE, scratch);
+                            unit[r] = T::ZERO;
+                            for (entry, value) in column.iter_mut().zip(values) {
+                                *entry = value.to_f64();
+                            }
+                            Ok::<(), Error>(())
+                        },
+                    )?;
+            }
+        }
+        Ok(matrix)
+    }
+}
+
+/// Scale a row to a squared norm of its length.
+fn normalise<T: Real>(row: &mut [T]) {
+    let norm2: f64 = row.iter().map(|x| x.to_f64().powi(2)).sum();
+    let scale = T::from_f64((row.len() as f64 / norm2).sqrt());
+    for x in row {
+        *x *= scale;
+    }
+}
+
+fn empty(inputs: usize, latents: usize) -> Error {
+    Error::shape(
+        "F",
+        &[inputs, latents],
+        "must have inputs and latents",
+        "pass an (N, D) array with N, D >= 1",
+    )
+}
+
+/// A matrix in the precision of a run, row-major.
+fn narrowed<T: Real>(matrix: ArrayView2<'_, f64>) -> Result<Vec<T>> {
+    let mut values = zeros(matrix.len(), "the feature matrix", "lower N or D")?;
+    for (value, &x) in values.iter_mut().zip(matrix) {
+        *value = T::from_f64(x);
+    }
+    Ok(values)
+}
