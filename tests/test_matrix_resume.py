@@ -296,6 +296,37 @@ def test_resumed_equals_never_stopped(resumed: dict[tuple[str, str], Any], name:
     assert not complaints, "\n".join(complaints)
 
 
+#: A run and a longer one: arguments of the first, of the run that goes on, and of the whole.
+LONGER = {
+    "OnlineSGD": (
+        {"t_max": 1.0, "save_at": [0.0, 1.0]},
+        {"t_max": 2.0, "save_at": [1.5, 2.0]},
+        {"t_max": 2.0, "save_at": [0.0, 1.0, 1.5, 2.0]},
+    ),
+    "Particles": (
+        {"steps": 4, "dt": 0.3, "save_at": [0, 4]},
+        {"steps": 9, "dt": 0.3, "save_at": [6, 9]},
+        {"steps": 9, "dt": 0.3, "save_at": [0, 4, 6, 9]},
+    ),
+    "GradientFlow": (
+        {"max_steps": 4, "save_steps": [0, 4]},
+        {"max_steps": 9, "save_steps": [6, 9]},
+        {"max_steps": 9, "save_steps": [0, 4, 6, 9]},
+    ),
+}
+LONGER["KernelFlow"] = LONGER["GradientFlow"]
+
+
+@pytest.mark.parametrize("kind", LONGER)
+def test_a_finished_run_goes_on_from_its_file(kind: str, tmp_path: Path) -> None:
+    case = next(case for name, case in CASES.items() if name.startswith(kind))
+    first, more, all_of_it = LONGER[kind]
+    path = tmp_path / "run.npz"
+    case.make().run(**first, checkpoint=path, threads=STOPPED)
+    longer = hr.load(path).run(**more, threads=RESUMED)
+    assert difference(case.make().run(**all_of_it, threads=WHOLE), longer) == ""
+
+
 def parameters(function: Any) -> set[str]:
     return set(inspect.signature(function).parameters) if callable(function) else set()
 
