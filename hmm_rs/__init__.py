@@ -24,7 +24,6 @@ from .data import (
     TeacherStudent,
     UniformSphere,
 )
-from .dynamics import FullBatch, GradientFlow, KernelFlow, OnlineSGD, Particles, logtimes, resume
 from .ground.arguments import count as _count
 from .ground.errors import (
     ConvergenceError,
@@ -51,6 +50,14 @@ if TYPE_CHECKING:
     from . import testing as testing
     from . import theory as theory
     from .comparison import compare as compare
+    from .dynamics import FullBatch as FullBatch
+    from .dynamics import GradientFlow as GradientFlow
+    from .dynamics import KernelFlow as KernelFlow
+    from .dynamics import OnlineSGD as OnlineSGD
+    from .dynamics import Particles as Particles
+    from .dynamics import load as load
+    from .dynamics import logtimes as logtimes
+    from .dynamics import resume as resume
     from .experiments import ensemble as ensemble
 
 __version__ = _lib.__version__
@@ -94,6 +101,7 @@ __all__ = [
     "generators",
     "get_num_threads",
     "kernels",
+    "load",
     "logtimes",
     "observables",
     "plot",
@@ -105,18 +113,35 @@ __all__ = [
 ]
 
 #: Rooms imported at first use, so that ``import hmm_rs`` stays quick.
-_LAZY = ("cnn", "experiments", "figures", "generators", "kernels", "plot", "testing", "theory")
+_LAZY = (
+    "cnn",
+    "dynamics",
+    "experiments",
+    "figures",
+    "generators",
+    "kernels",
+    "plot",
+    "testing",
+    "theory",
+)
 
 
-#: Functions of such rooms that have an address of their own.
-_LAZY_FUNCTIONS = {"compare": ".comparison", "ensemble": ".experiments"}
+#: Names of rooms that are imported at first use too: whoever needs the theory alone loads no engine.
+_LAZY_NAMES = {
+    "compare": "comparison",
+    "ensemble": "experiments",
+    **dict.fromkeys(
+        ("FullBatch", "GradientFlow", "KernelFlow", "OnlineSGD", "Particles", "load", "logtimes", "resume"),
+        "dynamics",
+    ),
+}
 
 
 def __getattr__(name: str) -> Any:
     if name in _LAZY:
         return importlib.import_module(f".{name}", __name__)
-    if name in _LAZY_FUNCTIONS:
-        return getattr(importlib.import_module(_LAZY_FUNCTIONS[name], __name__), name)
+    if name in _LAZY_NAMES:
+        return getattr(importlib.import_module(f".{_LAZY_NAMES[name]}", __name__), name)
     raise AttributeError(f"module 'hmm_rs' has no attribute {name!r}")
 
 

@@ -1,6 +1,7 @@
 """Every error of hmm_rs: the public address of :mod:`hmm_rs.ground.errors`."""
 
 from .ground.errors import (
+    CheckpointWarning,
     ConvergenceError,
     DivergenceError,
     DtypeError,
@@ -13,6 +14,7 @@ from .ground.errors import (
 )
 
 __all__ = [
+    "CheckpointWarning",
     "ConvergenceError",
     "DivergenceError",
     "DtypeError",

@@ -1,6 +1,6 @@
 """Drivers: the simulations a user runs."""
 
-from .driver import Driver, logtimes, resume
+from .driver import Driver, ResumeOptions, RunOptions, load, logtimes, resume
 from .full_batch import FullBatch
 from .gradient_flow import GradientFlow
 from .kernel_flow import KernelFlow
@@ -15,6 +15,9 @@ __all__ = [
     "KernelFlow",
     "OnlineSGD",
     "Particles",
+    "ResumeOptions",
+    "RunOptions",
+    "load",
     "log_linear_steps",
     "logtimes",
     "resume",

@@ -112,7 +112,7 @@ class CNNFlow(Flow):
         gradient = jax.jit(
             lambda theta, slopes: jax.vjp(lambda theta: forward(theta, images), theta)[1](slopes)[0]
         )
-        self._stepper = _lib.function_flow(
+        self._engine = _lib.function_flow(
             settings,
             outputs=lambda theta: np.asarray(outputs(theta.astype(np.float32)), dtype=np.float64),
             gradient=lambda theta, slopes: np.asarray(
@@ -125,7 +125,7 @@ class CNNFlow(Flow):
     @property
     def theta(self) -> npt.NDArray[np.float64]:
         """Present parameters."""
-        return np.asarray(self._stepper.query("theta")["theta"])
+        return np.asarray(self._engine.query("theta")["theta"])
 
     @property
     def events(self) -> Mapping[str, tuple[float, npt.NDArray[np.float64]]]:

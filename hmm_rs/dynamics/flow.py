@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, get_args
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Unpack, get_args
 
 import numpy as np
 import numpy.typing as npt
 
 from .. import _lib
 from ..ground import losses
-from ..ground.arguments import array, choice, count, number
+from ..ground.arguments import array, choice, count, flag, number
+from ..ground.arguments import threads as checked_threads
 from ..ground.errors import InvalidParameterError, ResourceError
-from .driver import Callback, Driver, Observation, save_times
+from .driver import Driver, Observation, RunOptions, long_run, save_times, whole_steps
 from .schedule import log_linear_steps
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ class Flow(Driver):
     _axis: ClassVar[tuple[str, str, str]] = ("t", "code time", "")
     _cite: ClassVar[tuple[str, ...]] = ("geometric-compression",)
 
-    _stepper: _lib.Engine
+    _engine: _lib.Engine
     _y_test: Array | None
     # Stopping margin, stopping fraction, most steps, end time (None: not used), and whether save
     # points are times.
@@ -111,7 +111,7 @@ class Flow(Driver):
             atol=options["atol"],
             max_dout=options["max_dout"],
             max_dw=options["max_dw"],
-            subtract_initial=bool(subtract_f0),
+            subtract_initial=flag("subtract_f0", subtract_f0),
         )
         self._rules = (None, None, None, None, False)
         return settings, options
@@ -121,46 +121,49 @@ class Flow(Driver):
     @property
     def t(self) -> float:
         """Present code time."""
-        return self._stepper.t
+        return self._engine.t
 
     @property
     def step(self) -> int:
         """Steps taken."""
-        return self._stepper.step
+        return self._engine.step
 
     @property
     def trials(self) -> int:
         """Trial steps made, accepted or not."""
-        return int(self._stepper.query("trials")["trials"])
+        return int(self._engine.query("trials")["trials"])
 
     @property
     def stopped(self) -> str:
         """Why the last run ended: "margin", "fraction", "gradient", "max_steps", "frozen" or ""."""
-        return self._stepper.finished or ""
+        return self._engine.finished or ""
 
     @property
     def margins(self) -> Array:
         """Present y F of every training example, shape (p,)."""
-        return np.asarray(self._stepper.query("margins")["margins"])
+        return np.asarray(self._engine.query("margins")["margins"])
 
     def test_predictions(self, *, threads: int | None = None) -> Array | None:
         """Return F of the test points, or None without a test set."""
-        return self._stepper.query("test_predictions", threads=threads).get("predictions")
+        return self._engine.query("test_predictions", threads=checked_threads("threads", threads)).get(
+            "predictions"
+        )
 
     # -- running ---------------------------------------------------------------------------------
 
     def advance(self, n_steps: int, *, threads: int | None = None) -> None:
         """Take `n_steps` steps, or fewer if the run ends."""
+        threads = checked_threads("threads", threads)
         target = self.step + count("n_steps", n_steps, minimum=0)
-        while self.step < target and not self._stepper.finished:
+        while self.step < target and not self._engine.finished:
             # Trials are counted here and may be refused; the limit is that of the type.
-            self._stepper.advance(
+            self._engine.advance(
                 min(target - self.step, 2**62), until_step=min(target, 2**63), threads=threads
             )
 
     def observe(self, *, threads: int | None = None) -> Observation:
         """Return what is measured now."""
-        seen: Observation = self._stepper.observe(threads)
+        seen: Observation = self._engine.observe(checked_threads("threads", threads))
         seen.update(self._measure())
         predictions = self.test_predictions(threads=threads)
         if predictions is not None and self._y_test is not None:
@@ -171,6 +174,7 @@ class Flow(Driver):
         """Return what is measured on the parameters."""
         return {}
 
+    @long_run
     def run(
         self,
         *,
@@ -180,12 +184,7 @@ class Flow(Driver):
         max_steps: int | None = None,
         save_at: npt.ArrayLike | None = None,
         save_steps: npt.ArrayLike | None = None,
-        progress: bool = False,
-        checkpoint: str | Path | None = None,
-        checkpoint_every: float = 60.0,
-        callbacks: Sequence[Callback] = (),
-        threads: int | None = None,
-        max_seconds: float | None = None,
+        **options: Unpack[RunOptions],
     ) -> xr.Dataset:
         """Train until a rule ends the run and return what was measured.
 
@@ -204,8 +203,8 @@ class Flow(Driver):
             Code times to measure at; steps are shortened to land on them. Needs `t_max`, or ends at the last.
         save_steps
             Step numbers to measure at. Default: the published schedule, :func:`log_linear_steps`.
-        progress, checkpoint, checkpoint_every, callbacks, threads, max_seconds
-            As in :meth:`hmm_rs.OnlineSGD.run`.
+        **options
+            Options of every run, :class:`hmm_rs.dynamics.RunOptions`.
 
         Returns
         -------
@@ -226,30 +225,16 @@ class Flow(Driver):
         if save_at is not None and save_steps is not None:
             raise InvalidParameterError("save_at and save_steps: only one of them can be used; drop one")
         if save_at is not None:
-            times = array("save_at", save_at, (None,))
-            targets = save_times(float(times[-1]) if end is None else end, times, self.t, 0.0)
+            targets = save_times(end, save_at, self.t, 0.0)
             if end is not None and end > targets[-1]:
                 targets = np.append(targets, end)
         else:
             last = rules[2]
-            if save_steps is None:
-                steps = self._schedule(last)
-            else:
-                steps = array("save_steps", save_steps, (None,)).astype(np.int64)
-                if (np.diff(steps) <= 0).any() or steps[0] < 0:
-                    raise InvalidParameterError("save_steps: must be >= 0 and increasing; sort them")
+            steps = self._schedule(last) if save_steps is None else whole_steps("save_steps", save_steps)
             targets = np.unique(np.append(steps[steps < last], last)).astype(np.float64)
             targets = targets[targets >= self.step]
         self._set_rules(*rules, end, save_at is not None)
-        return self._drive(
-            targets,
-            progress=progress,
-            checkpoint=checkpoint,
-            checkpoint_every=checkpoint_every,
-            callbacks=callbacks,
-            threads=threads,
-            max_seconds=max_seconds,
-        )
+        return self._drive(targets, **options)
 
     @staticmethod
     def _schedule(last: int) -> npt.NDArray[np.int64]:
@@ -267,14 +252,14 @@ class Flow(Driver):
             "fraction": fraction,
             "steps": None if steps is None else min(steps, 2**62),
         }
-        self._stepper.stop_when({name: rule for name, rule in rules.items() if rule is not None})
+        self._engine.stop_when({name: rule for name, rule in rules.items() if rule is not None})
 
     def _advance_towards(self, target: float, steps: int, threads: int | None) -> bool:
         *_, end, times = self._rules
         if times:
-            return self._stepper.advance(steps, until=target, threads=threads)
+            return self._engine.advance(steps, until=target, threads=threads)
         end = math.inf if end is None else end
-        return self._stepper.advance(steps, until_step=int(target), until=end, threads=threads)
+        return self._engine.advance(steps, until_step=int(target), until=end, threads=threads)
 
     def _observe(self, threads: int | None) -> Observation:
         return self.observe(threads=threads)
@@ -286,6 +271,10 @@ class Flow(Driver):
             return "t_max"
         return stopped
 
+    def _position(self) -> tuple[str, float]:
+        # Save points are times or step numbers.
+        return ("t", self.t) if self._rules[-1] else ("step", float(self.step))
+
     def _postfix(self, seen: Observation) -> str:
         return f"satisfied={seen['satisfied']:.3g}, smallest margin={seen['smallest_margin']:.3g}"
 
@@ -295,7 +284,7 @@ class Flow(Driver):
         state = {
             # Counts of the engine are unsigned.
             name: np.asarray(value, dtype=np.uint64 if isinstance(value, int) else None)
-            for name, value in self._stepper.snapshot().items()
+            for name, value in self._engine.snapshot().items()
         }
         # What is not used is not a number.
         state["rules"] = np.array([math.nan if r is None else r for r in self._rules], dtype=np.float64)
@@ -304,18 +293,18 @@ class Flow(Driver):
     def _restore(self, state: Mapping[str, npt.NDArray[Any]]) -> None:
         margin, fraction, steps, end, times = [None if math.isnan(r) else r for r in state["rules"].tolist()]
         self._set_rules(margin, fraction, None if steps is None else int(steps), end, bool(times))
-        self._stepper.restore({name: value for name, value in state.items() if name != "rules"})
+        self._engine.restore({name: value for name, value in state.items() if name != "rules"})
 
     def _events(self) -> dict[str, tuple[float, npt.NDArray[Any]]]:
         """Return time and parameters of the moments that were reached."""
-        found = self._stepper.query("events")
+        found = self._engine.query("events")
         return {
             name: (found[f"{name}_t"], found[f"{name}_theta"]) for name in _EVENTS if f"{name}_t" in found
         }
 
     def memory_estimate(self, *, threads: int | None = None) -> int:
         """Return the bytes the run holds, all moments remembered."""
-        return self._stepper.memory(threads=threads)
+        return self._engine.memory(threads=checked_threads("threads", threads))
 
     def _finish(self, result: xr.Dataset) -> xr.Dataset:
         result.attrs["steps"] = self.step

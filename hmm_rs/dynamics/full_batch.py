@@ -20,6 +20,7 @@ from .. import _lib
 from ..data.latent import LatentModel
 from ..ground.activations import UNITS
 from ..ground.arguments import array, choice, count, number, seed_words
+from ..ground.arguments import threads as checked_threads
 from ..ground.description import Description
 from ..ground.errors import ConvergenceError, DtypeError, InvalidParameterError, ShapeError
 from ..ground.memory import require
@@ -133,7 +134,9 @@ class FullBatch:
         choice("on_failure", on_failure, ("raise", "flag"))
         needed = min(self.X.shape) ** 2 * 16 + self.X.nbytes
         require(needed, f"FullBatch with X of shape {self.X.shape}", "use fewer examples or features")
-        fitted = _lib.full_batch_fit([(self.X, self.y)], self.loss, self.lam, stop, _threads(threads))[0]
+        fitted = _lib.full_batch_fit(
+            [(self.X, self.y)], self.loss, self.lam, stop, checked_threads("threads", threads)
+        )[0]
         self.w = fitted["w"]
         self.objective, self.gap = fitted["objective"], fitted["gap"]
         self.iterations, self.converged = fitted["iterations"], fitted["converged"]
@@ -146,10 +149,6 @@ class FullBatch:
             )
         assert self.w is not None
         return self.w
-
-
-def _threads(threads: int | None) -> int | None:
-    return None if threads is None else count("threads", threads)
 
 
 def _stop(loss: str, tol: float | None, max_iterations: int | None) -> tuple[float, int]:
@@ -385,7 +384,7 @@ def full_batch_curve(
             repeats,
             (loss, lam, flip, noise, *stop),
             seed_words(seed),
-            _threads(threads),
+            checked_threads("threads", threads),
         )
     else:
         observed = _sampled_curve(
@@ -469,7 +468,7 @@ def _sampled_curve(
     for n in sizes:
         require(repeats * n * features.p * 8, f"{repeats} draws of {n} examples", "use fewer repeats")
         drawn = [examples(n) for _ in range(repeats)]
-        fits = _lib.full_batch_fit(drawn, loss, lam, stop, _threads(threads))
+        fits = _lib.full_batch_fit(drawn, loss, lam, stop, checked_threads("threads", threads))
         rows.extend(
             _measure(fitted, X, y, X_test, y_test, loss, lam)
             for (X, y), fitted in zip(drawn, fits, strict=True)

@@ -11,6 +11,7 @@ import numpy.typing as npt
 from .. import _lib
 from ..ground.activations import RECTIFIERS
 from ..ground.arguments import array, count, dtype_name
+from ..ground.arguments import threads as checked_threads
 from ..ground.errors import DtypeError, InvalidParameterError
 from ..ground.losses import Loss
 from ..ground.memory import require
@@ -153,7 +154,7 @@ class GradientFlow(Flow):
             "X": x,
             "y": labels,
             **options,
-            "subtract_f0": bool(subtract_f0),
+            "subtract_f0": settings.subtract_initial,
             "X_test": x_test,
             "y_test": self._y_test,
             "d_par": d_par,
@@ -172,14 +173,14 @@ class GradientFlow(Flow):
         )
         self._conserved = conserved_quantity(network)
         a, w, b = (np.asarray(part, dtype=np.float64) for part in (network.a, network.w, network.b))
-        self._stepper = _lib.network_flow(
+        self._engine = _lib.network_flow(
             settings,
             network=_Weights(a, w, b, network.activation),
             x=x,
             y=labels,
             x_test=x_test,
             dtype=dtype,
-            threads=threads,
+            threads=checked_threads("threads", threads),
         )
 
     initial_network: MeanFieldNetwork
@@ -187,7 +188,7 @@ class GradientFlow(Flow):
     @property
     def network(self) -> MeanFieldNetwork:
         """The network as it is now."""
-        return self._network(self._stepper.query("theta")["theta"])
+        return self._network(self._engine.query("theta")["theta"])
 
     @property
     def events(self) -> dict[str, tuple[float, MeanFieldNetwork]]:
@@ -196,7 +197,7 @@ class GradientFlow(Flow):
 
     def gradient(self) -> tuple[Array, Array, Array]:
         """Return d/d(a, w, b) of the objective in code time, at the present weights."""
-        return self._split(np.asarray(self._stepper.query("gradient")["gradient"], dtype=np.float64))
+        return self._split(np.asarray(self._engine.query("gradient")["gradient"], dtype=np.float64))
 
     def _split(self, theta: npt.NDArray[Any]) -> tuple[npt.NDArray[Any], npt.NDArray[Any], npt.NDArray[Any]]:
         h, d = self.initial_network.w.shape

@@ -6,6 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from .. import _lib
+from ..ground.arguments import threads as checked_threads
 from ..ground.losses import Loss
 from ..ground.memory import require
 from ..kernels.positive import positive_gram
@@ -89,9 +90,11 @@ class KernelFlow(Flow):
         )
         del options["max_dw"]
         self._arguments = {"K": gram, "y": labels, **options, "K_test": test, "y_test": self._y_test}
-        self._stepper = _lib.kernel_flow(settings, gram=gram, y=labels, test=test, threads=threads)
+        self._engine = _lib.kernel_flow(
+            settings, gram=gram, y=labels, test=test, threads=checked_threads("threads", threads)
+        )
 
     @property
     def coefficients(self) -> Array:
         """a, shape (p,)."""
-        return np.asarray(self._stepper.query("theta")["theta"])
+        return np.asarray(self._engine.query("theta")["theta"])

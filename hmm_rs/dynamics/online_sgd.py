@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, get_args
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Unpack, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -14,11 +13,12 @@ from ..data.gaussian import GaussianEquivalent, TeacherStudent
 from ..data.hidden_manifold import HiddenManifold
 from ..data.latent import LatentModel
 from ..data.stored import StoredSamples
-from ..ground.arguments import choice, count, dtype_name, number, seed_words
+from ..ground.arguments import choice, count, dtype_name, flag, number, seed_words
+from ..ground.arguments import threads as checked_threads
 from ..ground.errors import DtypeError, ShapeError
 from ..ground.memory import require
 from ..networks.two_layer import TwoLayer
-from .driver import Callback, Driver, Observation, save_times
+from .driver import Driver, Observation, RunOptions, long_run, save_times
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -141,9 +141,9 @@ class OnlineSGD(Driver):
             "student": student,
             "lr": number("lr", lr, minimum=0.0),
             "lr_v": None if lr_v is None else number("lr_v", lr_v, minimum=0.0),
-            "train_second_layer": bool(train_second_layer),
+            "train_second_layer": flag("train_second_layer", train_second_layer),
             "labels": labels,
-            "classify": bool(classify),
+            "classify": flag("classify", classify),
             "noise": number("noise", noise, minimum=0.0),
             "weight_decay": number("weight_decay", weight_decay, minimum=0.0),
             "batch": count("batch", batch),
@@ -175,6 +175,7 @@ class OnlineSGD(Driver):
         )
         require(self.memory_estimate(), f"this run (N={model.N}, D={model.D})", "lower test_size or N")
 
+    _engine: _lib.Engine
     model: LatentModel
     teacher: TwoLayer
     lr: float
@@ -213,11 +214,13 @@ class OnlineSGD(Driver):
 
     def memory_estimate(self, *, threads: int | None = None) -> int:
         """Return the bytes a run needs beside the feature matrix."""
-        return self._engine.memory(threads=threads)
+        return self._engine.memory(threads=checked_threads("threads", threads))
 
     def advance(self, n_steps: int, *, threads: int | None = None) -> None:
         """Take `n_steps` steps (of `batch` samples each)."""
-        self._engine.advance(count("n_steps", n_steps, minimum=0), threads=threads)
+        self._engine.advance(
+            count("n_steps", n_steps, minimum=0), threads=checked_threads("threads", threads)
+        )
 
     def observe(self, *, threads: int | None = None) -> Observation:
         """Return what is measured now: ``eg``, ``eg_analytic``, ``Q``, ``R``, ``T``, ``W``, ``Sigma``, ``v``.
@@ -230,19 +233,11 @@ class OnlineSGD(Driver):
         DivergenceError
             If the weights are so large that a number is not finite.
         """
-        return self._engine.observe(threads)
+        return self._engine.observe(checked_threads("threads", threads))
 
+    @long_run
     def run(
-        self,
-        t_max: float,
-        *,
-        save_at: npt.ArrayLike | None = None,
-        progress: bool = False,
-        checkpoint: str | Path | None = None,
-        checkpoint_every: float = 60.0,
-        callbacks: Sequence[Callback] = (),
-        threads: int | None = None,
-        max_seconds: float | None = None,
+        self, t_max: float, *, save_at: npt.ArrayLike | None = None, **options: Unpack[RunOptions]
     ) -> xr.Dataset:
         """Train until time `t_max` (from where the driver is) and return what was measured.
 
@@ -252,19 +247,9 @@ class OnlineSGD(Driver):
             End of the run, in units of N steps.
         save_at
             Times to measure at, increasing; None: the present, 60 log-spaced times, the end.
-            Each is moved to the next whole step.
-        progress
-            Show a progress bar in t.
-        checkpoint
-            File to save the run in every `checkpoint_every` seconds and at its end;
-            ``hmm_rs.resume`` continues from it.
-        callbacks
-            Functions (driver, observation) called after each measurement; raising
-            ``hmm_rs.StopRun`` in one ends the run normally.
-        threads
-            Threads to use; the result does not depend on it.
-        max_seconds
-            Wall-clock budget after which the run ends normally.
+            Each is moved to the next whole step; those that meet there are one.
+        **options
+            Options of every run, :class:`hmm_rs.dynamics.RunOptions`.
 
         Raises
         ------
@@ -274,18 +259,11 @@ class OnlineSGD(Driver):
         Notes
         -----
         Ctrl-C in an interactive session returns the partial result (``interrupted`` = 1); in a
-        script it saves the checkpoint, if one was asked for, and raises KeyboardInterrupt.
+        script it saves the checkpoint, if one was asked for, and raises KeyboardInterrupt. After every end,
+        an error in a callback included, ``.result`` of the driver is what the run measured. :meth:`stop` ends
+        the run from another thread.
         """
-        times = save_times(t_max, save_at, self.t, 1.0 / self.model.N)
-        return self._drive(
-            times,
-            progress=progress,
-            checkpoint=checkpoint,
-            checkpoint_every=checkpoint_every,
-            callbacks=callbacks,
-            threads=threads,
-            max_seconds=max_seconds,
-        )
+        return self._drive(save_times(t_max, save_at, self.t, 1.0 / self.model.N), **options)
 
     def _advance_towards(self, target: float, steps: int, threads: int | None) -> bool:
         return self._engine.advance(steps, until=target, threads=threads)

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Unpack
 
 import numpy as np
 import numpy.typing as npt
@@ -13,10 +12,11 @@ from .. import _lib
 from ..data.labelled import LabelledData
 from ..ground import activations, losses
 from ..ground.arguments import array, count, dtype_name, flag, number, seed_words
+from ..ground.arguments import threads as checked_threads
 from ..ground.errors import DtypeError, InvalidParameterError, ShapeError
 from ..ground.memory import require
 from ..networks.mean_field import MeanFieldNetwork
-from .driver import Callback, Driver, Observation, logtimes
+from .driver import Driver, Observation, RunOptions, long_run, save_steps
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -206,6 +206,8 @@ class Particles(Driver):
         )
         self._dt = 1.0
 
+    _engine: _lib.Engine
+
     @property
     def t(self) -> float:
         """Present time: steps times their dt."""
@@ -251,7 +253,12 @@ class Particles(Driver):
         """Take `n_steps` steps of size `dt` (fewer if every fixed example becomes satisfied)."""
         self._dt = number("dt", dt, minimum=0.0, exclusive=True)
         end = self.step + count("n_steps", n_steps, minimum=0)
-        self._engine.advance(_MOST_STEPS, until_step=_exact("n_steps", end), dt=self._dt, threads=threads)
+        self._engine.advance(
+            _MOST_STEPS,
+            until_step=_exact("n_steps", end),
+            dt=self._dt,
+            threads=checked_threads("threads", threads),
+        )
 
     def observe(self, *, threads: int | None = None) -> Observation:
         """Return what is measured now.
@@ -259,21 +266,17 @@ class Particles(Driver):
         ``gamma``, ``unsatisfied``, ``loss``, ``train_error``, ``test_error``, ``test_unsatisfied`` (of the present
         batch where data are fresh), and ``a``, ``w_par`` of the recorded nodes.
         """
-        seen: Observation = self._engine.observe(threads)
+        seen: Observation = self._engine.observe(checked_threads("threads", threads))
         return seen | self._engine.query("nodes", threads=threads) if self._recorded else seen
 
+    @long_run
     def run(
         self,
         steps: int,
         *,
         dt: float = 1.0,
         save_at: npt.ArrayLike | None = None,
-        progress: bool = False,
-        checkpoint: str | Path | None = None,
-        checkpoint_every: float = 60.0,
-        callbacks: Sequence[Callback] = (),
-        threads: int | None = None,
-        max_seconds: float | None = None,
+        **options: Unpack[RunOptions],
     ) -> xr.Dataset:
         """Train until step number `steps` (from where the driver is) and return what was measured.
 
@@ -287,36 +290,17 @@ class Particles(Driver):
         save_at
             Numbers of steps to measure at, increasing; None: the present, about 60 log-spaced ones, the
             last.
-        progress
-            Show a progress bar in t.
-        checkpoint
-            File to save the run in every `checkpoint_every` seconds and at its end;
-            ``hmm_rs.resume`` continues from it.
-        callbacks
-            Functions (driver, observation) called after each measurement; raising
-            ``hmm_rs.StopRun`` in one ends the run normally.
-        threads
-            Threads to use; the result does not depend on it.
-        max_seconds
-            Wall-clock budget after which the run ends normally.
+        **options
+            Options of every run, :class:`hmm_rs.dynamics.RunOptions`.
 
         Raises
         ------
         DivergenceError
             If the learning rate is too large; ``.result`` holds what was measured before.
         """
-        steps = _exact("steps", count("steps", steps, minimum=0))
+        saves = save_steps(_exact("steps", count("steps", steps, minimum=0)), save_at, self.step)
         self._dt = number("dt", dt, minimum=0.0, exclusive=True)
-        saves = _save_steps(steps, save_at, self.step)
-        return self._drive(
-            np.asarray(self.t + (saves - self.step) * self._dt, dtype=np.float64),
-            progress=progress,
-            checkpoint=checkpoint,
-            checkpoint_every=checkpoint_every,
-            callbacks=callbacks,
-            threads=threads,
-            max_seconds=max_seconds,
-        )
+        return self._drive(np.asarray(self.t + (saves - self.step) * self._dt, dtype=np.float64), **options)
 
     def _advance_towards(self, target: float, steps: int, threads: int | None) -> bool:
         left = max(round((target - self.t) / self._dt), 0)
@@ -392,21 +376,3 @@ def _examples(
     for kept in frozen:
         kept.flags.writeable = False
     return frozen
-
-
-def _save_steps(steps: int, save_at: npt.ArrayLike | None, now: int) -> npt.NDArray[np.int64]:
-    """Return the step numbers to measure at, checked."""
-    if steps < now:
-        raise InvalidParameterError(
-            f"steps = {steps}: the run is at step {now} already; pass a later step or make a new driver"
-        )
-    if save_at is None:
-        ahead = np.round(logtimes(1.0, max(steps - now, 1), 60)).astype(np.int64)
-        return np.unique(np.minimum(np.concatenate([[0], ahead]), steps - now) + now)
-    saves = array("save_at", save_at, (None,))
-    if (saves % 1 != 0).any() or (np.diff(saves) <= 0).any() or saves[0] < now or saves[-1] > steps:
-        raise InvalidParameterError(
-            f"save_at = {saves.tolist()!r:.60}: must be different whole numbers of steps in increasing order between "
-            f"{now} and {steps}; pass such steps"
-        )
-    return saves.astype(np.int64)

@@ -2,12 +2,28 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 from typing import Any, NoReturn
 
 import numpy as np
 
-__all__ = ["Description"]
+__all__ = ["Description", "spelled"]
+
+
+def spelled(value: Any) -> str:
+    """Return a value in a few words that are the same in every process: no address, arrays by shape."""
+    if isinstance(value, np.ndarray):
+        return f"<array {value.shape}>"
+    if isinstance(value, np.random.SeedSequence):
+        return " ".join(repr(value).split())
+    if isinstance(value, functools.partial):
+        return f"<partial of {spelled(value.func)}>"
+    if callable(value):
+        name = getattr(value, "__qualname__", None) or getattr(value, "__name__", None)
+        module = getattr(value, "__module__", None)
+        return f"<{module}:{name}>" if name and module else f"<{name or type(value).__qualname__}>"
+    return repr(value)
 
 
 class Description:
@@ -26,6 +42,8 @@ class Description:
                 value = value.copy()
                 value.flags.writeable = False
                 arguments[key] = value
+            elif isinstance(value, list):
+                arguments[key] = list(value)
         object.__setattr__(self, "_arguments", arguments)
         for key, value in arguments.items():
             if not isinstance(getattr(type(self), key, None), property):
@@ -43,6 +61,8 @@ class Description:
         def hashable(value: Any) -> Any:
             if isinstance(value, np.ndarray):
                 return value.shape, hashlib.sha256(value.tobytes()).hexdigest()
+            if isinstance(value, np.random.SeedSequence):
+                return str(value.entropy), tuple(value.spawn_key), value.pool_size
             return tuple(value) if isinstance(value, list) else value
 
         return type(self), *((key, hashable(value)) for key, value in self._arguments.items())
@@ -56,10 +76,7 @@ class Description:
         return hash(self._key())
 
     def __repr__(self) -> str:
-        def short(value: Any) -> str:
-            return f"<array {value.shape}>" if isinstance(value, np.ndarray) else repr(value)
-
-        inside = ", ".join(f"{key}={short(value)}" for key, value in self._arguments.items())
+        inside = ", ".join(f"{key}={spelled(value)}" for key, value in self._arguments.items())
         return f"{type(self).__name__}({inside})"
 
     def __reduce__(self) -> tuple[Any, ...]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 __all__ = [
+    "CheckpointWarning",
     "ConvergenceError",
     "DivergenceError",
     "DtypeError",
@@ -57,6 +58,10 @@ class DivergenceError(_ResultError, FloatingPointError):
 
 class ResourceError(HmmError, MemoryError):
     """Memory or another resource would not suffice."""
+
+
+class CheckpointWarning(RuntimeWarning):
+    """A checkpoint could not be written; the run goes on."""
 
 
 class MissingExtraError(HmmError, ImportError):

@@ -138,7 +138,7 @@ def is_positive_definite(a: npt.ArrayLike) -> bool:
 
 
 def solve(a: npt.ArrayLike, b: npt.ArrayLike) -> Array:
-    """Return x with a x = b, in least squares where a is singular in working precision.
+    """Return x with a x = b, in least squares where elimination meets an exact zero.
 
     Parameters
     ----------

@@ -19,7 +19,7 @@ from .. import _lib
 if TYPE_CHECKING:
     import xarray as xr
 
-__all__ = ["VARIABLES", "as_json", "dataset"]
+__all__ = ["VARIABLES", "as_json", "dataset", "indexed"]
 
 #: Dimensions (after the leading one) and plain-words label of every variable of the schema.
 VARIABLES: dict[str, tuple[tuple[str, ...], str]] = {
@@ -114,4 +114,13 @@ def dataset(
             **{key: int(item) if isinstance(item, bool) else item for key, item in attributes.items()},
         }
     )
-    return result
+    return indexed(result)
+
+
+def indexed(result: xr.Dataset) -> xr.Dataset:
+    """Return a dataset in which every dimension has a coordinate: 0, 1, 2, ... where there was none.
+
+    Then xarray can align and concatenate results of different sizes, three students with two.
+    """
+    bare = {str(dim): np.arange(size) for dim, size in result.sizes.items() if dim not in result.coords}
+    return result.assign_coords(bare)

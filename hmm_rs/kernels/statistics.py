@@ -69,8 +69,8 @@ def mutual_information(phi: npt.ArrayLike, y: npt.ArrayLike, *, k: int = 5) -> f
 
     With r+ (r-) the distance from a point to its `k`-th nearest point of class + (-), itself included at
     distance zero, q = 1/(1 + (r+/r-)^D) estimates the probability of class + there, and I = H - mean h_2(q), h_2 the
-    binary entropy. H is that of the labels: 1 bit for balanced classes, which includes counts that differ by chance. It is
-    never exceeded.
+    binary entropy. H is that of the labels: 1 bit for balanced classes, which includes counts that differ by
+    chance. It is never exceeded.
 
     Parameters
     ----------

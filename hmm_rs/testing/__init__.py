@@ -10,19 +10,9 @@ help, Gaussian equivalence. Needs hypothesis: ``pip install 'hmm_rs[testing]'``.
 
 from __future__ import annotations
 
-from ..ground.errors import HmmError
+from ..ground.extras import extra
 
-
-class MissingHypothesisError(HmmError, ImportError):
-    """Hypothesis is not installed."""
-
-
-try:
-    import hypothesis as _hypothesis  # noqa: F401
-except ImportError:
-    raise MissingHypothesisError(
-        "hr.testing needs hypothesis: it is not installed; pip install 'hmm_rs[testing]'"
-    ) from None
+extra("hypothesis", of="testing", needed_by="hr.testing")
 
 from .bits import difference, fingerprint
 from .descriptions import (
@@ -54,7 +44,6 @@ __all__ = [
     "PROFILES",
     "STOPS",
     "EngineCase",
-    "MissingHypothesisError",
     "assert_answers_or_refuses",
     "assert_gaussian_equivalent",
     "assert_refuses",

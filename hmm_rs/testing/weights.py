@@ -96,7 +96,8 @@ def mean_field_networks(
     ...     assert network.forward(np.ones((2, 3))).dtype == network.w.dtype
     >>> test_outputs_keep_the_dtype()
     """
-    paired: Literal["even", "odd"] | None = draw(st.sampled_from([None, "even", "odd"]))
+    pairings: list[Literal["even", "odd"] | None] = [None, "even", "odd"]
+    paired = draw(st.sampled_from(pairings))
     width = draw(st.integers(1, most_nodes // 2)) * 2 if paired else draw(st.integers(1, most_nodes))
     with_biases = draw(st.booleans()) if biases is None else biases
     return hr.MeanFieldNetwork.random(

@@ -15,7 +15,9 @@ import hmm_rs as hr
 
 CASES = {
     case["name"]: case
-    for case in json.loads((Path(__file__).parent / "reference" / "compression.json").read_text())["cases"]
+    for case in json.loads((Path(__file__).parents[1] / "reference" / "compression.json").read_text())[
+        "cases"
+    ]
 }
 
 

@@ -61,11 +61,11 @@ def test_kernel_is_the_product_of_gradients(sets):
     # d theta/dt = (1/p) sum y grad f, so the directional change of sum y f/p is -gradient.v.
     want = float((np.array([1, -1, 1, -1, 1]) @ along) / 5)
     # Single precision over a difference of 1e-2.
-    assert abs(-float(flow._stepper.query("gradient")["gradient"] @ v) - want) < 2e-3 * max(1.0, abs(want))
+    assert abs(-float(flow._engine.query("gradient")["gradient"] @ v) - want) < 2e-3 * max(1.0, abs(want))
     y = np.array([1.0, -1.0, 1.0, -1.0, 1.0])
     # |gradient|^2 = y K y/p^2.
     np.testing.assert_allclose(
-        np.sum(flow._stepper.query("gradient")["gradient"] ** 2), y @ kernel @ y / 25, rtol=1e-4
+        np.sum(flow._engine.query("gradient")["gradient"] ** 2), y @ kernel @ y / 25, rtol=1e-4
     )
     last = NET.kernel(theta, X, part="last")
     # What the rest adds is positive semi-definite.

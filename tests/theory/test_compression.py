@@ -16,7 +16,9 @@ from hmm_rs import kernels
 
 CASES = {
     case["name"]: case
-    for case in json.loads((Path(__file__).parent / "reference" / "compression.json").read_text())["cases"]
+    for case in json.loads((Path(__file__).parents[1] / "reference" / "compression.json").read_text())[
+        "cases"
+    ]
 }
 
 

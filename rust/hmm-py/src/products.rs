@@ -31,7 +31,7 @@ fn fill<T: Element + Real>(
     out: &Bound<'_, PyAny>,
     threads: Option<usize>,
 ) -> PyResult<()> {
-    let b: Option<PyReadonlyArray2<'_, T>> = b.map(|b| b.extract()).transpose()?;
+    let b: Option<PyReadonlyArray2<'_, T>> = b.map(PyAnyMethods::extract).transpose()?;
     let mut out: PyReadwriteArray2<'_, T> = out.extract()?;
     let (a, b) = (a.as_array(), b.as_ref().map(|b| b.as_array()));
     let out = out.as_array_mut();

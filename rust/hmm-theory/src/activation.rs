@@ -121,8 +121,8 @@ impl Formula for Activation {
             // c = a - b: the slope is g - g^2.
             Self::Sigmoid => Moments {
                 a: 0.5,
-                b: 0.206620964141907037262,
-                c: 0.293379035858092962738,
+                b: 0.20662096414190704,
+                c: 0.29337903585809296,
             },
         }
     }

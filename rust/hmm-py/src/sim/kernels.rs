@@ -51,7 +51,7 @@ fn fill<T: Element + Real>(
     mut out: PyReadwriteArray2<'_, T>,
     threads: Option<usize>,
 ) -> PyResult<()> {
-    let y: Option<PyReadonlyArray2<'_, T>> = y.map(|y| y.extract()).transpose()?;
+    let y: Option<PyReadonlyArray2<'_, T>> = y.map(PyAnyMethods::extract).transpose()?;
     let network = ReluNetwork {
         omega: network.w.as_array(),
         b: network.b.as_ref().map(|b| b.as_array()),

@@ -44,9 +44,10 @@ impl<'a> Points<'a> {
             )?;
         }
         Ok(Self {
-            values: match values.is_standard_layout() {
-                true => values.into(),
-                false => values.as_standard_layout().into_owned().into(),
+            values: if values.is_standard_layout() {
+                values.into()
+            } else {
+                values.as_standard_layout().into_owned().into()
             },
         })
     }
