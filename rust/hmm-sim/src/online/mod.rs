@@ -14,7 +14,7 @@
 //! use hmm_core::{Activation, Cancel};
 //! use hmm_sim::fields::{Labels, Teacher};
 //! use hmm_sim::online::{Measurement, OnlineSgd, Rule, Student};
-//! use hmm_sim::source::GaussianInputs;
+//! use hmm_sim::gaussian::GaussianInputs;
 //! use ndarray::Array;
 //! use std::sync::Arc;
 //!
