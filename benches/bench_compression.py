@@ -47,7 +47,7 @@ def gradient(p: int, d: int, h: int, repeats: int) -> None:
             rival()
             for _ in range(repeats):
                 best["hmm_rs"] = min(
-                    best["hmm_rs"], seconds(lambda: flow._stepper.query("evaluate", threads=1))
+                    best["hmm_rs"], seconds(lambda: flow._engine.query("evaluate", threads=1))
                 )
                 best[name] = min(best[name], seconds(rival))
         print(f"  hmm_rs   {1e3 * best['hmm_rs']:7.2f} ms   {1e-9 * flops / best['hmm_rs']:.0f} GFLOP/s")

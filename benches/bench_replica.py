@@ -40,9 +40,16 @@ def problem(p=1000, seed=0):
 
 def measure(loss, spectrum, alphas, lam):
     """Milliseconds of the solver, of the whole call, of numpy; the largest difference; iterations."""
-    options = (loss, lam, 0.0, 0.0, 1e-10, 20000)
+    settings = {
+        "loss": loss,
+        "lam": lam,
+        "flip": 0.0,
+        "noise": 0.0,
+        "tol": 1e-10,
+        "max_iterations": 20000,
+    }
     atoms = (spectrum.omega, spectrum.weight, spectrum.t, spectrum.rho)
-    solver, solved = fastest(lambda: _lib.replica_curve(spectrum.atoms, alphas, options, 1), 20)
+    solver, solved = fastest(lambda: _lib.replica_curve(spectrum, alphas, settings, 1), 20)
     whole, _ = fastest(lambda: replica.learning_curve(spectrum, alphas, loss=loss, lam=lam, threads=1), 10)
     if loss == "ridge":
         plain, expected = fastest(lambda: rival.ridge_curve(*atoms, alphas, lam), 5)

@@ -8,6 +8,7 @@ HMM here is the hidden *manifold* model. Describe a problem (:mod:`hmm_rs.data`,
 from __future__ import annotations
 
 import importlib
+import os
 from typing import TYPE_CHECKING, Any
 
 from . import _lib, errors, observables
@@ -25,6 +26,7 @@ from .data import (
     UniformSphere,
 )
 from .ground.arguments import count as _count
+from .ground.arguments import threads as _checked_threads
 from .ground.errors import (
     ConvergenceError,
     DivergenceError,
@@ -150,8 +152,13 @@ def __dir__() -> list[str]:
 
 
 def set_num_threads(n: int) -> None:
-    """Set the number of threads used by default (results never depend on it)."""
-    _lib.set_num_threads(_count("n", n))
+    """Set the number of threads used by default (results never depend on it).
+
+    At first it is ``HMM_RS_NUM_THREADS`` if that is set, else the number of cores, or ``OMP_NUM_THREADS`` if
+    that is smaller.
+    """
+    asked = _checked_threads("n", n)
+    _lib.set_num_threads(_count("n", asked))
 
 
 def get_num_threads() -> int:
@@ -159,16 +166,23 @@ def get_num_threads() -> int:
     return _lib.get_num_threads()
 
 
-def _threads_from_environment() -> None:
-    import os
-
-    asked = os.environ.get("HMM_RS_NUM_THREADS")
-    if asked is not None:
-        if not asked.isdigit() or int(asked) < 1:
+def _threads_from_environment() -> int | None:
+    """Return the default number of threads that the environment asks for, if any."""
+    own = os.environ.get("HMM_RS_NUM_THREADS")
+    if own is not None:
+        try:
+            return _checked_threads("HMM_RS_NUM_THREADS", int(own))
+        except ValueError:
             raise InvalidParameterError(
-                f"HMM_RS_NUM_THREADS = {asked!r}: must be a positive integer; unset it or set it to one"
-            )
-        _lib.set_num_threads(int(asked))
+                f"HMM_RS_NUM_THREADS = {own!r}: must be a positive integer, four per core at most; unset it or set it "
+                f"to one"
+            ) from None
+    # A list of nested levels counts by its first; what is no number is left to those who read it.
+    first = os.environ.get("OMP_NUM_THREADS", "").split(",")[0].strip()
+    if first.isascii() and first.isdigit() and 0 < int(first[:9]) < _lib.get_num_threads():
+        return int(first[:9])
+    return None
 
 
-_threads_from_environment()
+if (_asked := _threads_from_environment()) is not None:
+    _lib.set_num_threads(_asked)

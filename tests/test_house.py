@@ -16,6 +16,13 @@ RUST = Path(__file__).parents[1] / "rust"
 
 #: Longest module; a longer one holds more than one subject.
 MOST_LINES = 450
+#: Modules that are still longer, with their length: it may only shrink, and the entry goes with the excess.
+TO_CUT = {
+    "dynamics/driver.py": 746,
+    "dynamics/encoding.py": 462,
+    "experiments/compression.py": 640,
+    "experiments/phenomena.py": 465,
+}
 #: Names that say nothing of what is inside.
 EMPTY_NAMES = {"utils", "util", "helpers", "helper", "common", "misc", "tools", "lib"}
 #: Rooms that may draw random numbers with numpy.
@@ -85,7 +92,12 @@ def test_theory_does_not_draw_through_other_rooms() -> None:
 #: Products, decompositions and fits of numpy go through BLAS, whose bits depend on its number of threads.
 BLAS = {"dot", "vdot", "inner", "matmul", "tensordot", "cov", "corrcoef", "polyfit", "convolve", "correlate"}
 #: Modules that may multiply with numpy all the same, and why no bit of a result hangs on it.
-MULTIPLY: dict[str, str] = {}
+MULTIPLY: dict[str, str] = {
+    "experiments/compression.py": "a line through a handful of sizes: far below where LAPACK splits its work",
+    "experiments/gaussian_rates.py": "a line through a handful of sizes: far below where LAPACK splits its work",
+    "measure/equivalence/harness.py": "an orthonormal pair of vectors of K + M numbers",
+    "networks/convolutional.py": "JAX's own product, traced",
+}
 
 
 def products(tree: ast.AST) -> Iterator[tuple[int, str]]:
@@ -117,9 +129,9 @@ def test_no_bit_hangs_on_the_threads_of_blas(path: Path) -> None:
 @pytest.mark.parametrize("path", SOURCES, ids=name_of)
 def test_a_module_holds_one_subject(path: Path) -> None:
     lines = len(path.read_text().splitlines())
-    assert lines <= MOST_LINES, (
-        f"{name_of(path)} has {lines} lines: must be at most {MOST_LINES}; cut it by subject"
-    )
+    most = TO_CUT.get(name_of(path), MOST_LINES)
+    assert lines <= most, f"{name_of(path)} has {lines} lines: must be at most {most}; cut it by subject"
+    assert most == MOST_LINES or lines > MOST_LINES, f"{name_of(path)} is cut: take it off TO_CUT"
 
 
 def test_names_say_what_is_inside() -> None:

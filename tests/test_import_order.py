@@ -34,7 +34,7 @@ FACADE = "hmm_rs"
 
 #: Where a computed name may be imported although the module is no door: what is imported is listed there.
 COMPUTED = {
-    "hmm_rs.dynamics.checkpoint": "classes of a closed list",
+    "hmm_rs.dynamics.encoding": "classes of a closed list",
     "hmm_rs.ground.extras": "libraries of the extras",
 }
 

@@ -211,11 +211,13 @@ def flow_cases() -> dict[str, EngineCase]:
             run,
         )
         cases[f"KernelFlow, {name}"] = EngineCase(hr.KernelFlow, {"K": K, "y": y, "margin": 0.5}, run)
-    cases["GradientFlow, feature regime"] = EngineCase(
-        hr.GradientFlow,
-        {"network": network, "X": X, "y": y, "alpha": 1e-6, "loss_beta": 5.0, "loss": "softhinge"},
-        {"max_steps": 8},
-    )
+    for name, options in {
+        "feature regime": {"alpha": 1e-6, "loss": "softhinge", "loss_beta": 5.0},
+        "single precision of a double network": {"dtype": "float32", "margin": 0.5},
+    }.items():
+        cases[f"GradientFlow, {name}"] = EngineCase(
+            hr.GradientFlow, {"network": network, "X": X, "y": y, **options}, {"max_steps": 8}
+        )
     return cases
 
 

@@ -12,6 +12,7 @@ import numpy.typing as npt
 from ..ground.activations import UNITS
 from ..ground.arguments import array, number
 from ..ground.errors import InvalidParameterError
+from .nonlinearity import check_nonlinearity
 from .quadrature import Resolved, resolve
 
 __all__ = ["gaussian_moments", "hermite_coefficients", "row_moments"]
@@ -68,8 +69,6 @@ def gaussian_moments(f: Any, *, kinks: Sequence[float] = ()) -> tuple[float, flo
     >>> bool(abs(a - np.exp(-0.5)) < 1e-10)
     True
     """
-    from .nonlinearity import check_nonlinearity
-
     f = check_nonlinearity(f)
     if isinstance(f, str):
         return UNITS[f].moments
@@ -107,8 +106,6 @@ def row_moments(f: Any, variances: npt.ArrayLike) -> tuple[Array, Array, Array]:
     >>> b.tolist(), c.tolist()
     ([0.5, 0.5], [0.5, 2.0])
     """
-    from .nonlinearity import check_nonlinearity
-
     f = check_nonlinearity(f)
     q = array("variances", variances, (None,))
     if not (q > 0.0).all():

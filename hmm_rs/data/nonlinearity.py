@@ -9,9 +9,8 @@ import numpy as np
 
 from ..ground.activations import DATA, activation
 from ..ground.errors import DtypeError, InvalidParameterError, ShapeError
-from .moments import gaussian_moments
 
-__all__ = ["Nonlinearity", "check_nonlinearity", "gaussian_moments"]
+__all__ = ["Nonlinearity", "check_nonlinearity"]
 
 #: A name or a vectorised function.
 Nonlinearity = str | Callable[[Any], Any]

@@ -79,7 +79,7 @@ Times = npt.NDArray[np.float64]
 #: Seconds of Rust work between two looks at the outside world.
 _SLICE = 0.1
 #: Most steps of a slice: close targets end slices early, and a guess from those would grow for ever.
-_LONGEST_SLICE = 1 << 40
+_LONGEST_SLICE = 1 << 32
 #: Relative distance of two times that is rounding, not meant.
 _ROUNDING = 1e-12
 #: Ways for a run to end that leave something to do.
@@ -606,7 +606,7 @@ def _in_order(name: str, values: npt.ArrayLike, example: str) -> Times:
 # -- reading a run from its file -----------------------------------------------------------------
 
 
-@documented(ResumeOptions)
+@documented(ResumeOptions, checkpoint_every=None)
 def resume(
     path: str | Path,
     *,

@@ -157,12 +157,15 @@ def long_run(
     return documented(RunOptions)(started)
 
 
-def documented(options: type) -> Callable[[_F], _F]:
-    """Show every option in signature and help of a function that ends in ``**options: Unpack[...]``."""
+def documented(options: type, **defaults: Any) -> Callable[[_F], _F]:
+    """Show every option in signature and help of a function that ends in ``**options: Unpack[...]``.
+
+    `defaults` are those of this function that differ from :data:`DEFAULTS`.
+    """
     types = {name: annotation.__forward_arg__ for name, annotation in options.__annotations__.items()}
     named = [
         inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=types[name])
-        for name, default in DEFAULTS.items()
+        for name, default in {**DEFAULTS, **defaults}.items()
         if name in types
     ]
 

@@ -327,7 +327,9 @@ class Particles(Driver):
         return result
 
     def _state(self) -> dict[str, npt.NDArray[Any]]:
-        return {name: np.asarray(value) for name, value in self._engine.snapshot().items()}
+        state = {name: np.asarray(value) for name, value in self._engine.snapshot().items()}
+        # The engine learns the size of a step at the first one; a run that is stopped before it has one too.
+        return {**state, "dt": np.asarray(self._dt)}
 
     def _restore(self, state: Mapping[str, npt.NDArray[Any]]) -> None:
         counters = {name: np.uint64(state[name]) for name in ("step", "anchor_step") if name in state}

@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from ..ground.arguments import array, count, number
 from ..ground.errors import ConvergenceError, InvalidParameterError, ShapeError
+from ..ground.linear_algebra import gram
 from ..theory.online import HiddenManifoldODE, solve_many
 from ..theory.order_parameters import NonlinearityOrMoments, centred_moments
 
@@ -84,7 +85,7 @@ def random_start(
     v0 = np.full(K, float(v)) if std_v is None else number("std_v", std_v) * rng.standard_normal(K)
     return HiddenManifoldODE.continuum(
         delta=delta,
-        W0=weights @ weights.T / size,
+        W0=gram(weights) / size,
         R0=b * weights[:, :M] / math.sqrt(size),
         T=np.eye(M),
         v0=v0,

@@ -17,6 +17,11 @@ def spelled(value: Any) -> str:
         return f"<array {value.shape}>"
     if isinstance(value, np.random.SeedSequence):
         return " ".join(repr(value).split())
+    if isinstance(value, np.generic):
+        return repr(value.item())
+    if type(value) in (list, tuple):
+        inside = ", ".join(map(spelled, value))
+        return f"[{inside}]" if type(value) is list else f"({inside}{',' * (len(value) == 1)})"
     if isinstance(value, functools.partial):
         return f"<partial of {spelled(value.func)}>"
     if callable(value):

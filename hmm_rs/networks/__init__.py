@@ -1,7 +1,19 @@
 """Networks: weights are plain arrays in frozen descriptions."""
 
+from typing import Any
+
+import numpy.typing as npt
+
+from ..ground.activations import CLOSED as UNITS
+from ..ground.activations import UNITS as _FORMULAS
+from ..ground.activations import activation as _checked
 from .base import Network
 from .mean_field import MeanFieldNetwork
 from .two_layer import TwoLayer
 
-__all__ = ["MeanFieldNetwork", "Network", "TwoLayer"]
+__all__ = ["UNITS", "MeanFieldNetwork", "Network", "TwoLayer", "activation_function"]
+
+
+def activation_function(activation: str, x: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Return g(x) elementwise for a unit of two-layer networks: erf(x/√2), max(x, 0) or x."""
+    return _FORMULAS[_checked("activation", activation, UNITS)].value(x)

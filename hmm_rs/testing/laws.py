@@ -119,7 +119,13 @@ def _incomplete(refusal: hr.HmmError, argument: str | None) -> str:
     return "" if ";" in message else "the message gives no remedy after a semicolon"
 
 
-def assert_answers_or_refuses(call: Callable[[], Any], *, finite: bool = True) -> Any:
+def assert_answers_or_refuses(
+    call: Callable[[], Any],
+    *,
+    finite: bool = True,
+    infinite: bool = False,
+    own: tuple[type[BaseException], ...] = (),
+) -> Any:
     """Assert that a call either answers with numbers or is refused in the package's words.
 
     For properties over odd inputs: whatever comes in, no raw error of Python or numpy, no warning of a
@@ -131,6 +137,10 @@ def assert_answers_or_refuses(call: Callable[[], Any], *, finite: bool = True) -
         Anything.
     finite
         Whether NaN and infinity in the answer count as a fault.
+    infinite
+        Whether infinity, and only infinity, is an answer all the same.
+    own
+        Errors of the caller's own functions, which may come through as they are.
 
     Returns
     -------
@@ -156,12 +166,14 @@ def assert_answers_or_refuses(call: Callable[[], Any], *, finite: bool = True) -
         if complaint:
             raise AssertionError(f"{complaint}: {type(refusal).__name__}: {refusal}") from refusal
         return refusal
+    except own as error:
+        return error
     except Exception as raw:
         raise AssertionError(f"a raw {type(raw).__name__}: {raw}") from raw
     if finite:
         for where, leaf in leaves(answer):
             if not isinstance(leaf, str) and leaf.dtype.kind in "fc":
-                wrong = np.count_nonzero(~np.isfinite(leaf))
+                wrong = np.count_nonzero(np.isnan(leaf) if infinite else ~np.isfinite(leaf))
                 if wrong:
                     raise AssertionError(f"{where} holds {wrong} values that are not finite")
     return answer

@@ -7,7 +7,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 from ..data.covariances import one_layer_covariances, recursive_covariances
-from ..data.nonlinearity import gaussian_moments
+from ..data.moments import gaussian_moments
 from . import replica
 from .compression import (
     attractors,

@@ -12,7 +12,8 @@ import numpy.typing as npt
 from .. import _lib
 from ..data.covariances import one_layer_covariances
 from ..data.hidden_manifold import HiddenManifold
-from ..data.nonlinearity import Nonlinearity, check_nonlinearity, gaussian_moments
+from ..data.moments import gaussian_moments
+from ..data.nonlinearity import Nonlinearity, check_nonlinearity
 from ..ground.activations import DATA, EXACT, UNITS, activation
 from ..ground.arguments import array, number
 from ..ground.errors import InvalidParameterError

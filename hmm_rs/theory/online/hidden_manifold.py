@@ -271,7 +271,7 @@ class HiddenManifoldODE(OnlineODE):
         T = array("T", T, (R0.shape[1], R0.shape[1]), rule="= (M, M)")
         b, _, _ = centred_moments(f, center=bool(options.get("center", True)))
         root = np.sqrt(rho)
-        spread = root / (weights @ root)
+        spread = root / (weights * root).sum()
         return cls(
             rho=rho,
             weights=weights,

@@ -2,6 +2,11 @@
 
 use crate::{Error, Result};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{RecvTimeoutError, channel};
+use std::time::Duration;
+
+/// How often the flag is looked at while a library call runs on a thread of its own.
+const LOOK: Duration = Duration::from_millis(20);
 
 /// A flag that one thread raises and the workers look at between chunks of work.
 #[derive(Debug, Default)]
@@ -36,9 +41,49 @@ impl Cancel {
     }
 }
 
+/// Run `work` that cannot be stopped (a decomposition of a library) on a thread of its own, and wait for it.
+///
+/// Once the flag is raised the wait ends; the thread finishes alone and what it made is dropped.
+///
+/// # Errors
+/// [`Error::Interrupted`] once the flag is raised, [`Error::Resource`] where no thread can be had.
+pub fn apart<R: Send + 'static>(
+    cancel: &Cancel,
+    work: impl FnOnce() -> R + Send + 'static,
+) -> Result<R> {
+    let (sender, receiver) = channel();
+    let thread = std::thread::Builder::new()
+        .spawn(move || {
+            // Nobody listens any more if the wait was ended.
+            let _ = sender.send(work());
+        })
+        .map_err(|error| Error::Resource(format!("no thread can be started: {error}")))?;
+    loop {
+        match receiver.recv_timeout(LOOK) {
+            Ok(result) => return Ok(result),
+            Err(RecvTimeoutError::Timeout) => cancel.check()?,
+            Err(RecvTimeoutError::Disconnected) => match thread.join() {
+                Err(fault) => std::panic::resume_unwind(fault),
+                Ok(()) => return Err(Error::Interrupted),
+            },
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn work_apart_is_waited_for_until_the_flag_is_raised() {
+        let cancel = Cancel::new();
+        assert_eq!(apart(&cancel, || 6 * 7).unwrap(), 42);
+        cancel.raise();
+        let start = std::time::Instant::now();
+        let stopped = apart(&cancel, || std::thread::sleep(Duration::from_secs(2)));
+        assert!(matches!(stopped, Err(Error::Interrupted)));
+        assert!(start.elapsed() < Duration::from_secs(1));
+    }
 
     #[test]
     fn a_flag_stays_raised_and_is_seen_by_other_threads() {

@@ -136,14 +136,6 @@ pub fn call<R: Send>(
     }
 }
 
-/// Like [`call`] for `work` that holds Python objects, and with them the GIL.
-pub fn attached<R>(py: Python<'_>, work: impl FnOnce() -> hmm_core::Result<R>) -> PyResult<R> {
-    match catch_unwind(AssertUnwindSafe(work)) {
-        Ok(result) => result.map_err(|error| to_python(py, error)),
-        Err(payload) => Err(internal_fault(py, payload.as_ref())),
-    }
-}
-
 /// Thread count and instruction set, for Python's `set_num_threads` and `show_versions`.
 pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(set_num_threads, module)?)?;

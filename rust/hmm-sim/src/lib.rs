@@ -6,6 +6,7 @@
 pub mod activation;
 pub mod classifier;
 pub mod covariance;
+pub mod equivalence;
 pub mod features;
 pub mod fields;
 pub mod full_batch;

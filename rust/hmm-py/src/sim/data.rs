@@ -7,7 +7,7 @@ use crate::convert::dtype::{Dtype, either, in_dtype};
 use crate::convert::name::Name;
 use crate::convert::seed::SeedWords;
 use hmm_core::memory::zero_matrix;
-use hmm_core::random::{Purpose, Seed, Stream};
+use hmm_core::random::{Purpose, Stream};
 use hmm_core::{Activation, Cancel, Error, Real, Result};
 use hmm_sim::features::{FeatureKind, Features};
 use hmm_sim::gaussian::{CorrelatedGaussian, GaussianInputs};
@@ -20,18 +20,6 @@ use numpy::{Element, PyArray, PyArray1, PyArray2, PyReadonlyArray1, PyReadonlyAr
 use pyo3::prelude::*;
 use pyo3::types::PyString;
 use std::sync::Arc;
-
-/// Eight 32-bit words from Python as a seed.
-pub fn seed_from(words: &[u32]) -> Result<Seed> {
-    words.try_into().map_err(|_| {
-        Error::shape(
-            "seed",
-            &[words.len()],
-            "must be eight 32-bit words",
-            "pass seed_words(seed)",
-        )
-    })
-}
 
 /// Features and source of one precision.
 pub struct Handle<T> {

@@ -1,12 +1,14 @@
 //! Bindings of full-batch learning.
 
-use super::data::seed_from;
 use crate::border;
+use crate::convert::columns::to_dict;
+use crate::convert::name::Name;
+use crate::convert::seed::SeedWords;
 use hmm_core::random::{Purpose, Stream};
-use hmm_core::{Error, Result};
-use hmm_sim::full_batch::experiment::{GaussianFeatures, Observation, Task, run};
-use hmm_sim::full_batch::{Fit, Loss, Problem, Stop, fit_all};
-use numpy::{PyArray1, PyReadonlyArray1, PyReadonlyArray2, PyUntypedArrayMethods};
+use hmm_core::{Loss, Table};
+use hmm_sim::full_batch::experiment::{self, GaussianFeatures, Task};
+use hmm_sim::full_batch::{Fit, Problem, Stop, fit_all};
+use numpy::{PyReadonlyArray1, PyReadonlyArray2};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
@@ -16,15 +18,49 @@ pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(full_batch_gaussian, module)?)
 }
 
-/// A fit as a dictionary.
-fn describe(py: Python<'_>, fitted: Fit) -> PyResult<Bound<'_, PyDict>> {
-    let out = PyDict::new(py);
-    out.set_item("w", PyArray1::from_vec(py, fitted.w))?;
-    out.set_item("objective", fitted.objective)?;
-    out.set_item("gap", fitted.gap)?;
-    out.set_item("iterations", fitted.iterations)?;
-    out.set_item("converged", fitted.converged)?;
-    Ok(out)
+/// What is minimised, and when the solver stops.
+#[derive(FromPyObject)]
+#[pyo3(from_item_all)]
+struct Settings {
+    loss: Name<Loss>,
+    lam: f64,
+    tol: f64,
+    max_iterations: usize,
+}
+
+impl Settings {
+    fn stop(&self) -> Stop {
+        Stop {
+            tol: self.tol,
+            max_iterations: self.max_iterations,
+        }
+    }
+}
+
+/// How labels are made of teacher fields.
+#[derive(FromPyObject)]
+#[pyo3(from_item_all)]
+struct Labels {
+    flip: f64,
+    noise: f64,
+}
+
+/// Gaussian features, by the attributes of their description.
+#[derive(FromPyObject)]
+struct Features<'py> {
+    omega: PyReadonlyArray1<'py, f64>,
+    b: PyReadonlyArray1<'py, f64>,
+    rho: f64,
+}
+
+/// A fit by the names of its numbers.
+fn columns(fitted: Fit) -> Table {
+    Table::new()
+        .with("w", fitted.w)
+        .with("objective", fitted.objective)
+        .with("gap", fitted.gap)
+        .with("iterations", fitted.iterations as u64)
+        .with("converged", fitted.converged)
 }
 
 /// Fit several problems `(X, y)` at once, in parallel.
@@ -32,99 +68,53 @@ fn describe(py: Python<'_>, fitted: Fit) -> PyResult<Bound<'_, PyDict>> {
 fn full_batch_fit<'py>(
     py: Python<'py>,
     problems: Vec<(PyReadonlyArray2<'py, f64>, PyReadonlyArray1<'py, f64>)>,
-    loss: &str,
-    lam: f64,
-    stop: (f64, usize),
+    settings: Settings,
     threads: Option<usize>,
 ) -> PyResult<Vec<Bound<'py, PyDict>>> {
-    let loss = border::attached(py, || Loss::from_name(loss))?;
-    let contiguous = |_| {
-        Error::shape(
-            "X",
-            &[],
-            "must be C-contiguous",
-            "pass np.ascontiguousarray(X)",
-        )
-    };
-    let problems = border::attached(py, || {
-        problems
-            .iter()
-            .map(|(x, y)| {
-                Ok(Problem {
-                    x: x.as_slice().map_err(contiguous)?,
-                    y: y.as_slice().map_err(contiguous)?,
-                    features: x.shape()[1],
-                    lam,
-                })
-            })
-            .collect::<Result<Vec<_>>>()
-    })?;
-    let stop = Stop {
-        tol: stop.0,
-        max_iterations: stop.1,
-    };
+    let views: Vec<Problem<'_>> = problems
+        .iter()
+        .map(|(x, y)| Problem {
+            x: x.as_array(),
+            y: y.as_array(),
+            lam: settings.lam,
+        })
+        .collect();
     let fits = border::run(py, threads, |cancel| {
-        fit_all(loss, &problems, &stop, cancel)
+        fit_all(settings.loss.0, &views, &settings.stop(), cancel)
     })?;
     fits.into_iter()
-        .map(|fitted| describe(py, fitted))
+        .map(|fitted| to_dict(py, columns(fitted)))
         .collect()
 }
 
-/// A number of an [`Observation`] with the name it has in Python.
-type Column = (&'static str, fn(&Observation) -> f64);
-
-const COLUMNS: [Column; 12] = [
-    ("q", |o| o.q),
-    ("m", |o| o.m),
-    ("norm2", |o| o.norm2),
-    ("train_loss", |o| o.train_loss),
-    ("train_error", |o| o.train_error),
-    ("train_mse", |o| o.train_mse),
-    ("test_error", |o| o.test_error),
-    ("test_mse", |o| o.test_mse),
-    ("objective", |o| o.objective),
-    ("gap", |o| o.gap),
-    ("margin", |o| o.margin),
-    ("converged", |o| f64::from(u8::from(o.converged))),
-];
-
-/// Draw, fit and measure Gaussian features: flat (sizes x repeats) arrays by name.
+/// Draw, fit and measure Gaussian features: (sizes, repeats) arrays by name.
 #[pyfunction]
 fn full_batch_gaussian<'py>(
     py: Python<'py>,
-    features: (PyReadonlyArray1<'py, f64>, PyReadonlyArray1<'py, f64>, f64),
+    features: Features<'py>,
     sizes: Vec<usize>,
     repeats: usize,
-    task: (String, f64, f64, f64, f64, usize),
-    seed: PyReadonlyArray1<'py, u32>,
+    settings: Settings,
+    labels: Labels,
+    seed: SeedWords,
     threads: Option<usize>,
 ) -> PyResult<Bound<'py, PyDict>> {
     let features = GaussianFeatures {
-        omega: features.0.as_array().to_vec(),
-        b: features.1.as_array().to_vec(),
-        rho: features.2,
+        omega: features.omega.as_array().to_owned(),
+        b: features.b.as_array().to_owned(),
+        rho: features.rho,
     };
-    let (loss, lam, flip, noise, tol, max_iterations) = task;
-    let words = seed.as_array().to_vec();
     let observed = border::run(py, threads, move |cancel| {
         let task = Task {
-            loss: Loss::from_name(&loss)?,
-            lam,
-            flip,
-            noise,
-            stop: Stop {
-                tol,
-                max_iterations,
-            },
+            loss: settings.loss.0,
+            lam: settings.lam,
+            flip: labels.flip,
+            noise: labels.noise,
+            stop: settings.stop(),
         };
-        let stream = Stream::new(&seed_from(&words)?, Purpose::Sample);
-        run(&features, &sizes, repeats, &task, &stream, cancel)
+        let stream = Stream::new(&seed.0, Purpose::Sample);
+        let observed = experiment::run(&features, &sizes, repeats, &task, &stream, cancel)?;
+        Ok(experiment::columns(&observed))
     })?;
-    let out = PyDict::new(py);
-    for (name, number) in COLUMNS {
-        let values: Vec<f64> = observed.iter().map(number).collect();
-        out.set_item(name, PyArray1::from_vec(py, values))?;
-    }
-    Ok(out)
+    to_dict(py, observed)
 }

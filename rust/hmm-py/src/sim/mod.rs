@@ -4,6 +4,7 @@ mod callback;
 mod classifier;
 mod data;
 mod engine;
+mod equivalence;
 mod full_batch;
 mod generator;
 mod gradient_flow;
@@ -20,6 +21,7 @@ pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     classifier::register(module)?;
     data::register(module)?;
     engine::register(module)?;
+    equivalence::register(module)?;
     full_batch::register(module)?;
     generator::register(module)?;
     gradient_flow::register(module)?;

@@ -1,9 +1,11 @@
 //! Bindings of the replica theory of full-batch learning.
 
 use crate::border;
-use hmm_core::Result;
-use hmm_theory::replica::{self, Loss, Settings, Solution, Spectrum};
-use numpy::{PyArray1, PyReadonlyArray1, PyReadonlyArray2};
+use crate::convert::columns::to_dict;
+use crate::convert::name::Name;
+use hmm_core::{Loss, Result};
+use hmm_theory::replica::{self, Spectrum};
+use numpy::{PyReadonlyArray1, PyReadonlyArray2};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
@@ -20,37 +22,62 @@ pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(replica_prox, module)?)
 }
 
-/// The atoms `(omega, weight, t, rho)` of a spectrum, as Python holds them.
-type Atoms<'py> = (
-    PyReadonlyArray1<'py, f64>,
-    PyReadonlyArray1<'py, f64>,
-    PyReadonlyArray1<'py, f64>,
-    f64,
-);
-
-fn spectrum(atoms: &Atoms<'_>) -> Result<Spectrum> {
-    let (omega, weight, t, rho) = atoms;
-    let vector = |array: &PyReadonlyArray1<'_, f64>| array.as_array().to_vec();
-    Spectrum::new(vector(omega), vector(weight), vector(t), *rho)
+/// A spectrum, by the attributes of its description.
+#[derive(FromPyObject)]
+struct Atoms<'py> {
+    omega: PyReadonlyArray1<'py, f64>,
+    weight: PyReadonlyArray1<'py, f64>,
+    t: PyReadonlyArray1<'py, f64>,
+    rho: f64,
 }
 
-/// A checked spectrum as a dictionary of arrays.
-fn describe<'py>(py: Python<'py>, spectrum: &Spectrum) -> PyResult<Bound<'py, PyDict>> {
-    let out = PyDict::new(py);
-    out.set_item("omega", PyArray1::from_slice(py, spectrum.omega()))?;
-    out.set_item("weight", PyArray1::from_slice(py, spectrum.weight()))?;
-    out.set_item("t", PyArray1::from_slice(py, spectrum.t()))?;
-    out.set_item("rho", spectrum.rho())?;
-    out.set_item("rho_lin", spectrum.teacher_linear_part())?;
-    out.set_item("rank", spectrum.rank_fraction())?;
-    Ok(out)
+impl Atoms<'_> {
+    fn spectrum(&self) -> Result<Spectrum> {
+        let owned = |array: &PyReadonlyArray1<'_, f64>| array.as_array().to_owned();
+        let (omega, weight, t) = (owned(&self.omega), owned(&self.weight), owned(&self.t));
+        Spectrum::new(omega, weight, t, self.rho)
+    }
+}
+
+/// What is learnt, and when the solver stops.
+#[derive(FromPyObject)]
+#[pyo3(from_item_all)]
+struct Settings {
+    loss: Name<Loss>,
+    lam: f64,
+    flip: f64,
+    noise: f64,
+    tol: f64,
+    max_iterations: usize,
+}
+
+impl From<&Settings> for replica::Settings {
+    fn from(settings: &Settings) -> Self {
+        Self {
+            loss: settings.loss.0,
+            lam: settings.lam,
+            flip: settings.flip,
+            noise: settings.noise,
+            tol: settings.tol,
+            max_iterations: settings.max_iterations,
+        }
+    }
 }
 
 /// Check and clip atoms.
 #[pyfunction]
-fn replica_spectrum<'py>(py: Python<'py>, atoms: Atoms<'py>) -> PyResult<Bound<'py, PyDict>> {
-    let made = border::attached(py, || spectrum(&atoms))?;
-    describe(py, &made)
+fn replica_spectrum<'py>(
+    py: Python<'py>,
+    omega: PyReadonlyArray1<'py, f64>,
+    weight: PyReadonlyArray1<'py, f64>,
+    t: PyReadonlyArray1<'py, f64>,
+    rho: f64,
+) -> PyResult<Bound<'py, PyDict>> {
+    let (omega, weight, t) = (omega.as_array(), weight.as_array(), t.as_array());
+    let made = border::call(py, || {
+        Spectrum::new(omega.to_owned(), weight.to_owned(), t.to_owned(), rho)
+    })?;
+    to_dict(py, made.columns())
 }
 
 /// Diagonalise a covariance.
@@ -61,13 +88,11 @@ fn replica_spectrum_from_covariance<'py>(
     b: PyReadonlyArray1<'py, f64>,
     rho: f64,
 ) -> PyResult<Bound<'py, PyDict>> {
-    let (p, columns) = omega.as_array().dim();
-    let entries: Vec<f64> = omega.as_array().iter().copied().collect();
-    let b = b.as_array().to_vec();
-    let made = border::run(py, None, move |_| {
-        Spectrum::from_covariance(hmm_core::linalg::rows(&entries, p, columns), &b, rho)
+    let (omega, b) = (omega.as_array(), b.as_array());
+    let made = border::run(py, None, |cancel| {
+        Spectrum::from_covariance(omega, b, rho, cancel)
     })?;
-    describe(py, &made)
+    to_dict(py, made.columns())
 }
 
 /// Random features of infinite size.
@@ -80,60 +105,10 @@ fn replica_spectrum_random_features(
     rho: f64,
     nodes: usize,
 ) -> PyResult<Bound<'_, PyDict>> {
-    let made = border::attached(py, || {
-        Spectrum::random_features(y, kappa1, kappa_star, rho, nodes)
+    let made = border::run(py, None, |cancel| {
+        Spectrum::random_features(y, kappa1, kappa_star, rho, nodes, cancel)
     })?;
-    describe(py, &made)
-}
-
-/// A number of a [`Solution`] with the name it has in Python.
-type Column = (&'static str, fn(&Solution) -> f64);
-
-/// The numbers of a solution.
-const COLUMNS: [Column; 16] = [
-    ("V", |s| s.overlaps.v),
-    ("q", |s| s.overlaps.q),
-    ("m", |s| s.overlaps.m),
-    ("V_hat", |s| s.conjugates.v_hat),
-    ("q_hat", |s| s.conjugates.q_hat),
-    ("m_hat", |s| s.conjugates.m_hat),
-    ("norm2", |s| s.overlaps.norm2),
-    ("train_loss", |s| s.train_loss),
-    ("train_error", |s| s.train_error),
-    ("test_error", |s| s.test_error),
-    ("test_error_clean", |s| s.test_error_clean),
-    ("test_mse", |s| s.test_mse),
-    ("train_mse", |s| s.train_mse),
-    ("objective", |s| s.objective),
-    ("residual", |s| s.residual),
-    ("iterations", |s| s.iterations as f64),
-];
-
-/// Arrays of all numbers of `solutions`, and `converged`.
-fn columns<'py>(py: Python<'py>, solutions: &[Solution]) -> PyResult<Bound<'py, PyDict>> {
-    let out = PyDict::new(py);
-    for (name, number) in COLUMNS {
-        let values: Vec<f64> = solutions.iter().map(number).collect();
-        out.set_item(name, PyArray1::from_vec(py, values))?;
-    }
-    let converged: Vec<bool> = solutions.iter().map(|s| s.converged).collect();
-    out.set_item("converged", PyArray1::from_vec(py, converged))?;
-    Ok(out)
-}
-
-/// The settings `(loss, lam, flip, noise, tol, max_iterations)`.
-type Options = (String, f64, f64, f64, f64, usize);
-
-fn settings(options: &Options) -> Result<Settings> {
-    let (loss, lam, flip, noise, tol, max_iterations) = options;
-    Ok(Settings {
-        loss: Loss::from_name(loss)?,
-        lam: *lam,
-        flip: *flip,
-        noise: *noise,
-        tol: *tol,
-        max_iterations: *max_iterations,
-    })
+    to_dict(py, made.columns())
 }
 
 /// Solve at every alpha.
@@ -142,110 +117,92 @@ fn replica_curve<'py>(
     py: Python<'py>,
     atoms: Atoms<'py>,
     alphas: PyReadonlyArray1<'py, f64>,
-    options: Options,
+    settings: Settings,
     threads: Option<usize>,
 ) -> PyResult<Bound<'py, PyDict>> {
-    let spectrum = border::attached(py, || spectrum(&atoms))?;
-    let settings = border::attached(py, || settings(&options))?;
-    let alphas = alphas.as_array().to_vec();
+    let spectrum = atoms.spectrum();
+    let alphas = alphas.as_array();
     let solved = border::run(py, threads, |cancel| {
-        replica::learning_curve(&spectrum, &alphas, &settings, cancel)
+        let solutions = replica::learning_curve(&spectrum?, alphas, &(&settings).into(), cancel)?;
+        Ok(replica::columns(&solutions))
     })?;
-    columns(py, &solved)
+    to_dict(py, solved)
 }
 
-/// Least squares of minimal norm: `(test_mse, train_mse)`.
+/// Least squares of minimal norm.
 #[pyfunction]
-fn replica_ridgeless(
-    py: Python<'_>,
-    atoms: Atoms<'_>,
+fn replica_ridgeless<'py>(
+    py: Python<'py>,
+    atoms: Atoms<'py>,
     alpha: f64,
     noise: f64,
-) -> PyResult<(f64, f64)> {
-    border::attached(py, || {
-        let limit = replica::ridgeless(&spectrum(&atoms)?, alpha, noise)?;
-        Ok((limit.test_mse, limit.train_mse))
-    })
+) -> PyResult<Bound<'py, PyDict>> {
+    let spectrum = atoms.spectrum();
+    let limit = border::call(py, || replica::ridgeless(&spectrum?, alpha, noise))?;
+    to_dict(py, limit.columns())
 }
 
-/// The hard-margin classifier.
+/// The hard-margin classifier; neither loss nor penalty of the settings counts.
 #[pyfunction]
 fn replica_max_margin<'py>(
     py: Python<'py>,
     atoms: Atoms<'py>,
     alpha: f64,
-    flip: f64,
-    noise: f64,
-    tol: f64,
-    max_iterations: usize,
+    settings: Settings,
 ) -> PyResult<Bound<'py, PyDict>> {
-    let spectrum = border::attached(py, || spectrum(&atoms))?;
-    let limit = border::run(py, None, |_| {
-        replica::max_margin(&spectrum, alpha, flip, noise, tol, max_iterations)
+    let spectrum = atoms.spectrum();
+    let limit = border::run(py, None, |cancel| {
+        replica::max_margin(
+            &spectrum?,
+            alpha,
+            settings.flip,
+            settings.noise,
+            settings.tol,
+            settings.max_iterations,
+            cancel,
+        )
     })?;
-    let out = PyDict::new(py);
-    out.set_item("margin", limit.margin)?;
-    out.set_item("test_error", limit.test_error)?;
-    out.set_item("test_error_clean", limit.test_error_clean)?;
-    out.set_item("V", limit.overlaps.v)?;
-    out.set_item("q", limit.overlaps.q)?;
-    out.set_item("m", limit.overlaps.m)?;
-    out.set_item("norm2", limit.overlaps.norm2)?;
-    out.set_item("threshold", limit.threshold)?;
-    out.set_item("converged", limit.converged)?;
-    out.set_item("iterations", limit.iterations)?;
-    out.set_item("residual", limit.residual)?;
-    Ok(out)
+    to_dict(py, limit.columns())
 }
 
 /// The separability threshold.
 #[pyfunction]
 fn replica_threshold(py: Python<'_>, atoms: Atoms<'_>, flip: f64, noise: f64) -> PyResult<f64> {
-    border::attached(py, || {
-        replica::separability_threshold(&spectrum(&atoms)?, flip, noise)
+    let spectrum = atoms.spectrum();
+    border::call(py, || {
+        replica::separability_threshold(&spectrum?, flip, noise)
     })
 }
 
-/// The optimal penalty: `(lam, at_edge, solution)`.
+/// The optimal penalty between two bounds and the solution there; the penalty of the settings does not count.
 #[pyfunction]
 fn replica_optimal_ridge<'py>(
     py: Python<'py>,
     atoms: Atoms<'py>,
     alpha: f64,
-    options: Options,
+    settings: Settings,
     lower: f64,
     upper: f64,
-) -> PyResult<(f64, bool, Bound<'py, PyDict>)> {
-    let spectrum = border::attached(py, || spectrum(&atoms))?;
-    let settings = border::attached(py, || settings(&options))?;
+) -> PyResult<Bound<'py, PyDict>> {
+    let spectrum = atoms.spectrum();
     let best = border::run(py, None, |cancel| {
-        replica::optimal_ridge(&spectrum, alpha, &settings, lower, upper, cancel)
+        let settings = (&settings).into();
+        replica::optimal_ridge(&spectrum?, alpha, &settings, lower, upper, cancel)
     })?;
-    Ok((best.lam, best.at_edge, columns(py, &[best.solution])?))
+    to_dict(py, best.columns())
 }
 
-/// Proximal operator at every `s`: `(prox, f, -df/ds, moreau)`.
+/// Proximal operator at every `s`.
 #[pyfunction]
 fn replica_prox<'py>(
     py: Python<'py>,
     s: PyReadonlyArray1<'py, f64>,
     v: f64,
-    loss: &str,
-) -> PyResult<[Bound<'py, PyArray1<f64>>; 4]> {
-    let points = border::attached(py, || {
-        let loss = Loss::from_name(loss)?;
-        s.as_array()
-            .iter()
-            .map(|s| replica::proximal(loss, *s, v))
-            .collect::<Result<Vec<_>>>()
+    loss: Name<Loss>,
+) -> PyResult<Bound<'py, PyDict>> {
+    let s = s.as_array();
+    let found = border::run(py, None, |cancel| {
+        replica::proximal_at(loss.0, s, v, cancel)
     })?;
-    let column = |number: fn(&replica::Proximal) -> f64| {
-        PyArray1::from_vec(py, points.iter().map(number).collect())
-    };
-    Ok([
-        column(|p| p.point),
-        column(|p| p.f),
-        column(|p| p.minus_slope),
-        column(|p| p.moreau),
-    ])
+    to_dict(py, found)
 }

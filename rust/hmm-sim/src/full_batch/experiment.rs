@@ -1,9 +1,12 @@
 //! The experiment that matches the replica theory: Gaussian features, many draws, many sample sizes.
 
-use super::{Fit, Loss, Problem, Stop, dot, fit};
+use super::examples::{Examples, dot};
+use super::{Fit, Problem, Stop, fit, loss_of};
+use hmm_core::memory::{bytes_of, filled, require};
 use hmm_core::random::Rng;
 use hmm_core::random::{Purpose, Stream, fill_normal};
-use hmm_core::{Cancel, Error, Result};
+use hmm_core::{Cancel, Error, Loss, Result, Table};
+use ndarray::{Array1, Array2};
 use rayon::prelude::*;
 
 /// Units of the sample stream: features, teacher's own part and noise, flips.
@@ -11,15 +14,21 @@ const FEATURES: u32 = 0;
 const TEACHER: u32 = 1;
 const FLIPS: u32 = 2;
 
+/// Numbers drawn between two looks at the cancel flag: a multiple of the groups that normals are made in.
+const PIECE: usize = 1 << 20;
+/// What memory is asked for, and what to do without it.
+const EXAMPLES: &str = "a draw of that many examples";
+const REMEDY: &str = "pass smaller alphas or fewer repeats";
+
 /// Jointly Gaussian teacher field and features, in the eigenbasis of the features.
 ///
 /// `v_i = sqrt(omega_i) z_i` and `nu = sum_i b_i/omega_i v_i + sqrt(rho - rho_lin) xi`.
 #[derive(Debug, Clone)]
 pub struct GaussianFeatures {
-    /// Variances of the features (p), >= 0.
-    pub omega: Vec<f64>,
-    /// `E[nu v]` (p).
-    pub b: Vec<f64>,
+    /// Variances of the features, (p), >= 0.
+    pub omega: Array1<f64>,
+    /// `E[nu v]`, (p).
+    pub b: Array1<f64>,
     /// Variance of the teacher field.
     pub rho: f64,
 }
@@ -33,7 +42,7 @@ pub struct Task {
     pub lam: f64,
     /// Probability that a label is flipped.
     pub flip: f64,
-    /// Variance of the noise on the teacher field.
+    /// Standard deviation of the noise on the teacher field.
     pub noise: f64,
     /// When a fit stops.
     pub stop: Stop,
@@ -104,7 +113,7 @@ impl GaussianFeatures {
         Ok((self.rho - seen).max(0.0))
     }
 
-    /// `n` features `v/sqrt p` (n x p, row-major) and targets of draw `block`.
+    /// `n` features `v/sqrt p`, (n, p), and targets of draw `block`.
     fn draw(
         &self,
         n: usize,
@@ -112,11 +121,16 @@ impl GaussianFeatures {
         task: &Task,
         stream: &Stream,
         block: u64,
-    ) -> (Vec<f64>, Vec<f64>) {
+        cancel: &Cancel,
+    ) -> Result<(Array2<f64>, Array1<f64>)> {
         let p = self.omega.len();
-        let mut x = vec![0.0; n * p];
-        fill_normal(&mut stream.generator(FEATURES, block), &mut x);
-        let mut own = vec![0.0; n];
+        let mut x = filled(0.0, n.saturating_mul(p), EXAMPLES, REMEDY)?;
+        let mut generator = stream.generator(FEATURES, block);
+        for piece in x.chunks_mut(PIECE) {
+            cancel.check()?;
+            fill_normal(&mut generator, piece);
+        }
+        let mut own = filled(0.0, n, EXAMPLES, REMEDY)?;
         fill_normal(&mut stream.generator(TEACHER, block), &mut own);
         let scale: Vec<f64> = self
             .omega
@@ -130,9 +144,9 @@ impl GaussianFeatures {
             .zip(&self.b)
             .map(|(omega, b)| if *omega > 0.0 { b / omega.sqrt() } else { 0.0 })
             .collect();
-        let own_scale = (unexplained + task.noise).sqrt();
+        let own_scale = (unexplained + task.noise * task.noise).sqrt();
         let mut flips = stream.generator(FLIPS, block);
-        let y = x
+        let y: Vec<f64> = x
             .chunks_exact_mut(p)
             .zip(own)
             .map(|(row, own)| {
@@ -148,7 +162,10 @@ impl GaussianFeatures {
                 if uniform < task.flip { -sign } else { sign }
             })
             .collect();
-        (x, y)
+        let x = Array2::from_shape_vec((n, p), x).map_err(|error| {
+            Error::shape("X", &[n, p], error.to_string(), "pass other sample sizes")
+        })?;
+        Ok((x, y.into()))
     }
 
     /// Draw, fit and measure once.
@@ -161,33 +178,33 @@ impl GaussianFeatures {
         block: u64,
         cancel: &Cancel,
     ) -> Result<Observation> {
-        let (x, y) = self.draw(n, unexplained, task, stream, block);
+        let (x, y) = self.draw(n, unexplained, task, stream, block, cancel)?;
         let problem = Problem {
-            x: &x,
-            y: &y,
-            features: self.omega.len(),
+            x: x.view(),
+            y: y.view(),
             lam: task.lam,
         };
         let fitted = fit(task.loss, &problem, &task.stop, cancel)?;
-        Ok(self.measure(&problem, &fitted, task))
+        let examples = Examples::new(&x, &y, task.lam)?;
+        Ok(self.measure(&examples, &fitted, task))
     }
 
     /// Observables of a fit; test errors are exact because fields are Gaussian.
-    fn measure(&self, problem: &Problem<'_>, fitted: &Fit, task: &Task) -> Observation {
+    fn measure(&self, problem: &Examples<'_>, fitted: &Fit, task: &Task) -> Observation {
         let p = self.omega.len() as f64;
-        let w = &fitted.w;
+        let w: Vec<f64> = fitted.w.to_vec();
         let q = w
             .iter()
             .zip(&self.omega)
             .map(|(w, omega)| omega * w * w)
             .sum::<f64>()
             / p;
-        let m = dot(&self.b, w) / p.sqrt();
-        let norm2 = dot(w, w) / p;
-        let rho = self.rho + task.noise;
-        let training = Training::new(problem, w, task.loss);
+        let m = dot(&self.b.to_vec(), &w) / p.sqrt();
+        let norm2 = dot(&w, &w) / p;
+        let rho = self.rho + task.noise * task.noise;
+        let training = Training::new(problem, &w, task.loss);
         let labels = task.loss != Loss::Ridge;
-        let square = matches!(task.loss, Loss::Ridge | Loss::Square);
+        let square = matches!(task.loss, Loss::Ridge | Loss::Squared);
         let angle = (m / (rho * q).sqrt()).clamp(-1.0, 1.0).acos() / std::f64::consts::PI;
         let gain = if labels {
             (1.0 - 2.0 * task.flip) * (2.0 / (std::f64::consts::PI * rho)).sqrt()
@@ -222,18 +239,18 @@ struct Training {
 }
 
 impl Training {
-    fn new(problem: &Problem<'_>, w: &[f64], loss: Loss) -> Self {
+    fn new(problem: &Examples<'_>, w: &[f64], loss: Loss) -> Self {
         let mut training = Self {
             loss: 0.0,
             error: 0.0,
             margin: f64::INFINITY,
         };
         for (z, y) in problem.predictions(w).iter().zip(problem.y) {
-            training.loss += loss.value(*y, *z);
+            training.loss += loss_of(loss, *y, *z);
             training.error += f64::from(u8::from(y * z < 0.0));
             training.margin = training.margin.min(y * z);
         }
-        let n = problem.examples() as f64;
+        let n = problem.count() as f64;
         training.loss /= n;
         training.error /= n;
         training
@@ -242,11 +259,12 @@ impl Training {
 
 /// Fit `repeats` independent draws at each sample size in `sizes`; draws differ between sizes too.
 ///
-/// Returns (sizes x repeats) observations. Every draw is a function of (seed, size index, repeat), and
+/// Returns (sizes, repeats) observations. Every draw is a function of (seed, size index, repeat), and
 /// every fit is serial in its sums: the thread count cannot change a bit.
 ///
 /// # Errors
-/// Features that are no joint covariance, `n = 0`, invalid options of a fit, an interruption.
+/// Features that are no joint covariance, `n = 0`, invalid options of a fit, draws that memory does not hold, an
+/// interruption.
 pub fn run(
     features: &GaussianFeatures,
     sizes: &[usize],
@@ -254,7 +272,7 @@ pub fn run(
     task: &Task,
     stream: &Stream,
     cancel: &Cancel,
-) -> Result<Vec<Observation>> {
+) -> Result<Array2<Observation>> {
     let unexplained = features.check()?;
     if !(0.0..=0.5).contains(&task.flip) {
         return Err(Error::invalid(
@@ -272,7 +290,16 @@ pub fn run(
             "pass noise=0",
         ));
     }
-    (0..sizes.len() * repeats)
+    let shape = (sizes.len(), repeats);
+    let draws = sizes.len().saturating_mul(repeats);
+    require(bytes_of::<Observation>(draws), EXAMPLES, REMEDY)?;
+    // As many draws as there are threads are held at a time.
+    let largest = sizes.iter().max().copied().unwrap_or(0);
+    let held = largest
+        .saturating_mul(features.omega.len())
+        .saturating_mul(draws.min(rayon::current_num_threads()));
+    require(bytes_of::<f64>(held), EXAMPLES, REMEDY)?;
+    let observed: Result<Vec<Observation>> = (0..draws)
         .into_par_iter()
         .map(|index| {
             cancel.check()?;
@@ -286,5 +313,39 @@ pub fn run(
                 cancel,
             )
         })
+        .collect();
+    Array2::from_shape_vec(shape, observed?).map_err(|error| {
+        Error::shape(
+            "alphas",
+            &[shape.0, shape.1],
+            error.to_string(),
+            "pass other sizes",
+        )
+    })
+}
+
+/// A number of an [`Observation`] with its name.
+type Number = (&'static str, fn(&Observation) -> f64);
+
+const NUMBERS: [Number; 12] = [
+    ("q", |o| o.q),
+    ("m", |o| o.m),
+    ("norm2", |o| o.norm2),
+    ("train_loss", |o| o.train_loss),
+    ("train_error", |o| o.train_error),
+    ("train_mse", |o| o.train_mse),
+    ("test_error", |o| o.test_error),
+    ("test_mse", |o| o.test_mse),
+    ("objective", |o| o.objective),
+    ("gap", |o| o.gap),
+    ("margin", |o| o.margin),
+    ("converged", |o| f64::from(u8::from(o.converged))),
+];
+
+/// Observations as named columns of the same shape.
+pub fn columns(observed: &Array2<Observation>) -> Table {
+    NUMBERS
+        .iter()
+        .map(|(name, number)| ((*name).to_owned(), observed.map(number).into()))
         .collect()
 }

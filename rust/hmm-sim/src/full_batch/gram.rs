@@ -2,13 +2,18 @@
 
 use faer::linalg::solvers::{Llt, Solve};
 use faer::{Mat, MatRef, Side};
-use hmm_core::linalg::matmul;
+use hmm_core::cancel::apart;
+use hmm_core::linalg::matmul_add;
 use hmm_core::{Cancel, Error, Real, Result};
 use rayon::prelude::*;
 
 /// Side of a tile. Tiles above the diagonal are not computed: half the product is saved up to the tiles
 /// on it, while 192 keeps the packing of a tile small against its product.
 const TILE: usize = 192;
+/// Terms of the inner sum between two looks at the cancel flag: a tile of so many takes about 20 ms.
+const STRETCH: usize = 1 << 14;
+/// Sides from which a factor takes longer than a thread of its own costs.
+const LARGE: usize = 1000;
 
 /// The lower triangle of `rows rows^T` for a (size x inner) matrix, tiles in parallel, plus `shift` on
 /// the diagonal.
@@ -28,15 +33,18 @@ pub(crate) fn lower_gram<T: Real>(
     let blocks: Result<Vec<Mat<T>>> = pairs
         .par_iter()
         .map(|(row, column)| {
-            cancel.check()?;
             let ((r, height), (c, width)) = (range(*row), range(*column));
             let mut block = Mat::zeros(height, width);
-            matmul(
-                block.as_mut(),
-                matrix.subrows(r, height),
-                matrix.subrows(c, width).transpose(),
-                T::ONE,
-            );
+            for start in (0..matrix.ncols()).step_by(STRETCH) {
+                cancel.check()?;
+                let terms = matrix.subcols(start, STRETCH.min(matrix.ncols() - start));
+                matmul_add(
+                    block.as_mut(),
+                    terms.subrows(r, height),
+                    terms.subrows(c, width).transpose(),
+                    T::ONE,
+                );
+            }
             Ok(block)
         })
         .collect();
@@ -54,8 +62,14 @@ pub(crate) fn lower_gram<T: Real>(
 }
 
 /// Cholesky factor of a positive definite matrix given by its lower triangle.
-pub(crate) fn factor<T: Real>(matrix: &Mat<T>) -> Result<Llt<T>> {
-    matrix.llt(Side::Lower).map_err(|_| {
+pub(crate) fn factor<T: Real>(matrix: Mat<T>, cancel: &Cancel) -> Result<Llt<T>> {
+    cancel.check()?;
+    let found = if matrix.nrows() < LARGE {
+        matrix.llt(Side::Lower)
+    } else {
+        apart(cancel, move || matrix.llt(Side::Lower))?
+    };
+    found.map_err(|_| {
         Error::Convergence(
             "the normal equations are singular in the working precision; raise lam".to_owned(),
         )
@@ -67,9 +81,4 @@ pub(crate) fn solve_factored<T: Real>(factor: &Llt<T>, rhs: &[f64]) -> Vec<f64> 
     let rounded: Vec<T> = rhs.iter().map(|x| T::from_f64(*x)).collect();
     let solution = factor.solve(MatRef::from_column_major_slice(&rounded, rhs.len(), 1));
     solution.col(0).iter().map(|x| x.to_f64()).collect()
-}
-
-/// Solve `matrix x = rhs` for a positive definite matrix given by its lower triangle.
-pub(crate) fn solve_positive(matrix: &Mat<f64>, rhs: &[f64]) -> Result<Vec<f64>> {
-    Ok(solve_factored(&factor(matrix)?, rhs))
 }

@@ -1,12 +1,15 @@
-//! The hinge loss: dual coordinate descent, finished by solving for the examples on the margin.
+//! The hinge loss: dual coordinate descent, finished by solving for the examples on the margin; where that is
+//! slow, an interior-point method.
 //!
 //! The dual is `max_a sum a - |X^T (a y)|^2/(2 lam)` over `0 <= a <= 1`, `w = X^T (a y)/lam`. Coordinate
 //! descent (Hsieh et al. 2008) finds which examples have `a = 0` and `a = 1`; those between satisfy
 //! `y x.w = 1` exactly, a linear system that coordinate descent would take thousands of passes to solve
-//! when the penalty is small.
+//! when the penalty is small. Where classes overlap and the penalty is small it does not find the sets either:
+//! once it has cost as much as [`interior`] would, that takes over.
 
-use super::gram::{lower_gram, solve_positive};
-use super::{Fit, Problem, Stop, add_scaled, dot};
+use super::examples::{Examples, add_scaled, dot};
+use super::gram::{factor, lower_gram, solve_factored};
+use super::{Fit, Stop, interior};
 use hmm_core::linalg::rows;
 use hmm_core::random::Rng;
 use hmm_core::random::{Purpose, Stream};
@@ -14,19 +17,60 @@ use hmm_core::{Cancel, Result};
 
 /// Passes between two looks at the gap (and attempts at the linear system).
 const PASSES: usize = 10;
+/// Rounds of descent that polish what the interior-point method has left.
+const POLISH: usize = 20;
+/// A multiplication of a matrix product against one of a pass through memory.
+const PRODUCT: f64 = 0.1;
+/// Examples between two looks at the cancel flag.
+const LOOK: usize = 256;
 
 /// State of the dual ascent.
 struct Dual<'a> {
-    problem: &'a Problem<'a>,
+    problem: &'a Examples<'a>,
     /// `|x_mu|^2`.
     norms: Vec<f64>,
     /// Dual coordinates in [0, 1].
     a: Vec<f64>,
     w: Vec<f64>,
+    /// Multiplications so far, those of matrix products at their lower price.
+    spent: f64,
 }
 
-pub(super) fn fit(problem: &Problem<'_>, stop: &Stop, cancel: &Cancel) -> Result<Fit> {
-    let n = problem.examples();
+/// The gap between the objective at w, with margins `z = y x.w`, and the dual at `a`.
+///
+/// `sum (1 - z)_+ - a (1 - z) + lam/2 |w - X^T (a y)/lam|^2`: no term is negative, so that no digit is lost to
+/// their difference; `apart` is the last one.
+pub(super) fn gap(z: &[f64], a: &[f64], apart: f64) -> f64 {
+    let terms = z.iter().zip(a).map(|(z, a)| {
+        let short = 1.0 - z;
+        if short > 0.0 {
+            (1.0 - a) * short
+        } else {
+            -a * short
+        }
+    });
+    terms.sum::<f64>() + apart
+}
+
+/// What rounding of `X^T (a y)/lam` can add to the gap: `(eps sum a |x|)^2/(2 lam)`.
+pub(super) fn rounding(a: &[f64], squares: &[f64], lam: f64) -> f64 {
+    let sum: f64 = a
+        .iter()
+        .zip(squares)
+        .map(|(a, square)| a * square.sqrt())
+        .sum();
+    0.5 * (f64::EPSILON * sum) * (f64::EPSILON * sum / lam)
+}
+
+/// What the interior-point method costs in the currency of [`Dual::spent`].
+fn interior_cost(problem: &Examples<'_>) -> f64 {
+    let (n, p) = (problem.count() as f64, problem.features as f64);
+    let m = n.min(p);
+    interior::TYPICAL as f64 * (PRODUCT * m * m * (0.5 * n.max(p) + m / 3.0) + 8.0 * n * p)
+}
+
+pub(super) fn fit(problem: &Examples<'_>, stop: &Stop, cancel: &Cancel) -> Result<Fit> {
+    let n = problem.count();
     let mut dual = Dual {
         problem,
         norms: problem
@@ -36,46 +80,67 @@ pub(super) fn fit(problem: &Problem<'_>, stop: &Stop, cancel: &Cancel) -> Result
             .collect(),
         a: vec![0.0; n],
         w: vec![0.0; problem.features],
+        spent: 0.0,
     };
     // The order of a pass is part of the algorithm, not of the experiment: one fixed stream.
     let order_stream = Stream::new(&[0; 8], Purpose::Resample);
     let mut order: Vec<usize> = (0..n).collect();
     let mut iterations = 0;
+    let mut patience = interior_cost(problem);
+    let mut best: Option<Fit> = None;
+    let mut polished = 0;
     loop {
         cancel.check()?;
         dual.refresh();
         let (objective, gap) = dual.certificate();
-        let converged = gap <= stop.tol * objective;
-        if converged || iterations >= stop.max_iterations {
-            return Ok(Fit {
-                w: dual.w,
-                objective,
-                gap,
-                iterations,
-                converged,
-            });
+        let fit = Fit::judged(dual.w.clone(), objective, gap, iterations, stop);
+        if fit.converged {
+            return Ok(fit);
+        }
+        if best.as_ref().is_none_or(|best| fit.better_than(best)) {
+            best = Some(fit);
+        }
+        if iterations >= stop.max_iterations || polished > POLISH {
+            break;
+        }
+        if dual.spent >= patience {
+            let limit = stop.max_iterations - iterations;
+            let (found, a) = interior::fit(problem, &dual.norms, stop, limit, cancel)?;
+            iterations += found.iterations;
+            if found.converged {
+                return Ok(Fit {
+                    iterations,
+                    ..found
+                });
+            }
+            if best.as_ref().is_none_or(|best| found.better_than(best)) {
+                best = Some(found);
+                dual.a = a;
+            }
+            // What it leaves is a matter of the last digits.
+            patience = f64::INFINITY;
+            polished = 1;
+            dual.solve_margin(cancel)?;
+            continue;
         }
         for _ in 0..PASSES.min(stop.max_iterations - iterations) {
-            cancel.check()?;
             let mut generator = order_stream.generator(0, iterations as u64);
             for last in (1..n).rev() {
                 // Lemire's reduction: the bias of 2^-64 n has no meaning here.
                 let pick = (u128::from(generator.next_u64()) * (last as u128 + 1)) >> 64;
                 order.swap(last, pick as usize);
             }
-            dual.pass(&order);
+            dual.pass(&order, cancel)?;
             iterations += 1;
         }
+        polished += usize::from(polished > 0);
         dual.solve_margin(cancel)?;
     }
+    best.map(|best| Fit { iterations, ..best })
+        .ok_or(hmm_core::Error::Interrupted)
 }
 
 impl Dual<'_> {
-    fn row(&self, mu: usize) -> &[f64] {
-        let p = self.problem.features;
-        &self.problem.x[mu * p..(mu + 1) * p]
-    }
-
     /// `w = X^T (a y)/lam` afresh, without the rounding of the updates.
     fn refresh(&mut self) {
         let signed: Vec<f64> = self
@@ -92,23 +157,26 @@ impl Dual<'_> {
 
     /// The primal objective and the duality gap.
     fn certificate(&self) -> (f64, f64) {
-        let z = self.problem.predictions(&self.w);
-        let losses = z
-            .iter()
-            .zip(self.problem.y)
-            .map(|(z, y)| (1.0 - y * z).max(0.0));
-        let penalty = self.problem.penalty(&self.w);
-        let primal = losses.sum::<f64>() + penalty;
-        let value: f64 = self.a.iter().sum::<f64>() - penalty;
-        (primal, (primal - value).max(0.0))
+        let mut z = self.problem.predictions(&self.w);
+        for (z, y) in z.iter_mut().zip(self.problem.y) {
+            *z *= y;
+        }
+        let losses: f64 = z.iter().map(|z| (1.0 - z).max(0.0)).sum();
+        let objective = losses + self.problem.penalty(&self.w);
+        let rounding = rounding(&self.a, &self.norms, self.problem.lam);
+        (objective, gap(&z, &self.a, rounding))
     }
 
     /// `a_mu <- clip(a_mu + lam (1 - y_mu x_mu.w)/|x_mu|^2, 0, 1)` for every example once.
-    fn pass(&mut self, order: &[usize]) {
+    fn pass(&mut self, order: &[usize], cancel: &Cancel) -> Result<()> {
         let lam = self.problem.lam;
-        for &mu in order {
+        self.spent += 2.0 * self.problem.x.len() as f64;
+        for (done, &mu) in order.iter().enumerate() {
+            if done % LOOK == 0 {
+                cancel.check()?;
+            }
             let (y, norm, old) = (self.problem.y[mu], self.norms[mu], self.a[mu]);
-            let slack = 1.0 - y * dot(self.row(mu), &self.w);
+            let slack = 1.0 - y * dot(self.problem.row(mu), &self.w);
             let new = if norm > 0.0 {
                 (old + lam * slack / norm).clamp(0.0, 1.0)
             } else {
@@ -116,14 +184,10 @@ impl Dual<'_> {
             };
             if new != old {
                 self.a[mu] = new;
-                let p = self.problem.features;
-                add_scaled(
-                    &mut self.w,
-                    (new - old) * y / lam,
-                    &self.problem.x[mu * p..(mu + 1) * p],
-                );
+                add_scaled(&mut self.w, (new - old) * y / lam, self.problem.row(mu));
             }
         }
+        Ok(())
     }
 
     /// Move the free coordinates towards the solution of `y x.w = 1`, up to the first bound.
@@ -137,9 +201,11 @@ impl Dual<'_> {
         }
         let p = self.problem.features;
         let lam = self.problem.lam;
+        let side = free.len() as f64;
+        self.spent += PRODUCT * side * side * (0.5 * p as f64 + side / 3.0);
         let mut signed = Vec::with_capacity(free.len() * p);
         for &mu in &free {
-            signed.extend(self.row(mu).iter().map(|x| x * self.problem.y[mu]));
+            signed.extend(self.problem.row(mu).iter().map(|x| x * self.problem.y[mu]));
         }
         self.refresh();
         let largest = free.iter().fold(0.0_f64, |a, &mu| a.max(self.norms[mu]));
@@ -149,9 +215,11 @@ impl Dual<'_> {
             .chunks_exact(p)
             .map(|row| lam * (1.0 - dot(row, &self.w)))
             .collect();
-        let Ok(step) = solve_positive(&kernel, &slack) else {
+        cancel.check()?;
+        let Ok(kernel) = factor(kernel, cancel) else {
             return Ok(());
         };
+        let step = solve_factored(&kernel, &slack);
         let mut length = 1.0_f64;
         for (&mu, step) in free.iter().zip(&step) {
             let room = if *step > 0.0 {

@@ -2,7 +2,8 @@
 //!
 //! Value and gradient take one pass over X: a row is used twice while it is in the first cache.
 
-use super::{Problem, add_scaled, dot, dot_lanes, logistic::softplus};
+use super::examples::{Examples, add_scaled, dot, dot_lanes};
+use crate::loss::softplus;
 use hmm_core::parallel::sum_chunks;
 use hmm_core::special::vectorised;
 use hmm_core::{Cancel, Result};
@@ -24,15 +25,15 @@ pub(super) struct Point {
 }
 
 impl Point {
-    fn new(problem: &Problem<'_>, w: Vec<f64>, cancel: &Cancel) -> Result<Self> {
+    fn new(problem: &Examples<'_>, w: Vec<f64>, cancel: &Cancel) -> Result<Self> {
         let p = problem.features;
         let (mut value, mut gradient) = sum_chunks(
-            problem.examples().div_ceil(CHUNK),
+            problem.count().div_ceil(CHUNK),
             (0.0, vec![0.0; p]),
             |chunk| {
                 cancel.check()?;
                 let first = chunk * CHUNK;
-                let last = (first + CHUNK).min(problem.examples());
+                let last = (first + CHUNK).min(problem.count());
                 Ok(chunk_gradient(
                     &problem.x[first * p..last * p],
                     &problem.y[first..last],
@@ -112,7 +113,7 @@ fn predictions(rows: [&[f64]; ROWS], w: &[f64]) -> [f64; ROWS] {
 
 /// Minimise from w = 0 until `done(point, iteration)` or `limit` iterations; returns the point and the iterations.
 pub(super) fn minimise(
-    problem: &Problem<'_>,
+    problem: &Examples<'_>,
     limit: usize,
     mut done: impl FnMut(&Point, usize) -> bool,
     cancel: &Cancel,
@@ -160,7 +161,7 @@ pub(super) fn minimise(
 }
 
 /// `1/(lam + sum_mu x_mu,i^2/4)`: the inverse diagonal of the Hessian at w = 0.
-fn inverse_curvature(problem: &Problem<'_>) -> Vec<f64> {
+fn inverse_curvature(problem: &Examples<'_>) -> Vec<f64> {
     let mut squares = vec![0.0; problem.features];
     for row in problem.x.chunks_exact(problem.features) {
         for (square, x) in squares.iter_mut().zip(row) {

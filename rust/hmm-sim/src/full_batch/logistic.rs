@@ -1,8 +1,10 @@
 //! The logistic loss: a quasi-Newton method for as long as it is the cheaper one, then Newton's method in
 //! the smaller of the two dimensions.
 
+use super::examples::{Examples, add_scaled, dot};
 use super::gram::{factor, lower_gram, solve_factored};
-use super::{Fit, Problem, Stop, add_scaled, dot, lbfgs};
+use super::{Fit, Stop, lbfgs};
+use crate::loss::softplus;
 use faer::Mat;
 use faer::linalg::solvers::Llt;
 use hmm_core::linalg::rows;
@@ -19,13 +21,8 @@ const WORTHWHILE: f64 = 0.05;
 /// that it needs several Hessians (measured at p = 1000, lam = 0.01: 90 ms after 10, 37 ms after 25).
 const TRIAL: usize = 25;
 
-/// `log(1 + exp(x))`.
-pub(super) fn softplus(x: f64) -> f64 {
-    x.max(0.0) + (-x.abs()).exp().ln_1p()
-}
-
 /// The objective at predictions `z` and weights `w`.
-fn objective(problem: &Problem<'_>, z: &[f64], w: &[f64]) -> f64 {
+fn objective(problem: &Examples<'_>, z: &[f64], w: &[f64]) -> f64 {
     let loss: f64 = z.iter().zip(problem.y).map(|(z, y)| softplus(-y * z)).sum();
     loss + problem.penalty(w)
 }
@@ -34,8 +31,8 @@ fn objective(problem: &Problem<'_>, z: &[f64], w: &[f64]) -> f64 {
 ///
 /// A Hessian takes `n m^2/2 + m^3/3` multiplications, m = min(n, p), an iteration `2 n p`; the matrix
 /// product of the former runs about ten times as fast as the pass through memory of the latter.
-fn cheap_iterations(problem: &Problem<'_>) -> usize {
-    let (n, p) = (problem.examples() as f64, problem.features as f64);
+fn cheap_iterations(problem: &Examples<'_>) -> usize {
+    let (n, p) = (problem.count() as f64, problem.features as f64);
     let m = n.min(p);
     let iterations = (0.1 * m * m * (0.5 * n.max(p) + m / 3.0) / (2.0 * n * p)) as usize;
     if iterations < 10 { 0 } else { iterations }
@@ -54,19 +51,19 @@ enum Hessian {
 impl Hessian {
     /// At curvatures `root^2`; `kernel` is `X X^T` if n < p.
     fn new(
-        problem: &Problem<'_>,
+        problem: &Examples<'_>,
         kernel: Option<&Mat<f64>>,
         root: Vec<f64>,
         single: bool,
         cancel: &Cancel,
     ) -> Result<Self> {
         if let Some(kernel) = kernel {
-            let n = problem.examples();
+            let n = problem.count();
             let matrix = Mat::from_fn(n, n, |i, j| {
                 let shift = if i == j { problem.lam } else { 0.0 };
                 root[i] * kernel[(i, j)] * root[j] + shift
             });
-            return Ok(Self::Dual(factor(&matrix)?, root));
+            return Ok(Self::Dual(factor(matrix, cancel)?, root));
         }
         if single && let Ok(found) = primal::<f32>(problem, &root, cancel) {
             return Ok(Self::Single(found));
@@ -75,7 +72,7 @@ impl Hessian {
     }
 
     /// `H^{-1} g`.
-    fn solve(&self, problem: &Problem<'_>, descent: &[f64]) -> Vec<f64> {
+    fn solve(&self, problem: &Examples<'_>, descent: &[f64]) -> Vec<f64> {
         match self {
             Self::Single(factor) => solve_factored(factor, descent),
             Self::Double(factor) => solve_factored(factor, descent),
@@ -102,19 +99,22 @@ impl Hessian {
 }
 
 /// Factor of `X^T D X + lam`.
-fn primal<T: Real>(problem: &Problem<'_>, root: &[f64], cancel: &Cancel) -> Result<Llt<T>> {
-    let (n, p) = (problem.examples(), problem.features);
+fn primal<T: Real>(problem: &Examples<'_>, root: &[f64], cancel: &Cancel) -> Result<Llt<T>> {
+    let (n, p) = (problem.count(), problem.features);
     let mut scaled = Vec::with_capacity(n * p);
     for (row, root) in problem.x.chunks_exact(p).zip(root) {
         scaled.extend(row.iter().map(|x| T::from_f64(x * root)));
     }
     let shift = T::from_f64(problem.lam);
-    factor(&lower_gram(rows(&scaled, n, p).transpose(), shift, cancel)?)
+    factor(
+        lower_gram(rows(&scaled, n, p).transpose(), shift, cancel)?,
+        cancel,
+    )
 }
 
 /// Minimise: quasi-Newton, then Newton with a backtracking line search.
-pub(super) fn fit(problem: &Problem<'_>, stop: &Stop, cancel: &Cancel) -> Result<Fit> {
-    let (n, p) = (problem.examples(), problem.features);
+pub(super) fn fit(problem: &Examples<'_>, stop: &Stop, cancel: &Cancel) -> Result<Fit> {
+    let (n, p) = (problem.count(), problem.features);
     let reached =
         |point: &lbfgs::Point| problem.smooth_gap(&point.gradient) <= stop.tol * point.value;
     let patience = cheap_iterations(problem);
@@ -134,7 +134,7 @@ pub(super) fn fit(problem: &Problem<'_>, stop: &Stop, cancel: &Cancel) -> Result
     if reached(&start) {
         return Ok(Fit {
             gap: problem.smooth_gap(&start.gradient),
-            w: start.w,
+            w: start.w.into(),
             objective: start.value,
             iterations,
             converged: true,
@@ -165,7 +165,7 @@ pub(super) fn fit(problem: &Problem<'_>, stop: &Stop, cancel: &Cancel) -> Result
         let gap = problem.smooth_gap(&descent);
         let converged = gap <= stop.tol * value;
         let fitted = |w: Vec<f64>| Fit {
-            w,
+            w: w.into(),
             objective: value,
             gap,
             iterations,
@@ -206,7 +206,7 @@ pub(super) fn fit(problem: &Problem<'_>, stop: &Stop, cancel: &Cancel) -> Result
 
 /// The first of the steps 1, 1/2, 1/4, ... that satisfies Armijo's rule: `(w, z, objective)` there.
 fn line_search(
-    problem: &Problem<'_>,
+    problem: &Examples<'_>,
     w: &[f64],
     z: &[f64],
     value: f64,

@@ -4,69 +4,32 @@
 //! convex, and each solver reports a duality gap: the objective at the returned w exceeds its minimum
 //! by at most that much, and `|w - w*|^2 <= 2 gap / lam`.
 
+mod examples;
 pub mod experiment;
 mod gram;
 mod hinge;
+mod interior;
 mod lbfgs;
 mod logistic;
 mod ridge;
 
-use hmm_core::linalg::{matmul, rows, rows_mut};
-use hmm_core::{Cancel, Error, Result};
+use crate::loss::softplus;
+use examples::Examples;
+use hmm_core::memory::{bytes_of, require};
+use hmm_core::{Cancel, Error, Loss, Result};
+use ndarray::{Array1, ArrayView1, ArrayView2};
 use rayon::prelude::*;
 
-/// The losses of full-batch learning.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Loss {
-    /// `(y - z)^2 / 2` on real targets.
-    Ridge,
-    /// `(y - z)^2 / 2` on labels +-1.
-    Square,
-    /// `log(1 + exp(-y z))`.
-    Logistic,
-    /// `max(0, 1 - y z)`.
-    Hinge,
-}
-
-impl Loss {
-    /// The loss called `name`.
-    ///
-    /// # Errors
-    /// An unknown name.
-    pub fn from_name(name: &str) -> Result<Self> {
-        match name {
-            "ridge" => Ok(Self::Ridge),
-            "square" => Ok(Self::Square),
-            "logistic" => Ok(Self::Logistic),
-            "hinge" => Ok(Self::Hinge),
-            other => Err(Error::invalid(
-                "loss",
-                format!("{other:?}"),
-                "unknown choice",
-                "pass one of \"ridge\", \"square\", \"logistic\", \"hinge\"",
-            )),
-        }
-    }
-
-    /// Loss of one example with target `y` and prediction `z`.
-    pub fn value(self, y: f64, z: f64) -> f64 {
-        match self {
-            Self::Ridge | Self::Square => 0.5 * (y - z) * (y - z),
-            Self::Logistic => logistic::softplus(-y * z),
-            Self::Hinge => (1.0 - y * z).max(0.0),
-        }
-    }
-}
+/// The losses of full-batch learning: "ridge" on real targets, the others on labels +-1.
+pub const LOSSES: [Loss; 4] = [Loss::Ridge, Loss::Squared, Loss::Logistic, Loss::Hinge];
 
 /// Examples, targets and penalty.
 #[derive(Debug, Clone, Copy)]
 pub struct Problem<'a> {
-    /// Inputs, row-major (n x p).
-    pub x: &'a [f64],
-    /// Targets (n); labels +-1 unless the loss is [`Loss::Ridge`].
-    pub y: &'a [f64],
-    /// Number of features p.
-    pub features: usize,
+    /// Inputs, (n, p).
+    pub x: ArrayView2<'a, f64>,
+    /// Targets, (n); labels +-1 unless the loss is [`Loss::Ridge`].
+    pub y: ArrayView1<'a, f64>,
     /// Penalty, > 0.
     pub lam: f64,
 }
@@ -83,8 +46,8 @@ pub struct Stop {
 /// The minimiser with its certificate.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Fit {
-    /// Weights (p).
-    pub w: Vec<f64>,
+    /// Weights, (p).
+    pub w: Array1<f64>,
     /// `sum l + lam/2 |w|^2` there.
     pub objective: f64,
     /// Upper bound on the objective minus its minimum.
@@ -95,71 +58,72 @@ pub struct Fit {
     pub converged: bool,
 }
 
+impl Fit {
+    /// Of weights whose objective and gap are known.
+    fn judged(w: Vec<f64>, objective: f64, gap: f64, iterations: usize, stop: &Stop) -> Self {
+        Self {
+            w: w.into(),
+            objective,
+            gap,
+            iterations,
+            converged: gap <= stop.tol * objective,
+        }
+    }
+
+    /// Whether its certificate is the tighter one.
+    fn better_than(&self, other: &Self) -> bool {
+        let relative = |fit: &Self| {
+            let ratio = fit.gap / fit.objective;
+            if ratio.is_nan() { f64::INFINITY } else { ratio }
+        };
+        relative(self) < relative(other)
+    }
+}
+
+/// Loss of one example with target `y` and prediction `z`; losses that are not among [`LOSSES`] have none.
+fn loss_of(loss: Loss, y: f64, z: f64) -> f64 {
+    match loss {
+        Loss::Ridge | Loss::Squared => 0.5 * (y - z) * (y - z),
+        Loss::Logistic => softplus(-y * z),
+        Loss::Hinge => (1.0 - y * z).max(0.0),
+        Loss::SoftHinge | Loss::QuadraticHinge | Loss::LinearHinge => f64::NAN,
+    }
+}
+
+/// The refusal of a loss that is not among [`LOSSES`].
+fn unknown_loss(loss: Loss) -> Error {
+    let names = LOSSES.map(|known| format!("'{known}'")).join(", ");
+    Error::invalid(
+        "loss",
+        format!("'{loss}'"),
+        "full-batch learning does not know it",
+        format!("pass one of {names}"),
+    )
+}
+
 impl Problem<'_> {
-    /// Number of examples n.
-    pub fn examples(&self) -> usize {
-        self.y.len()
-    }
-
-    /// Predictions `X w` (n).
-    pub fn predictions(&self, w: &[f64]) -> Vec<f64> {
-        let mut z = vec![0.0; self.examples()];
-        matmul(
-            rows_mut(&mut z, self.examples(), 1),
-            rows(self.x, self.examples(), self.features),
-            rows(w, self.features, 1),
-            1.0,
-        );
-        z
-    }
-
-    /// `X^T a` (p).
-    fn transposed(&self, a: &[f64]) -> Vec<f64> {
-        let mut out = vec![0.0; self.features];
-        matmul(
-            rows_mut(&mut out, self.features, 1),
-            rows(self.x, self.examples(), self.features).transpose(),
-            rows(a, self.examples(), 1),
-            1.0,
-        );
-        out
-    }
-
-    /// `lam/2 |w|^2`.
-    fn penalty(&self, w: &[f64]) -> f64 {
-        0.5 * self.lam * dot(w, w)
-    }
-
-    /// The gap of a smooth loss at `w` with gradient `g`: the Fenchel dual at `a = -l'(z)` gives
-    /// exactly `|g|^2 / (2 lam)`.
-    fn smooth_gap(&self, gradient: &[f64]) -> f64 {
-        0.5 * dot(gradient, gradient) / self.lam
-    }
-
     fn check(&self, loss: Loss, stop: &Stop) -> Result<()> {
-        if self.features == 0 || self.y.is_empty() || self.x.len() != self.features * self.y.len() {
+        let (n, p) = self.x.dim();
+        if p == 0 || n == 0 || self.y.len() != n {
             return Err(Error::shape(
                 "X",
-                &[self.y.len(), self.features],
+                &[n, p],
                 "needs at least one row and one column, one row per target",
                 "pass X (n, p) and y (n,)",
             ));
         }
-        if !(self.lam.is_finite() && self.lam > 0.0) {
-            return Err(Error::invalid(
-                "lam",
-                self.lam,
-                "must be finite and > 0",
-                "pass lam=1e-6",
-            ));
-        }
-        if !(stop.tol.is_finite() && stop.tol > 0.0) {
-            return Err(Error::invalid(
-                "tol",
-                stop.tol,
-                "must be finite and > 0",
-                "pass tol=1e-8",
-            ));
+        for (name, value, remedy) in [
+            ("lam", self.lam, "pass lam=1e-6"),
+            ("tol", stop.tol, "pass tol=1e-8"),
+        ] {
+            if !(value.is_finite() && value > 0.0) {
+                return Err(Error::invalid(
+                    name,
+                    value,
+                    "must be finite and > 0",
+                    remedy,
+                ));
+            }
         }
         if let Some(value) = self.x.iter().find(|x| !x.is_finite()) {
             return Err(Error::invalid(
@@ -183,7 +147,15 @@ impl Problem<'_> {
                 ));
             }
         }
-        Ok(())
+        // A product in the smaller dimension with its tiles and factor, and a scaled copy of X.
+        let side = n.min(p);
+        require(
+            bytes_of::<f64>(side.saturating_mul(side))
+                .saturating_mul(3)
+                .saturating_add(bytes_of::<f64>(self.x.len())),
+            "a fit of this many examples and features",
+            "use fewer examples or features",
+        )
     }
 }
 
@@ -192,14 +164,36 @@ impl Problem<'_> {
 /// The bits of the result do not depend on the number of threads.
 ///
 /// # Errors
-/// Shapes that do not fit, numbers that are not finite, labels other than +-1, `lam <= 0`, `tol <= 0`,
-/// an interruption. What is not reached within the iterations is flagged in the result.
+/// Shapes that do not fit, numbers that are not finite, labels other than +-1, `lam <= 0`, `tol <= 0`, a loss
+/// that is not among [`LOSSES`], a problem that memory does not hold, an interruption. What is not reached
+/// within the iterations is flagged in the result.
+///
+/// ```
+/// use hmm_core::{Cancel, Loss};
+/// use hmm_sim::full_batch::{Problem, Stop, fit};
+/// use ndarray::array;
+/// let (x, y) = (array![[1.0, 0.0], [0.0, 1.0], [1.0, 1.0]], array![1.0, 2.0, 3.0]);
+/// let problem = Problem { x: x.view(), y: y.view(), lam: 1.0 };
+/// let stop = Stop { tol: 1e-14, max_iterations: 20 };
+/// let fitted = fit(Loss::Ridge, &problem, &stop, &Cancel::new())?;
+/// assert!(fitted.converged && (fitted.w[0] - 0.875).abs() < 1e-12);
+/// # Ok::<(), hmm_core::Error>(())
+/// ```
 pub fn fit(loss: Loss, problem: &Problem<'_>, stop: &Stop, cancel: &Cancel) -> Result<Fit> {
+    if !LOSSES.contains(&loss) {
+        return Err(unknown_loss(loss));
+    }
     problem.check(loss, stop)?;
+    let (x, y) = (
+        problem.x.as_standard_layout(),
+        problem.y.as_standard_layout(),
+    );
+    let examples = Examples::new(&x, &y, problem.lam)?;
     match loss {
-        Loss::Ridge | Loss::Square => ridge::fit(problem, stop, cancel),
-        Loss::Logistic => logistic::fit(problem, stop, cancel),
-        Loss::Hinge => hinge::fit(problem, stop, cancel),
+        Loss::Ridge | Loss::Squared => ridge::fit(&examples, stop, cancel),
+        Loss::Logistic => logistic::fit(&examples, stop, cancel),
+        Loss::Hinge => hinge::fit(&examples, stop, cancel),
+        Loss::SoftHinge | Loss::QuadraticHinge | Loss::LinearHinge => Err(unknown_loss(loss)),
     }
 }
 
@@ -217,39 +211,4 @@ pub fn fit_all(
         .par_iter()
         .map(|problem| fit(loss, problem, stop, cancel))
         .collect()
-}
-
-/// `sum_i a_i b_i` on the widest registers.
-pub(crate) fn dot(a: &[f64], b: &[f64]) -> f64 {
-    hmm_core::special::vectorised(
-        #[inline(always)]
-        || dot_lanes(a, b),
-    )
-}
-
-/// `sum_i a_i b_i` in a fixed order of 32 lanes: four registers of eight hide the latency of the sum.
-#[inline(always)]
-pub(crate) fn dot_lanes(a: &[f64], b: &[f64]) -> f64 {
-    let (a, a_rest) = a.as_chunks::<32>();
-    let (b, b_rest) = b.as_chunks::<32>();
-    let mut total = [0.0; 32];
-    for (a, b) in a.iter().zip(b) {
-        for lane in 0..32 {
-            total[lane] += a[lane] * b[lane];
-        }
-    }
-    let rest: f64 = a_rest.iter().zip(b_rest).map(|(a, b)| a * b).sum();
-    total.iter().sum::<f64>() + rest
-}
-
-/// `y += step x`.
-pub(crate) fn add_scaled(y: &mut [f64], step: f64, x: &[f64]) {
-    hmm_core::special::vectorised(
-        #[inline(always)]
-        || {
-            for (y, x) in y.iter_mut().zip(x) {
-                *y += step * x;
-            }
-        },
-    );
 }

@@ -1,5 +1,7 @@
 //! Anderson's acceleration of a fixed point in three unknowns.
 
+use hmm_core::Result;
+
 /// Differences of iterates that are kept.
 const DEPTH: usize = 5;
 /// Plain steps before the first accelerated one.
@@ -26,13 +28,16 @@ pub struct Outcome {
 /// Iterate `z <- G(z)` from `start` until `max |G(z) - z| < tolerance`.
 ///
 /// An accelerated step that `admissible(from, to)` refuses is replaced by a plain one.
+///
+/// # Errors
+/// Those of the map.
 pub fn fixed_point(
     start: Point,
     tolerance: f64,
     max_iterations: usize,
-    mut map: impl FnMut(&Point) -> Point,
+    mut map: impl FnMut(&Point) -> Result<Point>,
     admissible: impl Fn(&Point, &Point) -> bool,
-) -> Outcome {
+) -> Result<Outcome> {
     let mut history: Vec<(Point, Point)> = Vec::with_capacity(DEPTH + 1);
     let mut point = start;
     let mut best = Outcome {
@@ -42,7 +47,7 @@ pub fn fixed_point(
         converged: false,
     };
     for iteration in 1..=max_iterations {
-        let image = map(&point);
+        let image = map(&point)?;
         let residual = subtract(&image, &point);
         let size = residual.iter().fold(0.0_f64, |a, r| a.max(r.abs()));
         best.iterations = iteration;
@@ -66,7 +71,7 @@ pub fn fixed_point(
             .filter(|next| next.iter().all(|z| z.is_finite()) && admissible(&point, next))
             .unwrap_or(image);
     }
-    best
+    Ok(best)
 }
 
 /// `G(z) - sum_k gamma_k (dz_k + dr_k)` with `gamma = argmin |r - sum_k gamma_k dr_k|`.
@@ -154,19 +159,26 @@ mod tests {
     fn a_linear_map_is_solved_at_once_after_four_differences() {
         // z = A z + b with spectral radius 0.9: plain iteration needs 200 steps.
         let map = |z: &Point| {
-            [
+            Ok([
                 0.9 * z[0] + 0.1 * z[1] + 1.0,
                 0.3 * z[1] - 0.2 * z[2] + 0.5,
                 0.1 * z[0] + 0.4 * z[2] - 1.0,
-            ]
+            ])
         };
-        let outcome = fixed_point([0.0; 3], 1e-11, 100, map, |_, _| true);
+        let outcome = fixed_point([0.0; 3], 1e-11, 100, map, |_, _| true).unwrap();
         assert!(outcome.converged && outcome.iterations < 12, "{outcome:?}");
     }
 
     #[test]
     fn what_does_not_converge_says_so() {
-        let outcome = fixed_point([1.0; 3], 1e-10, 50, |z| z.map(|x| x + 1.0), |_, _| false);
+        let outcome = fixed_point(
+            [1.0; 3],
+            1e-10,
+            50,
+            |z| Ok(z.map(|x| x + 1.0)),
+            |_, _| false,
+        )
+        .unwrap();
         assert!(!outcome.converged && outcome.iterations == 50);
     }
 }

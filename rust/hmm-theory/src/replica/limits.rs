@@ -1,12 +1,14 @@
 //! The limits of a vanishing penalty: ridgeless regression, the maximum margin, and the number of
 //! examples up to which labels can be separated at all.
 
-use super::Loss;
 use super::channel::{Channel, Margin};
 use super::quadrature::Panels;
-use super::solve::{Settings, check_flip, check_noise, errors, initial_overlaps, iterate};
+use super::scale::Scale;
+use super::solve::{
+    Settings, check_flip, check_noise, errors, initial_overlaps, iterate, noisy_variance,
+};
 use super::spectrum::{Overlaps, Spectrum, positive};
-use hmm_core::{Error, Result};
+use hmm_core::{Cancel, Error, Loss, Result};
 use std::f64::consts::{FRAC_1_SQRT_2, PI, TAU};
 
 /// Prediction of least squares of minimal norm.
@@ -49,7 +51,8 @@ pub struct MaxMargin {
 pub fn ridgeless(spectrum: &Spectrum, alpha: f64, noise: f64) -> Result<Ridgeless> {
     positive("alpha", alpha, "pass alpha = n/p > 0")?;
     check_noise(noise)?;
-    let rho = spectrum.rho() + noise;
+    let (scale, spectrum) = Scale::of(spectrum);
+    let rho = noisy_variance(&spectrum, scale.noise(noise)?);
     let rank = spectrum.rank_fraction();
     let unexplained = (rho - spectrum.teacher_linear_part()).max(0.0);
     if (alpha - rank).abs() <= 1e-12 * rank {
@@ -64,15 +67,16 @@ pub fn ridgeless(spectrum: &Spectrum, alpha: f64, noise: f64) -> Result<Ridgeles
     }
     if alpha > rank {
         return Ok(Ridgeless {
-            test_mse: unexplained * alpha / (alpha - rank),
-            train_mse: unexplained * (alpha - rank) / alpha,
+            test_mse: scale.square() * (unexplained * alpha / (alpha - rank)),
+            train_mse: scale.square() * (unexplained * (alpha - rank) / alpha),
         });
     }
-    let v = interpolating_variance(spectrum, alpha);
+    let v = interpolating_variance(&spectrum, alpha);
     let sums = spectrum.sums(1.0, v);
     Ok(Ridgeless {
-        test_mse: (rho - 2.0 * v * sums.teacher1 + v * v * sums.teacher2)
-            / (1.0 - v * v * sums.weight2 / alpha),
+        test_mse: scale.square()
+            * ((rho - 2.0 * v * sums.teacher1 + v * v * sums.teacher2)
+                / (1.0 - v * v * sums.weight2 / alpha)),
         train_mse: 0.0,
     })
 }
@@ -119,7 +123,7 @@ fn bisect(mut lower: f64, mut upper: f64, below: impl Fn(f64) -> bool) -> f64 {
 pub fn separability_threshold(spectrum: &Spectrum, flip: f64, noise: f64) -> Result<f64> {
     check_flip(flip)?;
     check_noise(noise)?;
-    let rho = spectrum.rho() + noise;
+    let rho = noisy_variance(spectrum, noise);
     let unexplained = 1.0 - spectrum.teacher_linear_part() / rho;
     // Rounding of a sum of t/omega cannot be told from a noiseless linear teacher.
     let steepness = if unexplained > 1e-14 {
@@ -201,7 +205,7 @@ fn normal_cdf(x: f64) -> f64 {
 /// loss, and in direction of the logistic loss.
 ///
 /// # Errors
-/// `alpha <= 0` or at or above the threshold, `flip` outside [0, 1/2], `noise < 0`, `tol <= 0`.
+/// `alpha <= 0` or at or above the threshold, `flip` outside [0, 1/2], `noise < 0`, `tol <= 0`, an interruption.
 pub fn max_margin(
     spectrum: &Spectrum,
     alpha: f64,
@@ -209,6 +213,7 @@ pub fn max_margin(
     noise: f64,
     tol: f64,
     max_iterations: usize,
+    cancel: &Cancel,
 ) -> Result<MaxMargin> {
     positive("alpha", alpha, "pass alpha = n/p > 0")?;
     let settings = Settings {
@@ -229,26 +234,38 @@ pub fn max_margin(
             "pass a smaller alpha, or use solve with lam > 0",
         ));
     }
-    let rho = spectrum.rho() + noise;
+    let (scale, spectrum) = Scale::of(spectrum);
+    let settings = Settings {
+        noise: scale.noise(noise)?,
+        ..settings
+    };
+    let rho = noisy_variance(&spectrum, settings.noise);
     let mut channel = Channel::new(alpha, rho, flip);
-    let start = initial_overlaps(spectrum, 1.0, rho, flip);
+    let start = initial_overlaps(&spectrum, 1.0, rho, flip);
     let fixed = iterate(
-        spectrum,
+        &spectrum,
         &mut channel,
         Margin::HardMargin,
         1.0,
         &start,
         tol,
         max_iterations,
-    );
+        cancel,
+    )?;
     let (test_error, test_error_clean) = errors(&fixed.overlaps, spectrum.rho(), &settings);
+    let mut overlaps = scale.undo_overlaps(&fixed.overlaps, Loss::Hinge);
+    overlaps.v *= scale.penalty();
+    let margin = scale.margin() / fixed.overlaps.norm2.sqrt();
+    let sound = [margin, test_error, overlaps.v, overlaps.norm2]
+        .iter()
+        .all(|number| number.is_finite());
     Ok(MaxMargin {
-        margin: 1.0 / fixed.overlaps.norm2.sqrt(),
+        margin,
         test_error,
         test_error_clean,
-        overlaps: fixed.overlaps,
+        overlaps,
         threshold,
-        converged: fixed.converged,
+        converged: fixed.converged && sound,
         iterations: fixed.iterations,
         residual: fixed.residual,
     })

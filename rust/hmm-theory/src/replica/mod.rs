@@ -5,8 +5,8 @@
 //!
 //! Teacher field `nu = theta.u / sqrt(k)`, student preactivation `w.v / sqrt(p)`, features centred.
 //! The estimator minimises `sum_mu l(y_mu, w.v_mu / sqrt(p)) + lam/2 |w|^2` (a sum, not a mean) over
-//! `n = alpha p` examples. Labels are `nu + sqrt(noise) xi` for regression and
-//! `sign(nu + sqrt(noise) xi)`, flipped with probability `flip`, for classification. Only a
+//! `n = alpha p` examples. Labels are `nu + noise xi` for regression and
+//! `sign(nu + noise xi)`, flipped with probability `flip`, for classification. Only a
 //! [`Spectrum`] enters: the eigenvalues of the feature covariance, the squared projections of
 //! `b = E[nu v]` on its eigenvectors, and the variance `rho` of the teacher field.
 //!
@@ -16,16 +16,19 @@
 
 pub mod anderson;
 pub mod channel;
+mod columns;
 pub mod limits;
 pub mod optimal;
 pub mod proximal;
 pub mod quadrature;
 pub mod ridge;
+mod scale;
 pub mod solve;
 pub mod spectrum;
 
+pub use columns::columns;
 pub use limits::{MaxMargin, Ridgeless, max_margin, ridgeless, separability_threshold};
 pub use optimal::{OptimalRidge, optimal_ridge};
-pub use proximal::{Loss, Proximal, proximal};
+pub use proximal::{LOSSES, Proximal, proximal, proximal_at};
 pub use solve::{Settings, Solution, learning_curve, solve};
 pub use spectrum::Spectrum;

@@ -1,9 +1,9 @@
 //! The penalty that minimises the predicted test error: cross-validation on the theory, without data.
 
-use super::Loss;
+use super::scale::Scale;
 use super::solve::{Settings, Solution, solve_from};
 use super::spectrum::{Spectrum, positive};
-use hmm_core::{Cancel, Result};
+use hmm_core::{Cancel, Loss, Result};
 
 /// Points of the logarithmic grid that brackets the minimum.
 const GRID: usize = 25;
@@ -30,7 +30,7 @@ pub struct OptimalRidge {
 /// section between the neighbours.
 ///
 /// # Errors
-/// Invalid settings or bounds, an interruption. `settings.lam` is not used.
+/// Invalid settings or bounds, penalties beyond the range of numbers, an interruption. `settings.lam` is not used.
 pub fn optimal_ridge(
     spectrum: &Spectrum,
     alpha: f64,
@@ -43,12 +43,15 @@ pub fn optimal_ridge(
     positive("alpha", alpha, "pass alpha = n/p > 0")?;
     positive("lam_min", lower, "pass lam_min=1e-4")?;
     positive("lam_max - lam_min", upper - lower, "pass lam_max > lam_min")?;
+    let (scale, spectrum) = Scale::of(spectrum);
     let solve = |log_lam: f64, near: Option<&Solution>| {
         let settings = Settings {
             lam: log_lam.exp(),
             ..*settings
         };
-        solve_from(spectrum, alpha, &settings, near.map(|near| &near.overlaps))
+        let scaled = scale.settings(&settings)?;
+        let near = near.map(|near| &near.overlaps);
+        solve_from(&spectrum, alpha, &scaled, near, cancel)
     };
     let (mut lower, mut upper) = (lower.ln(), upper.ln());
     let mut widenings = 0;
@@ -56,10 +59,10 @@ pub fn optimal_ridge(
         cancel.check()?;
         let step = (upper - lower) / (GRID - 1) as f64;
         let points: Vec<f64> = (0..GRID).map(|i| lower + step * i as f64).collect();
-        let (mut index, mut solution) = (0, solve(points[0], None));
+        let (mut index, mut solution) = (0, solve(points[0], None)?);
         let mut near = solution;
         for (next, log_lam) in points.iter().enumerate().skip(1) {
-            near = solve(*log_lam, near.converged.then_some(&near));
+            near = solve(*log_lam, near.converged.then_some(&near))?;
             if target(&near, settings) < target(&solution, settings) {
                 (index, solution) = (next, near);
             }
@@ -78,16 +81,16 @@ pub fn optimal_ridge(
         if at_edge {
             return Ok(OptimalRidge {
                 lam: points[index].exp(),
-                solution,
+                solution: scale.undo(solution, settings.loss),
                 at_edge,
             });
         }
         let log_lam = golden_section(points[index - 1], points[index + 1], |log_lam| {
-            target(&solve(log_lam, Some(&solution)), settings)
-        });
+            Ok(target(&solve(log_lam, Some(&solution))?, settings))
+        })?;
         return Ok(OptimalRidge {
             lam: log_lam.exp(),
-            solution: solve(log_lam, Some(&solution)),
+            solution: scale.undo(solve(log_lam, Some(&solution))?, settings.loss),
             at_edge,
         });
     }
@@ -95,32 +98,37 @@ pub fn optimal_ridge(
 
 /// What is minimised.
 fn target(solution: &Solution, settings: &Settings) -> f64 {
-    match settings.loss {
-        Loss::Ridge => solution.test_mse,
-        Loss::Square | Loss::Logistic | Loss::Hinge => solution.test_error,
+    if settings.loss == Loss::Ridge {
+        solution.test_mse
+    } else {
+        solution.test_error
     }
 }
 
 /// The minimum of a unimodal function between `lower` and `upper`.
-fn golden_section(mut lower: f64, mut upper: f64, mut value: impl FnMut(f64) -> f64) -> f64 {
+fn golden_section(
+    mut lower: f64,
+    mut upper: f64,
+    mut value: impl FnMut(f64) -> Result<f64>,
+) -> Result<f64> {
     let ratio = 0.5 * (5.0_f64.sqrt() - 1.0);
     let (mut left, mut right) = (
         upper - ratio * (upper - lower),
         lower + ratio * (upper - lower),
     );
-    let (mut at_left, mut at_right) = (value(left), value(right));
+    let (mut at_left, mut at_right) = (value(left)?, value(right)?);
     for _ in 0..REFINEMENTS {
         if at_left < at_right {
             upper = right;
             (right, at_right) = (left, at_left);
             left = upper - ratio * (upper - lower);
-            at_left = value(left);
+            at_left = value(left)?;
         } else {
             lower = left;
             (left, at_left) = (right, at_right);
             right = lower + ratio * (upper - lower);
-            at_right = value(right);
+            at_right = value(right)?;
         }
     }
-    f64::midpoint(lower, upper)
+    Ok(f64::midpoint(lower, upper))
 }

@@ -1,47 +1,43 @@
 //! Losses and their proximal operators for label +1 (the other label by symmetry).
 
-use hmm_core::{Error, Result};
+use hmm_core::memory::{bytes_of, require};
+use hmm_core::{Cancel, Error, Loss, Result, Table};
+use ndarray::ArrayView1;
+use rayon::prelude::*;
 
-/// The losses of full-batch learning.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Loss {
-    /// `(y - z)^2 / 2` on real targets.
-    Ridge,
-    /// `(y - z)^2 / 2` on labels +-1.
-    Square,
-    /// `log(1 + exp(-y z))`.
-    Logistic,
-    /// `max(0, 1 - y z)`.
-    Hinge,
+/// The losses of full-batch learning: "ridge" on real targets, the others on labels +-1.
+pub const LOSSES: [Loss; 4] = [Loss::Ridge, Loss::Squared, Loss::Logistic, Loss::Hinge];
+
+/// Points between two looks at the cancel flag.
+const CHUNK: usize = 4096;
+
+/// `loss` is one of [`LOSSES`].
+pub(crate) fn check_loss(loss: Loss) -> Result<()> {
+    if LOSSES.contains(&loss) {
+        Ok(())
+    } else {
+        Err(unknown_loss(loss))
+    }
 }
 
-impl Loss {
-    /// The loss called `name`.
-    ///
-    /// # Errors
-    /// An unknown name.
-    pub fn from_name(name: &str) -> Result<Self> {
-        match name {
-            "ridge" => Ok(Self::Ridge),
-            "square" => Ok(Self::Square),
-            "logistic" => Ok(Self::Logistic),
-            "hinge" => Ok(Self::Hinge),
-            other => Err(Error::invalid(
-                "loss",
-                format!("{other:?}"),
-                "unknown choice",
-                "pass one of \"ridge\", \"square\", \"logistic\", \"hinge\"",
-            )),
-        }
-    }
+/// The refusal of a loss that is not among [`LOSSES`].
+pub(crate) fn unknown_loss(loss: Loss) -> Error {
+    let names = LOSSES.map(|known| format!("'{known}'")).join(", ");
+    Error::invalid(
+        "loss",
+        format!("'{loss}'"),
+        "the replica theory does not know it",
+        format!("pass one of {names}"),
+    )
+}
 
-    /// The loss of one example with margin `z` (label times preactivation).
-    pub fn of_margin(self, z: f64) -> f64 {
-        match self {
-            Self::Ridge | Self::Square => 0.5 * (1.0 - z) * (1.0 - z),
-            Self::Logistic => softplus(-z),
-            Self::Hinge => (1.0 - z).max(0.0),
-        }
+/// The loss of one example with margin `z` (label times preactivation); not-a-number outside [`LOSSES`].
+fn of_margin(loss: Loss, z: f64) -> f64 {
+    match loss {
+        Loss::Ridge | Loss::Squared => 0.5 * (1.0 - z) * (1.0 - z),
+        Loss::Logistic => softplus(-z),
+        Loss::Hinge => (1.0 - z).max(0.0),
+        Loss::SoftHinge | Loss::QuadraticHinge | Loss::LinearHinge => f64::NAN,
     }
 }
 
@@ -61,8 +57,9 @@ pub struct Proximal {
 /// The proximal operator of `loss` for label +1 at `s`, with `v > 0`.
 ///
 /// # Errors
-/// `v` that is not positive or `s` that is not finite.
+/// `v` that is not positive, `s` that is not finite, a loss that is not among [`LOSSES`].
 pub fn proximal(loss: Loss, s: f64, v: f64) -> Result<Proximal> {
+    check_loss(loss)?;
     super::spectrum::positive("V", v, "pass the variance V of the fixed point")?;
     if !s.is_finite() {
         return Err(Error::invalid(
@@ -73,7 +70,9 @@ pub fn proximal(loss: Loss, s: f64, v: f64) -> Result<Proximal> {
         ));
     }
     let (point, f, minus_slope) = match loss {
-        Loss::Ridge | Loss::Square => ((s + v) / (1.0 + v), (1.0 - s) / (1.0 + v), 1.0 / (1.0 + v)),
+        Loss::Ridge | Loss::Squared => {
+            ((s + v) / (1.0 + v), (1.0 - s) / (1.0 + v), 1.0 / (1.0 + v))
+        }
         Loss::Hinge if s < 1.0 - v => (s + v, 1.0, 0.0),
         Loss::Hinge if s < 1.0 => (1.0, (1.0 - s) / v, 1.0 / v),
         Loss::Hinge => (s, 0.0, 0.0),
@@ -83,13 +82,43 @@ pub fn proximal(loss: Loss, s: f64, v: f64) -> Result<Proximal> {
             let e = f * sigmoid(x);
             (x, f, e / (1.0 + v * e))
         }
+        Loss::SoftHinge | Loss::QuadraticHinge | Loss::LinearHinge => {
+            (f64::NAN, f64::NAN, f64::NAN)
+        }
     };
     Ok(Proximal {
         point,
         f,
         minus_slope,
-        moreau: 0.5 * v * f * f + loss.of_margin(point),
+        moreau: 0.5 * v * f * f + of_margin(loss, point),
     })
+}
+
+/// The proximal operator at every entry of `s` (n): columns `prox, f, minus_df_ds, moreau`.
+///
+/// # Errors
+/// As [`proximal`]; more points than memory holds; an interruption.
+pub fn proximal_at(loss: Loss, s: ArrayView1<'_, f64>, v: f64, cancel: &Cancel) -> Result<Table> {
+    require(
+        bytes_of::<f64>(s.len()).saturating_mul(9),
+        "the proximal operator at so many points",
+        "pass fewer points",
+    )?;
+    let points: Vec<f64> = s.to_vec();
+    let found: Result<Vec<Vec<Proximal>>> = points
+        .par_chunks(CHUNK)
+        .map(|chunk| {
+            cancel.check()?;
+            chunk.iter().map(|s| proximal(loss, *s, v)).collect()
+        })
+        .collect();
+    let found = found?.concat();
+    let column = |number: fn(&Proximal) -> f64| found.iter().map(number).collect::<Vec<f64>>();
+    Ok(Table::new()
+        .with("prox", column(|p| p.point))
+        .with("f", column(|p| p.f))
+        .with("minus_df_ds", column(|p| p.minus_slope))
+        .with("moreau", column(|p| p.moreau)))
 }
 
 /// `log(1 + exp(x))`.

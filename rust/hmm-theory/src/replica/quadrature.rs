@@ -5,6 +5,9 @@ use std::sync::LazyLock;
 /// Nodes per panel. On a panel no wider than the features it covers 16 nodes are exact to rounding.
 pub const NODES: usize = 16;
 
+/// Pieces of one panel at most, whatever the numbers that were asked for.
+const MOST_PIECES: f64 = 4096.0;
+
 /// Nodes and weights on [-1, 1].
 pub static RULE: LazyLock<([f64; NODES], [f64; NODES])> = LazyLock::new(|| {
     let (nodes, weights) = gauss_legendre(NODES);
@@ -62,9 +65,14 @@ impl Panels {
     }
 
     /// Add the edges `centre +- width 2^k` up to a distance `reach`, and the centre.
+    ///
+    /// A width below the resolution of `reach` counts as that: the panels between could not be told apart.
     pub fn graded(&mut self, centre: f64, width: f64, reach: f64) {
         self.edges.push(centre);
-        let mut distance = width;
+        if !reach.is_finite() {
+            return;
+        }
+        let mut distance = width.max(f64::EPSILON * f64::EPSILON * reach);
         while distance < reach {
             self.edges.push(centre - distance);
             self.edges.push(centre + distance);
@@ -99,7 +107,7 @@ impl Panels {
             if right - left < shortest && right < upper {
                 continue;
             }
-            let pieces = ((right - left) / longest).ceil().max(1.0);
+            let pieces = ((right - left) / longest).ceil().clamp(1.0, MOST_PIECES);
             let length = (right - left) / pieces;
             for piece in 0..pieces as usize {
                 panel(

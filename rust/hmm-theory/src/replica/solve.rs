@@ -2,10 +2,13 @@
 
 use super::anderson::{self, Point};
 use super::channel::{Channel, Margin};
-use super::proximal::Loss;
+use super::proximal::{check_loss, unknown_loss};
 use super::ridge;
+use super::scale::Scale;
 use super::spectrum::{Conjugates, Overlaps, Spectrum, positive};
-use hmm_core::{Cancel, Error, Result};
+use hmm_core::memory::{bytes_of, require};
+use hmm_core::{Cancel, Error, Loss, Result};
+use ndarray::ArrayView1;
 use rayon::prelude::*;
 
 /// Points of a curve that are solved one after the other, each from the one before. Fixed, so that
@@ -23,7 +26,7 @@ pub struct Settings {
     pub lam: f64,
     /// Probability that a label is flipped.
     pub flip: f64,
-    /// Variance of the noise on the teacher field.
+    /// Standard deviation of the noise on the teacher field.
     pub noise: f64,
     /// Stop when the fixed point moves by less (relative in V and q).
     pub tol: f64,
@@ -64,8 +67,10 @@ impl Settings {
     /// Refuse what has no meaning.
     ///
     /// # Errors
-    /// `lam <= 0`, `flip` outside [0, 1/2], `noise < 0`, `tol <= 0`, flips of real targets.
+    /// A loss that is not among [`super::LOSSES`], `lam <= 0`, `flip` outside [0, 1/2], `noise < 0`, `tol <= 0`,
+    /// flips of real targets.
     pub fn check(&self) -> Result<()> {
+        check_loss(self.loss)?;
         positive(
             "lam",
             self.lam,
@@ -99,16 +104,21 @@ pub(crate) fn check_flip(flip: f64) -> Result<()> {
     ))
 }
 
-/// `noise` is a variance.
+/// Variance of the teacher field with its noise.
+pub(crate) fn noisy_variance(spectrum: &Spectrum, noise: f64) -> f64 {
+    spectrum.rho() + noise * noise
+}
+
+/// `noise` is a standard deviation.
 pub(crate) fn check_noise(noise: f64) -> Result<()> {
-    if noise.is_finite() && noise >= 0.0 {
+    if (noise * noise).is_finite() && noise >= 0.0 {
         return Ok(());
     }
     Err(Error::invalid(
         "noise",
         noise,
-        "must be finite and >= 0",
-        "pass the variance of the noise",
+        "must be >= 0 and its square finite",
+        "pass the standard deviation of the noise",
     ))
 }
 
@@ -117,27 +127,66 @@ pub(crate) fn check_noise(noise: f64) -> Result<()> {
 /// The result says whether it converged; it is never silently wrong.
 ///
 /// # Errors
-/// `alpha <= 0` and everything [`Settings::check`] refuses.
-pub fn solve(spectrum: &Spectrum, alpha: f64, settings: &Settings) -> Result<Solution> {
+/// `alpha <= 0` and everything [`Settings::check`] refuses; a penalty or noise beyond the range of numbers
+/// against features and teacher; an interruption.
+///
+/// ```
+/// use hmm_core::{Cancel, Loss};
+/// use hmm_theory::replica::{Settings, Spectrum, solve};
+/// use ndarray::array;
+/// let spectrum = Spectrum::new(
+///     array![2.0, 1.0, 0.25],
+///     array![0.25, 0.5, 0.25],
+///     array![0.6, 0.3, 0.05],
+///     1.3,
+/// )?;
+/// let settings = Settings {
+///     loss: Loss::Ridge,
+///     lam: 0.1,
+///     flip: 0.0,
+///     noise: 0.0,
+///     tol: 1e-10,
+///     max_iterations: 1000,
+/// };
+/// let solution = solve(&spectrum, 1.5, &settings, &Cancel::new())?;
+/// assert!((solution.test_mse - 0.994659).abs() < 1e-6);
+/// # Ok::<(), hmm_core::Error>(())
+/// ```
+pub fn solve(
+    spectrum: &Spectrum,
+    alpha: f64,
+    settings: &Settings,
+    cancel: &Cancel,
+) -> Result<Solution> {
     settings.check()?;
     positive("alpha", alpha, "pass alpha = n/p > 0")?;
-    Ok(solve_from(spectrum, alpha, settings, None))
+    let (scale, spectrum) = Scale::of(spectrum);
+    let scaled = scale.settings(settings)?;
+    let found = solve_from(&spectrum, alpha, &scaled, None, cancel)?;
+    Ok(scale.undo(found, settings.loss))
 }
 
 /// Solve the theory at every entry of `alphas`, each point starting from its predecessor.
 ///
 /// # Errors
-/// As [`solve`], and an interruption.
+/// As [`solve`], for the first alpha that fails.
 pub fn learning_curve(
     spectrum: &Spectrum,
-    alphas: &[f64],
+    alphas: ArrayView1<'_, f64>,
     settings: &Settings,
     cancel: &Cancel,
 ) -> Result<Vec<Solution>> {
     settings.check()?;
+    require(
+        bytes_of::<Solution>(alphas.len()).saturating_mul(3),
+        "a curve of so many points",
+        "pass fewer alphas",
+    )?;
     for alpha in alphas {
         positive("alpha", *alpha, "pass alpha = n/p > 0")?;
     }
+    let (scale, spectrum) = Scale::of(spectrum);
+    let scaled = scale.settings(settings)?;
     let mut order: Vec<usize> = (0..alphas.len()).collect();
     order.sort_by(|a, b| alphas[*a].total_cmp(&alphas[*b]));
     let chunks: Result<Vec<Vec<(usize, Solution)>>> = order
@@ -146,10 +195,15 @@ pub fn learning_curve(
             let mut previous = None;
             let mut solved = Vec::with_capacity(chunk.len());
             for index in chunk {
-                cancel.check()?;
-                let solution = solve_from(spectrum, alphas[*index], settings, previous.as_ref());
+                let solution = solve_from(
+                    &spectrum,
+                    alphas[*index],
+                    &scaled,
+                    previous.as_ref(),
+                    cancel,
+                )?;
                 previous = solution.converged.then_some(solution.overlaps);
-                solved.push((*index, solution));
+                solved.push((*index, scale.undo(solution, settings.loss)));
             }
             Ok(solved)
         })
@@ -165,12 +219,36 @@ pub(crate) fn solve_from(
     alpha: f64,
     settings: &Settings,
     start: Option<&Overlaps>,
-) -> Solution {
-    match settings.loss {
+    cancel: &Cancel,
+) -> Result<Solution> {
+    cancel.check()?;
+    let margin = |margin| solve_margin(spectrum, alpha, settings, start, margin, cancel);
+    let mut solution = match settings.loss {
         Loss::Ridge => solve_ridge(spectrum, alpha, settings, start),
-        Loss::Square => solve_square(spectrum, alpha, settings, start),
-        Loss::Logistic => solve_margin(spectrum, alpha, settings, start, Margin::Logistic),
-        Loss::Hinge => solve_margin(spectrum, alpha, settings, start, Margin::Hinge),
+        Loss::Squared => solve_square(spectrum, alpha, settings, start),
+        Loss::Logistic => margin(Margin::Logistic)?,
+        Loss::Hinge => margin(Margin::Hinge)?,
+        loss @ (Loss::SoftHinge | Loss::QuadraticHinge | Loss::LinearHinge) => {
+            return Err(unknown_loss(loss));
+        }
+    };
+    solution.converged &= solution.is_sound();
+    Ok(solution)
+}
+
+impl Solution {
+    /// Whether the numbers that every loss defines are finite.
+    pub(crate) fn is_sound(&self) -> bool {
+        let Overlaps { v, q, m, norm2 } = self.overlaps;
+        let Conjugates {
+            v_hat,
+            q_hat,
+            m_hat,
+        } = self.conjugates;
+        [v, q, m, norm2, v_hat, q_hat, m_hat]
+            .iter()
+            .chain([&self.train_loss, &self.objective])
+            .all(|value| value.is_finite())
     }
 }
 
@@ -181,7 +259,7 @@ fn solve_ridge(
     settings: &Settings,
     start: Option<&Overlaps>,
 ) -> Solution {
-    let rho = spectrum.rho() + settings.noise;
+    let rho = noisy_variance(spectrum, settings.noise);
     let guess = start.map(|overlaps| overlaps.v);
     let found = ridge::solve(spectrum, alpha, settings.lam, rho, 1.0, guess);
     Solution {
@@ -220,7 +298,7 @@ fn solve_square(
     settings: &Settings,
     start: Option<&Overlaps>,
 ) -> Solution {
-    let rho = spectrum.rho() + settings.noise;
+    let rho = noisy_variance(spectrum, settings.noise);
     let gain = (1.0 - 2.0 * settings.flip) * (2.0 / (std::f64::consts::PI * rho)).sqrt();
     let guess = start.map(|overlaps| overlaps.v);
     let found = ridge::solve(spectrum, alpha, settings.lam, 1.0, gain, guess);
@@ -243,7 +321,7 @@ pub(crate) fn errors(overlaps: &Overlaps, rho_clean: f64, settings: &Settings) -
         let cosine = overlaps.m / (rho * overlaps.q).sqrt();
         cosine.clamp(-1.0, 1.0).acos() / std::f64::consts::PI
     };
-    let noisy = disagreement(rho_clean + settings.noise);
+    let noisy = disagreement(rho_clean + settings.noise * settings.noise);
     let keep = 1.0 - 2.0 * settings.flip;
     (keep * noisy + settings.flip, disagreement(rho_clean))
 }
@@ -255,8 +333,9 @@ fn solve_margin(
     settings: &Settings,
     start: Option<&Overlaps>,
     margin: Margin,
-) -> Solution {
-    let rho = spectrum.rho() + settings.noise;
+    cancel: &Cancel,
+) -> Result<Solution> {
+    let rho = noisy_variance(spectrum, settings.noise);
     let mut channel = Channel::new(alpha, rho, settings.flip);
     let start = start
         .copied()
@@ -269,10 +348,11 @@ fn solve_margin(
         &start,
         settings.tol,
         settings.max_iterations,
-    );
+        cancel,
+    )?;
     let training = channel.training(margin, &fixed.overlaps);
     let (test_error, test_error_clean) = errors(&fixed.overlaps, spectrum.rho(), settings);
-    Solution {
+    Ok(Solution {
         overlaps: fixed.overlaps,
         conjugates: fixed.conjugates,
         train_loss: training.loss,
@@ -285,7 +365,7 @@ fn solve_margin(
         converged: fixed.converged,
         iterations: fixed.iterations,
         residual: fixed.residual,
-    }
+    })
 }
 
 /// A fixed point with its status.
@@ -325,27 +405,32 @@ pub(crate) fn iterate(
     start: &Overlaps,
     tol: f64,
     max_iterations: usize,
-) -> Fixed {
+    cancel: &Cancel,
+) -> Result<Fixed> {
     let seen = spectrum.teacher_linear_part().sqrt();
     let outcome = anderson::fixed_point(
         unknowns(start),
         tol,
         max_iterations,
-        |z| unknowns(&spectrum.overlaps(&channel.conjugates(margin, &overlaps_at(z)), lam)),
+        |z| {
+            cancel.check()?;
+            let conjugates = channel.conjugates(margin, &overlaps_at(z));
+            Ok(unknowns(&spectrum.overlaps(&conjugates, lam)))
+        },
         |from, to| {
             let step = (0..3).fold(0.0_f64, |a, i| a.max((to[i] - from[i]).abs()));
             // Cauchy-Schwarz: m^2/q <= rho_lin.
             step <= LARGEST_STEP && (seen == 0.0 || to[2].abs() < 0.999999 * seen)
         },
-    );
+    )?;
     let conjugates = channel.conjugates(margin, &overlaps_at(&outcome.point));
-    Fixed {
+    Ok(Fixed {
         overlaps: spectrum.overlaps(&conjugates, lam),
         conjugates,
         converged: outcome.converged,
         iterations: outcome.iterations,
         residual: outcome.residual,
-    }
+    })
 }
 
 fn unknowns(overlaps: &Overlaps) -> Point {

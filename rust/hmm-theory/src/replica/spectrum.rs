@@ -1,14 +1,20 @@
 //! The numbers of a learning problem that enter the theory, and the sums over its eigenvalues.
 
-use faer::{MatRef, Side};
+use faer::Side;
+use hmm_core::cancel::apart;
+use hmm_core::linalg::rows;
+use hmm_core::memory::{bytes_of, filled, require};
 use hmm_core::special::vectorised;
-use hmm_core::{Error, Result};
+use hmm_core::{Cancel, Error, Result};
+use ndarray::{Array1, ArrayView1, ArrayView2};
 
 /// Eigenvalues below this fraction of the largest are zero: rounding of an eigendecomposition and the
 /// bias of a Monte Carlo covariance do not reach lower.
 const CLIP: f64 = 1e-12;
 /// Relative violation of `rho_lin <= rho`, or of positivity, that rounding explains.
 const TOLERANCE: f64 = 1e-8;
+/// Nodes between two looks at the cancel flag.
+const LOOK: usize = 1 << 16;
 /// Lanes of the sums over eigenvalues: the width of the widest vector registers in doubles.
 const LANES: usize = 8;
 
@@ -72,7 +78,16 @@ impl Spectrum {
     /// Lengths that differ, numbers that are not finite, negative entries, weights that do not add
     /// up to 1 within 1e-9, `rho <= 0`, a teacher component where the features have no variance, and
     /// `rho_lin = sum t/omega > rho`, which no joint covariance allows.
-    pub fn new(omega: Vec<f64>, weight: Vec<f64>, t: Vec<f64>, rho: f64) -> Result<Self> {
+    pub fn new(omega: Array1<f64>, weight: Array1<f64>, t: Array1<f64>, rho: f64) -> Result<Self> {
+        Self::of_atoms(omega.to_vec(), weight.to_vec(), t.to_vec(), rho)
+    }
+
+    fn of_atoms(
+        mut omega: Vec<f64>,
+        mut weight: Vec<f64>,
+        mut t: Vec<f64>,
+        rho: f64,
+    ) -> Result<Self> {
         if omega.is_empty() {
             return Err(Error::shape(
                 "omega",
@@ -91,7 +106,18 @@ impl Spectrum {
                 ));
             }
         }
-        for (name, values) in [("omega", &omega), ("weight", &weight), ("t", &t)] {
+        let largest = omega.iter().fold(0.0, |a: f64, &b| a.max(b));
+        for (name, values, size) in [
+            ("omega", &mut omega, largest),
+            ("weight", &mut weight, 1.0),
+            ("t", &mut t, rho * largest),
+        ] {
+            // What rounding has put below zero is zero.
+            for value in values.iter_mut() {
+                if *value < 0.0 && *value >= -TOLERANCE * size {
+                    *value = 0.0;
+                }
+            }
             if let Some(value) = values.iter().find(|x| !(x.is_finite() && **x >= 0.0)) {
                 return Err(Error::invalid(
                     name,
@@ -165,10 +191,18 @@ impl Spectrum {
     /// From the covariance `Omega` (p, p) of the features, `b = E[nu v]` (p) and the variance `rho`
     /// of the teacher field.
     ///
+    /// The decomposition is one call of a library that cannot be stopped (1.5 s at p = 2000); an interruption
+    /// leaves it to finish alone.
+    ///
     /// # Errors
     /// As [`Spectrum::new`]; an `Omega` that is not square, not symmetric or not positive
-    /// semi-definite within 1e-8.
-    pub fn from_covariance(omega: MatRef<'_, f64>, b: &[f64], rho: f64) -> Result<Self> {
+    /// semi-definite within 1e-8; one that memory does not hold; an interruption.
+    pub fn from_covariance(
+        omega: ArrayView2<'_, f64>,
+        b: ArrayView1<'_, f64>,
+        rho: f64,
+        cancel: &Cancel,
+    ) -> Result<Self> {
         let p = omega.nrows();
         if omega.ncols() != p || b.len() != p {
             return Err(Error::shape(
@@ -181,8 +215,15 @@ impl Spectrum {
                 "pass Omega (p, p) and b (p,)",
             ));
         }
+        // A copy, its eigenvectors and the workspace of the decomposition.
+        require(
+            bytes_of::<f64>(omega.len()).saturating_mul(4),
+            "the eigenvectors of Omega",
+            "use fewer features",
+        )?;
         let scale = (0..p).fold(0.0, |a: f64, i| a.max(omega[(i, i)].abs()));
         for i in 0..p {
+            cancel.check()?;
             for j in 0..i {
                 let gap = (omega[(i, j)] - omega[(j, i)]).abs();
                 if gap.is_nan() || gap > TOLERANCE * scale {
@@ -203,7 +244,11 @@ impl Spectrum {
                 "remove NaN and infinity",
             ));
         }
-        let eigen = omega.self_adjoint_eigen(Side::Lower).map_err(|error| {
+        let entries: Vec<f64> = omega.iter().copied().collect();
+        let eigen = apart(cancel, move || {
+            rows(&entries, p, p).self_adjoint_eigen(Side::Lower)
+        })?;
+        let eigen = eigen.map_err(|error| {
             Error::Convergence(format!("the eigendecomposition of Omega failed: {error:?}"))
         })?;
         let values = eigen.S().column_vector();
@@ -218,11 +263,11 @@ impl Spectrum {
                     "pass a covariance",
                 ));
             }
-            let projection: f64 = vector.iter().zip(b).map(|(u, b)| u * b).sum();
+            let projection: f64 = vector.iter().zip(&b).map(|(u, b)| u * b).sum();
             omega.push(values[i].max(0.0));
             t.push(projection * projection);
         }
-        Self::new(omega, vec![1.0 / p as f64; p], t, rho)
+        Self::of_atoms(omega, vec![1.0 / p as f64; p], t, rho)
     }
 
     /// Random features of infinite size: `v = kappa1 F z + kappa_star noise`, `F` (p, D) i.i.d. of
@@ -232,13 +277,15 @@ impl Spectrum {
     /// `y = 1`.
     ///
     /// # Errors
-    /// `y`, `kappa1`, `rho` that are not positive, `kappa_star < 0`, `nodes = 0`.
+    /// `y`, `kappa1`, `rho` that are not positive, `kappa_star < 0`, `nodes = 0`, more nodes than memory holds, an
+    /// interruption.
     pub fn random_features(
         y: f64,
         kappa1: f64,
         kappa_star: f64,
         rho: f64,
         nodes: usize,
+        cancel: &Cancel,
     ) -> Result<Self> {
         positive("y", y, "pass the aspect ratio p/D")?;
         positive("rho", rho, "pass the variance of the teacher field")?;
@@ -263,10 +310,27 @@ impl Spectrum {
         let centre = f64::midpoint(lower, upper);
         let half = 0.5 * (upper - lower);
         let step = std::f64::consts::PI / nodes as f64;
-        let mut omega = Vec::with_capacity(nodes + 1);
-        let mut weight = Vec::with_capacity(nodes + 1);
-        let mut s = Vec::with_capacity(nodes + 1);
+        // Four columns, and what Python keeps of three.
+        require(
+            bytes_of::<f64>(nodes).saturating_mul(7),
+            "a spectrum of so many nodes",
+            "pass nodes=400",
+        )?;
+        let column = || {
+            let mut empty = filled(
+                0.0,
+                nodes + 1,
+                "a spectrum of so many nodes",
+                "pass nodes=400",
+            )?;
+            empty.clear();
+            Ok::<Vec<f64>, Error>(empty)
+        };
+        let (mut omega, mut weight, mut s) = (column()?, column()?, column()?);
         for j in 0..nodes {
+            if j % LOOK == 0 {
+                cancel.check()?;
+            }
             let angle = step * (j as f64 + 0.5);
             let value = centre + half * angle.cos();
             let sine = angle.sin() * half;
@@ -278,33 +342,54 @@ impl Spectrum {
             weight.push(1.0 - 1.0 / y);
         }
         let total: f64 = weight.iter().sum();
-        let mut t = Vec::with_capacity(s.len());
+        let mut t = column()?;
         for (s, c) in s.iter().zip(&mut weight) {
             *c /= total;
             omega.push(kappa1 * kappa1 * s + kappa_star * kappa_star);
             t.push(kappa1 * kappa1 * rho * y * s * *c);
         }
-        Self::new(omega, weight, t, rho)
+        Self::of_atoms(omega, weight, t, rho)
     }
 
     /// Eigenvalues of the feature covariance, (atoms).
-    pub fn omega(&self) -> &[f64] {
-        &self.omega
+    pub fn omega(&self) -> ArrayView1<'_, f64> {
+        ArrayView1::from(self.omega.as_slice())
     }
 
     /// Multiplicity over p of each eigenvalue, (atoms), adding up to 1.
-    pub fn weight(&self) -> &[f64] {
-        &self.weight
+    pub fn weight(&self) -> ArrayView1<'_, f64> {
+        ArrayView1::from(self.weight.as_slice())
     }
 
     /// Squared projections of `b = E[nu v]`, (atoms), summed over each atom's block.
-    pub fn t(&self) -> &[f64] {
-        &self.t
+    pub fn t(&self) -> ArrayView1<'_, f64> {
+        ArrayView1::from(self.t.as_slice())
     }
 
     /// Variance of the teacher field.
     pub fn rho(&self) -> f64 {
         self.rho
+    }
+
+    /// The largest eigenvalue.
+    pub fn largest_eigenvalue(&self) -> f64 {
+        self.omega.iter().fold(0.0, |a: f64, &b| a.max(b))
+    }
+
+    /// The same with features divided by `features` and the teacher field by `teacher`.
+    pub(crate) fn in_units(&self, features: f64, teacher: f64) -> Self {
+        let divided = |values: &[f64], units: &[f64]| -> Vec<f64> {
+            values
+                .iter()
+                .map(|value| units.iter().fold(*value, |value, unit| value / unit))
+                .collect()
+        };
+        Self {
+            omega: divided(&self.omega, &[features, features]),
+            weight: self.weight.clone(),
+            t: divided(&self.t, &[features, teacher, features, teacher]),
+            rho: self.rho / teacher / teacher,
+        }
     }
 
     /// `rho_lin = sum t/omega`: variance of the best linear predictor of the teacher field.

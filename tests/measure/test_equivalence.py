@@ -2,6 +2,9 @@
 
 import json
 import math
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -10,10 +13,11 @@ from scipy import integrate, stats
 from scipy.special import erf, ndtr
 
 import hmm_rs as hr
-from hmm_rs.errors import InvalidParameterError, ShapeError
+from hmm_rs.errors import InvalidParameterError, ResourceError, ShapeError
+from hmm_rs.measure.equivalence import bounds, distances, harness
 from hmm_rs.theory import equivalence, replica
 
-REFERENCE = json.loads((Path(__file__).parent / "reference" / "gaussian-equivalence.json").read_text())
+REFERENCE = json.loads((Path(__file__).parents[1] / "reference" / "gaussian-equivalence.json").read_text())
 NAMES = {"sign": "sign", "relu": "relu", "tanh": "tanh", "erf_over_sqrt2": "erf"}
 
 
@@ -199,7 +203,8 @@ def test_harness_repeats_and_blocks_do_not_matter(monkeypatch):
     model = hr.HiddenManifold(50, 20, f="relu")
     w = np.random.default_rng(0).standard_normal(50)
     a = equivalence.test_gaussian_equivalence(model, w, n_samples=3000, seed=5)
-    monkeypatch.setattr(equivalence, "BLOCK", 1 << 14)
+    monkeypatch.setattr(harness, "BLOCK", 1 << 14)
+    monkeypatch.setattr(bounds, "BLOCK", 1 << 14)
     b = equivalence.test_gaussian_equivalence(model, w, n_samples=3000, seed=5)
     assert np.allclose(a.covariance, b.covariance, rtol=1e-12)
     assert np.allclose(a.ks, b.ks, rtol=1e-9)
@@ -324,9 +329,77 @@ def test_bad_input():
 def test_normal_cdf_floor():
     """0.87/sqrt n is the mean Kolmogorov distance of n Gaussian samples."""
     rng = np.random.default_rng(0)
-    distances = []
+    measured = []
     for _ in range(400):
         z = np.sort(rng.standard_normal(1000))
         steps = np.arange(1001) / 1000
-        distances.append(max((steps[1:] - ndtr(z)).max(), (ndtr(z) - steps[:-1]).max()))
-    assert np.mean(distances) * math.sqrt(1000) == pytest.approx(equivalence.FLOOR, abs=0.03)
+        measured.append(max((steps[1:] - ndtr(z)).max(), (ndtr(z) - steps[:-1]).max()))
+    assert np.mean(measured) * math.sqrt(1000) == pytest.approx(distances.FLOOR, abs=0.03)
+
+
+# --- faults met in use --------------------------------------------------------------------------
+
+
+def test_what_is_too_large_is_refused_before_it_is_begun():
+    with pytest.raises(ResourceError, match="mmd2 of 10000000 points"):
+        equivalence.mmd2(np.zeros((10**7, 2)))
+    with pytest.raises(ResourceError, match="conditions of 1000000 inputs"):
+        equivalence.conditions(np.ones((10**6, 2)), np.ones(10**6))
+    with pytest.raises(ResourceError, match="the bound of 1000000 inputs"):
+        equivalence.stein_bound(np.ones((10**6, 2)), np.ones(10**6), "erf")
+    model = hr.HiddenManifold(50, 20, f="sign")
+    with pytest.raises(ResourceError, match="fields of"):
+        equivalence.test_gaussian_equivalence(model, np.ones(50), n_samples=10**13)
+
+
+def test_diagnose_refuses_what_is_no_spectrum():
+    for wrong in (5, "spam", np.eye(2)):
+        with pytest.raises(InvalidParameterError, match=r"must be a replica\.Spectrum"):
+            equivalence.diagnose(spectrum=wrong, loss="hinge")
+
+
+def test_fields_that_repeat_cannot_be_whitened():
+    model = hr.HiddenManifold(50, 20, f="sign")
+    with pytest.raises(InvalidParameterError, match="linearly independent"):
+        equivalence.test_gaussian_equivalence(model, np.ones((2, 50)), n_samples=1000)
+
+
+def test_answers_are_records():
+    bound = equivalence.stein_bound(unit_rows(20, 10), np.eye(2, 20), "erf", n_samples=100)
+    assert bound.beta is bound["beta"]
+    assert bound.to_dataset().beta.dims == ("slice",)
+    numbers = equivalence.conditions(unit_rows(20, 10), np.eye(3, 20))
+    assert numbers.to_dataset().tensor.shape == (3,)
+    verdict = equivalence.diagnose(latents=10)
+    assert "latent dimension 10" in verdict.to_dataset().attrs["findings"]
+
+
+PROGRAM = """
+import hashlib, numpy as np, hmm_rs as hr
+from hmm_rs.theory import equivalence
+rng = np.random.default_rng(0)
+F = rng.standard_normal((700, 350))
+F /= np.sqrt((F * F).sum(axis=1, keepdims=True))
+w, h = rng.standard_normal((2, 700)), rng.standard_normal(350)
+digest = hashlib.sha256()
+for record in (equivalence.conditions(F, w, f="erf"), equivalence.stein_bound(F, w, "tanh", teacher=h, n_samples=500)):
+    for name in sorted(record):
+        if not (name in ("variance", "tensor_over_sd") and "row_norm" in record):
+            digest.update(np.asarray(record[name]).tobytes())
+digest.update(np.float64(equivalence.mmd2(rng.standard_normal((3000, 3)))).tobytes())
+v = rng.standard_normal((4000, 150))
+spectrum = hr.theory.replica.Spectrum.from_samples(v[:, 0], v)
+digest.update(spectrum.omega.tobytes() + spectrum.t.tobytes())
+print(digest.hexdigest())
+"""
+
+
+def test_bits_do_not_depend_on_the_threads_of_blas():
+    found = set()
+    for threads in ("1", "2"):
+        environment = {**os.environ, "OPENBLAS_NUM_THREADS": threads}
+        done = subprocess.run(
+            [sys.executable, "-c", PROGRAM], capture_output=True, text=True, env=environment, check=True
+        )
+        found.add(done.stdout)
+    assert len(found) == 1

@@ -1,22 +1,27 @@
 """The replica theory against reference cases, independent twins and its own laws."""
 
+import copy
 import itertools
 import json
 import math
+import pickle
+import warnings
 from pathlib import Path
 
 import numpy as np
 import pytest
+import xarray as xr
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import integrate, optimize
 from scipy.special import erf, expit, ndtr
 
-from hmm_rs.errors import ConvergenceError, HmmError, InvalidParameterError, ShapeError
+from hmm_rs.errors import ConvergenceError, HmmError, InvalidParameterError, ResourceError, ShapeError
+from hmm_rs.ground import noise as noise_module
 from hmm_rs.theory import replica
 from hmm_rs.theory.replica import Spectrum
 
-REFERENCE = json.loads((Path(__file__).parent / "reference" / "gaussian-equivalence.json").read_text())
+REFERENCE = json.loads((Path(__file__).parents[1] / "reference" / "gaussian-equivalence.json").read_text())
 NAMES = {
     "Vh": "V_hat",
     "qh": "q_hat",
@@ -156,11 +161,11 @@ def twin_channel(loss, V, q, m, rho, alpha, eta):
 
 @pytest.mark.parametrize("loss", ["square", "logistic", "hinge"])
 @pytest.mark.parametrize(
-    ("alpha", "lam", "flip", "noise"), [(0.7, 0.3, 0.0, 0.0), (3.0, 0.05, 0.1, 0.4), (2.0, 2.0, 0.3, 0.0)]
+    ("alpha", "lam", "flip", "noise"), [(0.7, 0.3, 0.0, 0.0), (3.0, 0.05, 0.1, 0.63), (2.0, 2.0, 0.3, 0.0)]
 )
 def test_channel_is_the_two_sided_average(loss, alpha, lam, flip, noise):
     r = replica.solve(THREE, loss=loss, alpha=alpha, lam=lam, flip=flip, noise=noise, tol=1e-12)
-    expected = twin_channel(loss, r["V"], r["q"], r["m"], THREE.rho + noise, alpha, flip)
+    expected = twin_channel(loss, r["V"], r["q"], r["m"], THREE.rho + noise**2, alpha, flip)
     # Adaptive quadrature of the twin carries about 1e-9 across the derivative taken by parts.
     assert [r["V_hat"], r["q_hat"], r["m_hat"]] == pytest.approx(expected, rel=2e-8)
 
@@ -483,7 +488,7 @@ def test_curve_equals_points_on_any_number_of_threads():
 
 
 def test_clean_and_flipped_errors():
-    r = replica.solve(THREE, loss="logistic", alpha=2.0, lam=0.3, flip=0.1, noise=0.4)
+    r = replica.solve(THREE, loss="logistic", alpha=2.0, lam=0.3, flip=0.1, noise=math.sqrt(0.4))
     noisy = math.acos(r["m"] / math.sqrt(1.7 * r["q"])) / math.pi
     assert r["test_error"] == pytest.approx(0.8 * noisy + 0.1)
     assert r["test_error_clean"] == pytest.approx(math.acos(r["m"] / math.sqrt(1.3 * r["q"])) / math.pi)
@@ -658,3 +663,114 @@ def test_non_convergence_is_never_silent():
         THREE, [1.0, 2.0], loss="hinge", lam=1e-3, max_iterations=3, on_failure="flag"
     )
     assert not flagged.converged.any()
+
+
+# --- faults met in use --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("lam", [1e-100, 1e-160, 1e-300])
+def test_ridge_at_a_vanishing_penalty_is_ridgeless(lam):
+    simple = Spectrum([1], [1], [0.7], 1)
+    for alpha in (2.0, 0.5):
+        limit = replica.ridgeless(simple, alpha=alpha)
+        found = replica.solve(simple, loss="ridge", alpha=alpha, lam=lam)
+        assert found.converged
+        assert found.test_mse == pytest.approx(limit.test_mse, rel=1e-12)
+        assert found.train_mse == pytest.approx(limit.train_mse, rel=1e-12, abs=1e-12)
+    # 0.6 = 0.3 alpha/(alpha - 1); what cannot be solved is never called converged.
+    assert replica.solve(simple, loss="ridge", alpha=2, lam=lam).test_mse == pytest.approx(0.6)
+    for loss in ("logistic", "hinge"):
+        flagged = replica.solve(simple, loss=loss, alpha=2, lam=lam, on_failure="flag")
+        assert not flagged.converged or np.isfinite(flagged.test_error)
+
+
+@pytest.mark.parametrize("scale", [1e-300, 1e-160, 1e160, 1e300])
+def test_units_of_features_and_teacher_may_be_anything(scale):
+    def close(found, expected, **factors):
+        for name, value in expected.items():
+            if name not in ("iterations", "residual", "converged"):
+                assert found[name] == pytest.approx(value * factors.get(name, 1.0), rel=1e-8), name
+        assert found["converged"]
+
+    base, two = Spectrum([1], [1], [0.7], 1), Spectrum([1, 0.5], [0.5, 0.5], [0.3, 0.2], 1)
+    teacher = Spectrum([1], [1], [0.7 * scale], scale)
+    features = Spectrum([scale], [1], [0.7 * scale], 1)
+    root = math.sqrt(scale)
+    margin = replica.max_margin(base, alpha=1.0)
+    close(replica.max_margin(teacher, alpha=1.0), margin, m=root)
+    close(replica.max_margin(features, alpha=1.0), margin, margin=root, norm2=1 / scale, V=scale)
+    logistic = replica.solve(base, loss="logistic", alpha=1.0, lam=0.1)
+    close(replica.solve(features, loss="logistic", alpha=1.0, lam=0.1 * scale), logistic, norm2=1 / scale)
+    wide = Spectrum([scale, scale / 2], [0.5, 0.5], [0.3 * scale, 0.2 * scale], 1)
+    assert replica.ridgeless(wide, alpha=0.5).test_mse == pytest.approx(
+        replica.ridgeless(two, alpha=0.5).test_mse, rel=1e-10
+    )
+    assert replica.ridgeless(teacher, alpha=0.5).test_mse == pytest.approx(0.95 * scale)
+
+
+def test_rounding_below_zero_is_zero():
+    spectrum = Spectrum(omega=[-1e-17, 1.0], weight=[0.5, 0.5], t=[0.0, 0.5], rho=1.0)
+    assert spectrum.omega.tolist() == [0.0, 1.0]
+    assert Spectrum([1.0, 2.0], [-1e-17, 1.0], [-1e-18, 0.5], 1.0).t.tolist() == [0.0, 0.5]
+    with pytest.raises(InvalidParameterError, match="omega"):
+        Spectrum(omega=[-1e-6, 1.0], weight=[0.5, 0.5], t=[0.0, 0.5], rho=1.0)
+
+
+@pytest.mark.parametrize("nodes", [2**32, 10**12, 2**50])
+def test_too_many_nodes_are_refused(nodes):
+    with pytest.raises(ResourceError, match="nodes"):
+        Spectrum.random_features(1.5, (0.8, 0.6), nodes=nodes)
+
+
+def test_messages_do_not_fail_on_the_argument_they_name():
+    for call in (
+        lambda: replica.max_margin(THREE, alpha=np.float64(0.99) * 2.6, max_iterations=2),
+        lambda: replica.solve(THREE, loss="hinge", alpha=np.int64(2), lam=np.float32(1e-3), max_iterations=2),
+    ):
+        with pytest.raises(ConvergenceError, match="did not converge at alpha"):
+            call()
+    # A number as text is a number or our refusal, never a failure of the message.
+    with pytest.raises(HmmError, match="alpha"):
+        replica.max_margin(THREE, alpha="2.69", max_iterations=2)
+
+
+def test_noise_is_a_standard_deviation_and_says_so_once(monkeypatch):
+    monkeypatch.setattr(noise_module, "_announced", False)
+    with pytest.warns(FutureWarning, match="standard deviation") as seen:
+        noisy = replica.solve(THREE, loss="ridge", alpha=2.0, lam=0.1, noise=0.5)
+    assert seen[0].filename == __file__
+    richer = Spectrum(THREE.omega, THREE.weight, THREE.t, THREE.rho + 0.25)
+    assert noisy.test_mse == pytest.approx(replica.solve(richer, loss="ridge", alpha=2.0, lam=0.1).test_mse)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        replica.ridgeless(THREE, alpha=2.0, noise=0.3)
+    monkeypatch.setattr(noise_module, "_announced", False)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        replica.ridgeless(THREE, alpha=2.0, noise=1.0)  # its own square: nothing changed
+
+
+def test_a_point_is_a_mapping_with_attributes_and_a_dataset():
+    point = replica.solve(THREE, loss="square", alpha=1.5, lam=0.1)
+    assert point["q"] == point.q == dict(point)["q"]
+    assert json.loads(json.dumps(point))["converged"] is True
+    assert pickle.loads(pickle.dumps(point)) == point == copy.deepcopy(point)
+    assert "<th>q</th>" in point._repr_html_()
+    curve = xr.concat(
+        [replica.solve(THREE, loss="square", alpha=a, lam=0.1).to_dataset() for a in (0.5, 1.5)], "alpha"
+    )
+    whole = replica.learning_curve(THREE, [0.5, 1.5], loss="square", lam=0.1)
+    assert curve.test_mse.values == pytest.approx(whole.test_mse.values, rel=1e-9)
+    assert set(curve.data_vars) == set(whole.data_vars)
+    with pytest.raises(AttributeError, match="no number 'Q'"):
+        _ = point.Q
+    with pytest.raises(AttributeError, match="cannot set"):
+        point.q = 1.0
+    assert replica.prox(np.linspace(-1, 1, 5), 0.5, loss="squared").to_dataset().prox.dims == ("s",)
+
+
+def test_sparse_and_masked_points_are_refused():
+    from scipy import sparse
+
+    with pytest.raises(HmmError):
+        Spectrum.from_b(sparse.eye(3), np.ones(3), 5.0)

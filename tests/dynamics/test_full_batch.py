@@ -1,6 +1,7 @@
 """Full-batch learning: certified minima, and agreement with the replica theory."""
 
 import math
+import time
 
 import numpy as np
 import pytest
@@ -10,14 +11,14 @@ from scipy import optimize
 from scipy.special import expit
 
 import hmm_rs as hr
-from hmm_rs.dynamics.full_batch import (
+from hmm_rs.errors import ConvergenceError, DtypeError, InvalidParameterError, ResourceError, ShapeError
+from hmm_rs.experiments.full_batch import (
     GaussianFeatures,
     SampledFeatures,
     agreement,
     finite_size_allowance,
     full_batch_curve,
 )
-from hmm_rs.errors import ConvergenceError, DtypeError, InvalidParameterError, ShapeError
 from hmm_rs.theory import replica
 
 LOSSES = ("ridge", "square", "logistic", "hinge")
@@ -169,11 +170,11 @@ def assert_agreement(table):
 @pytest.mark.parametrize(
     ("loss", "lam", "flip", "noise"),
     [
-        ("ridge", 0.1, 0.0, 0.2),
+        ("ridge", 0.1, 0.0, math.sqrt(0.2)),
         ("square", 0.5, 0.0, 0.0),
         ("logistic", 0.1, 0.0, 0.0),
         ("hinge", 0.3, 0.0, 0.0),
-        ("logistic", 0.3, 0.1, 0.4),
+        ("logistic", 0.3, 0.1, math.sqrt(0.4)),
         ("hinge", 0.3, 0.5, 0.0),
     ],
 )
@@ -240,7 +241,7 @@ def test_sampled_gaussian_features_match_the_compiled_ones():
         v = rng.standard_normal((n, 40)) * np.sqrt(features.omega)
         return v @ (features.b / features.omega) + math.sqrt(0.4) * rng.standard_normal(n), v
 
-    options = {"loss": "square", "lam": 0.2, "flip": 0.1, "noise": 0.1, "repeats": 200}
+    options = {"loss": "square", "lam": 0.2, "flip": 0.1, "noise": math.sqrt(0.1), "repeats": 200}
     compiled = full_batch_curve(features, [1.5], **options)
     sampled = full_batch_curve(SampledFeatures(draw, p=40), [1.5], test_size=20_000, **options)
     for name in set(compiled.data_vars) & set(sampled.data_vars) - {"gap", "converged"}:
@@ -314,3 +315,119 @@ def test_bad_experiments():
     simulation = full_batch_curve(features, [1.0], loss="ridge", lam=0.1)
     with pytest.raises(InvalidParameterError, match=r"simulation\.alpha"):
         agreement(simulation, replica.learning_curve(spectrum, [2.0], loss="ridge", lam=0.1))
+
+
+# --- faults met in use --------------------------------------------------------------------------
+
+
+def test_ridge_at_a_vanishing_penalty_on_wide_data():
+    assert hr.FullBatch(np.eye(2, 3), [1.0, 2.0], loss="ridge", lam=1e-12).fit() == pytest.approx(
+        [1, 2, 0], abs=1e-11
+    )
+    A = np.random.default_rng(0).normal(size=(100, 300)) / math.sqrt(300)
+    y = np.random.default_rng(1).normal(size=100)
+    for lam in (1e-6, 1e-9, 1e-12, 1e-15):
+        fit = hr.FullBatch(A, y, loss="ridge", lam=lam)
+        expected = A.T @ np.linalg.solve(A @ A.T + lam * np.eye(100), y)
+        assert fit.fit() == pytest.approx(expected, abs=5e-14)
+        assert fit.gap <= 1e-14 * fit.objective
+    # The objective there is below what double precision can tell: no certificate, and no claim of one.
+    hopeless = hr.FullBatch(A, y, loss="ridge", lam=1e-100)
+    w = hopeless.fit(on_failure="flag")
+    assert not hopeless.converged
+    assert w == pytest.approx(A.T @ np.linalg.solve(A @ A.T, y), abs=5e-13)
+
+
+@pytest.mark.parametrize("lam", [1e-9, 1e-20, 1e-100])
+def test_ridge_of_tall_and_deficient_data_at_a_vanishing_penalty(lam):
+    rng = np.random.default_rng(2)
+    B, y = rng.normal(size=(300, 40)), rng.normal(size=300)
+    for X in (B, np.c_[B, B[:, :3]], np.r_[B, B]):
+        targets = np.r_[y, -y] if len(X) == 600 else y
+        fit = hr.FullBatch(X, targets, loss="ridge", lam=lam)
+        w = fit.fit(on_failure="flag")
+        if fit.converged:
+            least = np.linalg.lstsq(X, targets, rcond=None)[0]
+            excess = ((targets - X @ w) ** 2).sum() - ((targets - X @ least) ** 2).sum()
+            assert excess <= 1e-10 * (targets**2).sum()
+
+
+OVERLAP = (
+    np.array([[1, 0], [1, 0.1], [1, -0.1], [1, 0.3], [1, 0.2]]),
+    np.array([1, -1, 1, 1, -1.0]),
+)
+
+
+@pytest.mark.parametrize("lam", [1e-3, 1e-6, 1e-9])
+def test_hinge_of_overlapping_classes_at_a_small_penalty(lam):
+    fit = hr.FullBatch(*OVERLAP, loss="hinge", lam=lam)
+    w = fit.fit()
+    # Two negative examples sit among the positive ones: each costs 2 at w = (1, 0), up to order lam.
+    assert fit.objective == pytest.approx(4 + lam / 2, rel=2e-9, abs=1e-2 * lam)
+    assert fit.gap <= 1e-9 * fit.objective
+    assert objective("hinge", *OVERLAP, lam, w) == pytest.approx(fit.objective, rel=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("n", "p", "lam"), [(100, 5, 1e-6), (300, 60, 1e-8), (80, 80, 1e-6), (60, 200, 1e-9)]
+)
+def test_hinge_is_the_linear_programme_at_a_vanishing_penalty(n, p, lam):
+    rng = np.random.default_rng(n)
+    X = rng.normal(size=(n, p)) / math.sqrt(p)
+    y = np.where(X[:, 0] + rng.normal(size=n) / math.sqrt(p) > 0, 1.0, -1.0)
+    fit = hr.FullBatch(X, y, loss="hinge", lam=lam)
+    w = fit.fit()
+    assert fit.converged
+    programme = optimize.linprog(
+        np.r_[np.zeros(p), np.ones(n)],
+        A_ub=np.c_[-X * y[:, None], -np.eye(n)],
+        b_ub=-np.ones(n),
+        bounds=[(None, None)] * p + [(0, None)] * n,
+    )
+    assert programme.fun - 1e-7 <= fit.objective <= programme.fun + lam / 2 * (w @ w) * 1.001 + 1e-6
+
+
+def test_a_curve_of_overlapping_classes_converges():
+    features = GaussianFeatures(np.ones(100), np.full(100, 0.08), 1.0)
+    start = time.perf_counter()
+    curve = full_batch_curve(features, [5.0], loss="hinge", lam=1e-3, flip=0.1)
+    # 20 s and a ConvergenceError before; about 0.5 s now on two quiet cores.
+    assert time.perf_counter() - start < 10
+    assert float(curve.gap.max()) <= 1e-9
+
+
+def test_examples_are_copied_and_frozen():
+    X, y = np.ones((3, 2)), np.array([1.0, 2.0, 3.0])
+    problem_ = hr.FullBatch(X, y, loss="ridge", lam=1.0)
+    X *= 0
+    y *= 0
+    assert problem_.fit() == pytest.approx([6 / 7, 6 / 7])
+    with pytest.raises(ValueError, match="read-only"):
+        problem_.X[0, 0] = 5.0
+
+
+def test_rounding_below_zero_is_zero():
+    features = GaussianFeatures([-1e-17, 1.0], [0.0, 0.5], 1.0)
+    assert features.omega.tolist() == [0.0, 1.0]
+    with pytest.raises(InvalidParameterError, match="variances"):
+        GaussianFeatures([-0.1, 1.0], [0.0, 0.5], 1.0)
+
+
+def test_draws_that_do_not_fit_are_refused():
+    features = GaussianFeatures(np.ones(10), np.zeros(10), 1.0)
+    with pytest.raises(ResourceError):
+        full_batch_curve(features, [1e11], loss="ridge", lam=0.1)
+    with pytest.raises(ResourceError):
+        full_batch_curve(features, [1.0], loss="ridge", lam=0.1, repeats=10**12)
+    with pytest.raises(DtypeError, match="features"):
+        full_batch_curve(5, [1.0], loss="ridge", lam=0.1)
+
+
+def test_a_fit_is_a_record_and_keeps_its_old_addresses():
+    fit = hr.FullBatch(*OVERLAP, loss="hinge", lam=0.1)
+    record = fit.result
+    assert np.array_equal(record.w, fit.w)
+    assert record.to_dataset().w.dims == ("feature",)
+    assert hr.dynamics.full_batch.full_batch_curve is full_batch_curve
+    squared = hr.FullBatch(*OVERLAP, loss="squared", lam=0.1)
+    assert squared.loss == "square"

@@ -1,0 +1,76 @@
+"""The theory along the number of examples."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy.typing as npt
+
+from ... import _lib
+from ...ground.arguments import array
+from ...ground.arguments import threads as checked_threads
+from ...ground.results import dataset
+from .settings import CITE, Loss, OnFailure, checked, required, undefined
+from .spectrum import Spectrum, checked_spectrum
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+__all__ = ["learning_curve"]
+
+
+def learning_curve(
+    spectrum: Spectrum,
+    alphas: npt.ArrayLike,
+    *,
+    loss: Loss,
+    lam: float,
+    flip: float = 0.0,
+    noise: float = 0.0,
+    tol: float = 1e-10,
+    max_iterations: int = 20_000,
+    on_failure: OnFailure = "raise",
+    threads: int | None = None,
+) -> xr.Dataset:
+    """Solve the theory along `alphas`, each point starting from its neighbour.
+
+    Parameters
+    ----------
+    spectrum, loss, lam, flip, noise, tol, max_iterations, on_failure
+        As in :func:`solve`.
+    alphas
+        Values of n/p, shape (n,), in any order.
+    threads
+        Threads (chunks of 20 neighbouring points run in parallel); the numbers do not depend on it.
+
+    Returns
+    -------
+    xarray.Dataset
+        The entries of :func:`solve` along ``alpha``.
+    """
+    problem = checked_spectrum(spectrum)
+    settings = checked(
+        problem, name=loss, lam=lam, flip=flip, noise=noise, tol=tol, max_iterations=max_iterations
+    )
+    points = array("alphas", alphas, (None,))
+    workers = checked_threads("threads", threads)
+    solved = _lib.replica_curve(problem, points, settings, workers)
+    missing = int((~solved["converged"]).sum())
+    skipped = undefined(settings["loss"])
+    result = dataset(
+        {name: values for name, values in solved.items() if name not in skipped},
+        along=points,
+        dim="alpha",
+        label="examples over student dimension",
+        source="theory",
+        settings={**settings, "rho": problem.rho, "rho_lin": problem.rho_lin},
+        cite=CITE,
+        converged_everywhere=missing == 0,
+    )
+    required(
+        missing == 0,
+        result,
+        on_failure,
+        f"learning_curve did not converge at {missing} of {points.size} points",
+    )
+    return result

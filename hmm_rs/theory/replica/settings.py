@@ -1,0 +1,86 @@
+"""What is asked of the solvers, checked once, and the shape of their answers."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Mapping
+from typing import Any, Literal
+
+from ...ground.arguments import choice, count, number
+from ...ground.errors import ConvergenceError
+from ...ground.losses import FULL_BATCH, loss
+from ...ground.noise import deviation
+from ...ground.record import Record
+from .spectrum import Spectrum
+
+__all__ = ["CITE", "LOSSES", "Loss", "OnFailure", "checked", "point", "required", "undefined"]
+
+#: The losses: squared error on real targets, and on labels; logistic; hinge.
+LOSSES = FULL_BATCH
+
+#: Works the numbers rest on.
+CITE = ("gaussian-covariate-model", "gaussian-equivalence")
+
+Loss = Literal["ridge", "square", "squared", "logistic", "hinge"]
+OnFailure = Literal["raise", "flag"]
+
+
+def checked(
+    spectrum: Spectrum,
+    *,
+    name: str,
+    lam: float,
+    flip: float,
+    noise: float,
+    tol: float,
+    max_iterations: int,
+) -> dict[str, Any]:
+    """Check the settings of a solver for the loss called `name`; warn where labels admit no Gaussian teacher."""
+    name = loss("loss", name, LOSSES)
+    if name != "ridge" and spectrum.from_labels and spectrum.rho_lin * math.pi / 2 > spectrum.rho:
+        warnings.warn(
+            f"rho_lin pi/2 = {spectrum.rho_lin * math.pi / 2:.3g} exceeds the mean square "
+            f"{spectrum.rho:.3g} of the labels: no Gaussian teacher makes such labels, and "
+            "predictions of classification errors are off by tens of per cent; ridge predictions hold",
+            stacklevel=3,
+        )
+    return {
+        "loss": name,
+        "lam": number("lam", lam),
+        "flip": number("flip", flip),
+        "noise": deviation(noise, depth=4),
+        "tol": number("tol", tol),
+        "max_iterations": count("max_iterations", max_iterations),
+    }
+
+
+def undefined(name: str) -> tuple[str, ...]:
+    """Return the numbers that the loss called `name` does not define."""
+    if name == "ridge":
+        return ("test_error", "test_error_clean", "train_error")
+    return () if name == "square" else ("test_mse", "train_mse")
+
+
+def point(values: Mapping[str, Any], alpha: float, settings: Mapping[str, Any], spectrum: Spectrum) -> Record:
+    """Return the numbers of one point of the theory."""
+    return Record(
+        values,
+        source="theory",
+        dim="alpha",
+        along=[alpha],
+        label="examples over student dimension",
+        settings={**settings, "rho": spectrum.rho, "rho_lin": spectrum.rho_lin},
+        cite=CITE,
+    )
+
+
+def required(converged: bool, result: Any, on_failure: str, message: str) -> None:
+    """Raise unless the solver converged or the caller looks at the flag."""
+    choice("on_failure", on_failure, ("raise", "flag"))
+    if not converged and on_failure == "raise":
+        raise ConvergenceError(
+            f"{message}; the best iterate is in .result; raise max_iterations, loosen tol, or pass "
+            'on_failure="flag"',
+            result,
+        )
