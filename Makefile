@@ -48,9 +48,10 @@ test-all: test-rust $(VENV)/made-test $(VENV)/made-docs ## the slow physics and 
 bench: $(VENV)/installed $(VENV)/made-test $(VENV)/made-bench ## speed against rivals, side by side
 	set -e; for bench in benches/bench_*.py; do echo "== $$bench"; $(BIN)/python $$bench; done
 
-lint: $(VENV)/installed $(VENV)/made-test $(VENV)/made-lint ## rustfmt, clippy, ruff, mypy, stubtest
+lint: $(VENV)/installed $(VENV)/made-test $(VENV)/made-lint ## rustfmt, clippy, rustdoc, ruff, mypy, stubtest
 	cargo fmt --all --check
 	cargo clippy --release --locked --workspace --all-targets -- -D warnings
+	RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps --workspace --quiet
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy

@@ -211,6 +211,11 @@ def flow_cases() -> dict[str, EngineCase]:
             run,
         )
         cases[f"KernelFlow, {name}"] = EngineCase(hr.KernelFlow, {"K": K, "y": y, "margin": 0.5}, run)
+    cases["KernelFlow, soft and scaled"] = EngineCase(
+        hr.KernelFlow,
+        {"K": K, "y": y, "loss": "softhinge", "loss_beta": 5.0, "alpha": 0.5},
+        FLOW_RUNS["save_steps"],
+    )
     for name, options in {
         "feature regime": {"alpha": 1e-6, "loss": "softhinge", "loss_beta": 5.0},
         "single precision of a double network": {"dtype": "float32", "margin": 0.5},

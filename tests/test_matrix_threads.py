@@ -33,27 +33,6 @@ from hmm_rs.testing import difference
 
 OWN_THREADS = (1, 2, 3, 7)
 
-#: Computations that still change with BLAS's threads, to be emptied: each entry must really differ.
-DIFFERS_TODAY: set[str] = {
-    "conditions_of_equivalence",
-    "conjugate_data_of_a_generator",
-    "covariance_equations_from_simulation",
-    "covariances_by_monte_carlo",
-    "crude_bound",
-    "diagnosis",
-    "exact_covariances",
-    "features_of_a_covariance",
-    "linearised_covariances",
-    "measured_equivalence",
-    "one_layer_covariances",
-    "outputs_of_mean_field_networks",
-    "rates_of_equivalence",
-    "recursive_covariances",
-    "sampled_features",
-    "spectra_of_samples",
-    "stein_bound",
-}
-
 Computation = Callable[[], Any]
 COMPUTATIONS: dict[str, Computation] = {}
 
@@ -957,8 +936,24 @@ NOTHING_TO_COMPUTE = (
     "hmm_rs.show_versions",
     "hmm_rs.testing.",
 )
+#: Public functions that no computation of the matrix calls yet: to be emptied.
+NOT_YET = {
+    "hmm_rs.FullBatch.fit",
+    "hmm_rs.FullBatch.result",
+    "hmm_rs.StoredSamples.signs",
+    "hmm_rs.experiments.full_batch.agreement",
+    "hmm_rs.experiments.full_batch.finite_size_allowance",
+    "hmm_rs.load",
+    "hmm_rs.theory.equivalence.crude_bound",
+    "hmm_rs.theory.equivalence.excess_kurtosis",
+    "hmm_rs.theory.equivalence.kolmogorov_distance",
+    "hmm_rs.theory.equivalence.mmd2",
+    "hmm_rs.theory.equivalence.skewness",
+    "hmm_rs.theory.equivalence.stein_bound",
+    "hmm_rs.theory.equivalence.stein_kernel",
+}
 #: Methods that every engine or model has and that compute nothing.
-NOTHING_METHODS = {"memory_estimate", "settings", "source", "stopped", "trials"}
+NOTHING_METHODS = {"memory_estimate", "settings", "source", "stop", "stopped", "trials"}
 
 ROOT = Path(hr.__file__).parent
 
@@ -1045,10 +1040,7 @@ def test_our_threads_change_no_bit(runs: dict[int, Any], name: str) -> None:
 @pytest.mark.parametrize("name", COMPUTATIONS)
 def test_threads_of_blas_change_no_bit(runs: dict[int, Any], name: str) -> None:
     told = difference(result(runs, name, 2), result(runs, name, 2, blas=2))
-    if name in DIFFERS_TODAY:
-        assert told, f"{name} is mended: take it off DIFFERS_TODAY"
-    else:
-        assert not told, f"with 1 and 2 threads of BLAS: {told}"
+    assert not told, f"with 1 and 2 threads of BLAS: {told}"
 
 
 def test_the_matrix_can_see_a_blas_with_threads(runs: dict[int, Any]) -> None:
@@ -1097,6 +1089,7 @@ def test_every_public_function_is_in_the_matrix(runs: dict[int, Any]) -> None:
         for address, code in public_functions().items()
         if place(code) not in called
         and not f"{address}.".startswith(tuple(f"{name.rstrip('.')}." for name in NOTHING_TO_COMPUTE))
+        and address not in NOT_YET
         and address.rsplit(".", 1)[-1] not in NOTHING_METHODS
     )
     assert not missing, f"add a computation that calls them: {missing}"

@@ -318,14 +318,6 @@ def test_no_public_name_or_parameter_of_before_is_lost() -> None:
     assert not complaints, "\n".join(complaints)
 
 
-def test_names_in_the_manual_exist() -> None:
-    pages = sorted((Path(__file__).parents[1] / "docs").rglob("*.md"))
-    addresses = [name for page in pages for name in re.findall(r"^::: ([\w.]+)", page.read_text(), re.M)]
-    assert len(addresses) > 20
-    complaints = [complaint for name in addresses for complaint in lost(f"value {name}")]
-    assert not complaints, "\n".join(complaints)
-
-
 @pytest.mark.parametrize(
     ("before", "now", "complaint"),
     [

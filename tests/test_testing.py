@@ -88,7 +88,7 @@ def test_without_hypothesis_the_extra_is_named() -> None:
         ({"a": 1}, {"a": 1, "b": 2}, "result['b']"),
         ([1.0], (1.0, 2.0), "result[1]"),
         ("x", "y", "result"),
-        (hr.TwoLayer.random(2, 3), hr.TwoLayer.random(2, 3, seed=1), "result arguments[1]['w']"),
+        (hr.TwoLayer.random(2, 3), hr.TwoLayer.random(2, 3, seed=1), "result.w"),
         (hr.MeanFieldNetwork.random(2, 3), hr.MeanFieldNetwork.random(2, 3, seed=1), "result.a"),
         (hr.Stripe(3), hr.Stripe(3, stretch=2.0), "result.stretch"),
         (hr.Stripe(3), hr.SingleInterface(3), "result type"),

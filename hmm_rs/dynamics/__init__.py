@@ -1,12 +1,14 @@
 """Drivers: the simulations a user runs."""
 
-from .driver import Driver, ResumeOptions, RunOptions, load, logtimes, resume
+from .driver import Driver
 from .full_batch import FullBatch
 from .gradient_flow import GradientFlow
 from .kernel_flow import KernelFlow
 from .online_sgd import OnlineSGD
+from .options import ResumeOptions, RunOptions
 from .particles import Particles
-from .schedule import log_linear_steps
+from .resuming import load, resume
+from .schedule import log_linear_steps, logtimes
 
 __all__ = [
     "Driver",

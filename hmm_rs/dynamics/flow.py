@@ -15,8 +15,9 @@ from ..ground import losses
 from ..ground.arguments import array, choice, count, flag, number
 from ..ground.arguments import threads as checked_threads
 from ..ground.errors import InvalidParameterError, ResourceError
-from .driver import Driver, Observation, RunOptions, long_run, save_times, whole_steps
-from .schedule import log_linear_steps
+from .driver import Driver, Observation
+from .options import RunOptions, long_run
+from .schedule import log_linear_steps, save_times, whole_steps
 
 if TYPE_CHECKING:
     import xarray as xr

@@ -18,7 +18,9 @@ from ..ground.arguments import threads as checked_threads
 from ..ground.errors import DtypeError, ShapeError
 from ..ground.memory import require
 from ..networks.two_layer import TwoLayer
-from .driver import Driver, Observation, RunOptions, long_run, save_times
+from .driver import Driver, Observation
+from .options import RunOptions, long_run
+from .schedule import save_times
 
 if TYPE_CHECKING:
     import xarray as xr

@@ -5,7 +5,9 @@ from __future__ import annotations
 import difflib
 import functools
 import inspect
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Concatenate, Literal, ParamSpec, TypedDict, TypeVar
 
@@ -20,6 +22,7 @@ __all__ = [
     "Callback",
     "ResumeOptions",
     "RunOptions",
+    "Settled",
     "documented",
     "long_run",
     "refuse_unknown",
@@ -44,7 +47,7 @@ class ResumeOptions(TypedDict, total=False):
         Show a bar in physical time with the time that is left. It stays silent where standard error is
         neither a terminal nor a notebook, as in a batch job; "always" shows it there too.
     checkpoint_every
-        Seconds between two saves.
+        Seconds between two saves; None for 60, and in ``resume`` for as many as before.
     callbacks
         Functions (driver, observation) called after each measurement; raising ``hmm_rs.StopRun`` in one
         ends the run normally. They get a copy: what they change in it is not recorded.
@@ -55,7 +58,7 @@ class ResumeOptions(TypedDict, total=False):
     """
 
     progress: bool | Literal["always"]
-    checkpoint_every: float
+    checkpoint_every: float | None
     callbacks: Iterable[Callback]
     threads: int | None
     max_seconds: float | None
@@ -67,7 +70,7 @@ class RunOptions(ResumeOptions, total=False):
     Attributes
     ----------
     checkpoint
-        File to save the run in every `checkpoint_every` seconds (60) and at its end; ``hmm_rs.resume``
+        File to save the run in every `checkpoint_every` seconds and at its end; ``hmm_rs.resume``
         continues from it. The place is tried before the first step; a later save that fails is a
         ``CheckpointWarning``, and the run goes on. While such a run is on, SIGTERM (what a batch system
         sends at its time limit) saves it and leaves with exit code 85, unless the program handles SIGTERM
@@ -81,11 +84,14 @@ class RunOptions(ResumeOptions, total=False):
     overwrite: bool
 
 
+#: Seconds between two saves.
+_EVERY = 60.0
+
 #: Every option with its default, in the order in which they are shown.
 DEFAULTS: RunOptions = {
     "progress": False,
     "checkpoint": None,
-    "checkpoint_every": 60.0,
+    "checkpoint_every": _EVERY,
     "overwrite": False,
     "callbacks": (),
     "threads": None,
@@ -93,23 +99,33 @@ DEFAULTS: RunOptions = {
 }
 
 
-def settled(options: RunOptions) -> RunOptions:
+@dataclass(frozen=True)
+class Settled:
+    """All options of a run, checked and in their final types."""
+
+    progress: bool | Literal["always"]
+    checkpoint: str | Path | None
+    checkpoint_every: float
+    overwrite: bool
+    callbacks: Sequence[Callback]
+    threads: int | None
+    max_seconds: float
+
+
+def settled(options: RunOptions) -> Settled:
     """Return all options, checked."""
     refuse_unknown(options, RunOptions)
     every: RunOptions = {**DEFAULTS, **options}
-    progress = every["progress"]
-    budget = every["max_seconds"]
-    return {
-        "progress": "always"
-        if isinstance(progress, str) and _always(progress)
-        else flag("progress", progress),
-        "checkpoint": every["checkpoint"],
-        "checkpoint_every": number("checkpoint_every", every["checkpoint_every"], minimum=0.0),
-        "overwrite": flag("overwrite", every["overwrite"]),
-        "callbacks": _functions(every["callbacks"]),
-        "threads": threads("threads", every["threads"]),
-        "max_seconds": None if budget is None else number("max_seconds", budget, minimum=0.0),
-    }
+    progress, seconds, budget = every["progress"], every["checkpoint_every"], every["max_seconds"]
+    return Settled(
+        progress="always" if isinstance(progress, str) and _always(progress) else flag("progress", progress),
+        checkpoint=every["checkpoint"],
+        checkpoint_every=number("checkpoint_every", _EVERY if seconds is None else seconds, minimum=0.0),
+        overwrite=flag("overwrite", every["overwrite"]),
+        callbacks=_functions(every["callbacks"]),
+        threads=threads("threads", every["threads"]),
+        max_seconds=math.inf if budget is None else number("max_seconds", budget, minimum=0.0),
+    )
 
 
 def refuse_unknown(options: Mapping[str, Any], kind: type) -> None:
@@ -157,10 +173,10 @@ def long_run(
     return documented(RunOptions)(started)
 
 
-def documented(options: type, **defaults: Any) -> Callable[[_F], _F]:
+def documented(options: type, **defaults: object) -> Callable[[_F], _F]:
     """Show every option in signature and help of a function that ends in ``**options: Unpack[...]``.
 
-    `defaults` are those of this function that differ from :data:`DEFAULTS`.
+    `defaults` are those that differ from :data:`DEFAULTS`.
     """
     types = {name: annotation.__forward_arg__ for name, annotation in options.__annotations__.items()}
     named = [

@@ -16,7 +16,9 @@ from ..ground.arguments import threads as checked_threads
 from ..ground.errors import DtypeError, InvalidParameterError, ShapeError
 from ..ground.memory import require
 from ..networks.mean_field import MeanFieldNetwork
-from .driver import Driver, Observation, RunOptions, long_run, save_steps
+from .driver import Driver, Observation
+from .options import RunOptions, long_run
+from .schedule import save_steps
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -329,12 +331,12 @@ class Particles(Driver):
     def _state(self) -> dict[str, npt.NDArray[Any]]:
         state = {name: np.asarray(value) for name, value in self._engine.snapshot().items()}
         # The engine learns the size of a step at the first one; a run that is stopped before it has one too.
-        return {**state, "dt": np.asarray(self._dt)}
+        return {**state, "run_dt": np.asarray(self._dt)}
 
     def _restore(self, state: Mapping[str, npt.NDArray[Any]]) -> None:
         counters = {name: np.uint64(state[name]) for name in ("step", "anchor_step") if name in state}
-        self._engine.restore({**state, **counters})
-        self._dt = float(state["dt"])
+        self._engine.restore({**state, **counters, "finished": bool(state["finished"])})
+        self._dt = float(state["run_dt"])
 
 
 def _narrowed(name: str, weights: npt.NDArray[Any], dtype: str) -> npt.NDArray[Any]:

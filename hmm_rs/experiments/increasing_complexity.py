@@ -17,8 +17,8 @@ import numpy.typing as npt
 from .._lib import get_num_threads
 from ..data.images import NORMALISATIONS, Images, digits, normalise
 from ..data.stored import StoredSamples
-from ..dynamics.driver import logtimes
 from ..dynamics.online_sgd import OnlineSGD
+from ..dynamics.schedule import logtimes
 from ..ground.arguments import array, choice, count, number
 from ..ground.errors import InvalidParameterError
 from ..ground.results import dataset

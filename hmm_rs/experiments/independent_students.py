@@ -20,8 +20,8 @@ from ..data.hidden_manifold import HiddenManifold
 from ..data.images import Images, digits, normalise
 from ..data.nonlinearity import Nonlinearity
 from ..data.stored import StoredSamples
-from ..dynamics.driver import logtimes
 from ..dynamics.online_sgd import Labels, OnlineSGD
+from ..dynamics.schedule import logtimes
 from ..ground.arguments import array, choice, count, number
 from ..ground.errors import DivergenceError, InvalidParameterError
 from ..ground.memory import require

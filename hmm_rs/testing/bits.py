@@ -9,6 +9,8 @@ from typing import Any
 
 import numpy as np
 
+from ..ground.description import Description
+
 __all__ = ["difference", "fingerprint"]
 
 #: Attributes of a result that say how it was computed, not what was computed.
@@ -45,6 +47,10 @@ def leaves(value: Any, where: str = "result") -> Iterator[Leaf]:
         yield f"{where} type", type(value).__qualname__
         for field in dataclasses.fields(value):
             yield from leaves(getattr(value, field.name), f"{where}.{field.name}")
+    elif isinstance(value, Description):
+        yield f"{where} type", type(value).__qualname__
+        for name, argument in value._arguments.items():
+            yield from leaves(argument, f"{where}.{name}")
     elif isinstance(value, type) or hasattr(value, "__qualname__"):
         yield where, f"{value.__module__}.{value.__qualname__}"
     else:

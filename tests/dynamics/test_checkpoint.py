@@ -22,7 +22,7 @@ import scipy.special
 
 import hmm_rs as hr
 from hmm_rs.dynamics import checkpoint as checkpoints
-from hmm_rs.dynamics import encoding
+from hmm_rs.dynamics import encoding, resuming
 from hmm_rs.dynamics.driver import Driver
 from hmm_rs.ground.description import Description
 
@@ -307,16 +307,18 @@ def concrete(base):
 
 
 def test_the_closed_lists_are_complete_and_true():
-    for names in (encoding.DESCRIPTIONS, encoding.ENGINES):
-        for name in names:
-            cls = encoding.own_class(name, names)
-            assert encoding.own_name(cls, names) == name
-    engines = {encoding.own_class(name, encoding.ENGINES) for name in encoding.ENGINES}
+    for listed in (encoding.descriptions(), resuming.engines()):
+        assert all(
+            cls.__name__ == name and cls.__module__.startswith("hmm_rs.") for name, cls in listed.items()
+        )
+    engines = set(resuming.engines().values())
     found = concrete(Driver)
     assert engines == {cls for cls in found if not any(issubclass(c, cls) and c is not cls for c in found)}
-    listed = {encoding.own_class(name, encoding.DESCRIPTIONS) for name in encoding.DESCRIPTIONS}
+    listed = set(encoding.descriptions().values())
     rooms = ("hmm_rs.data.", "hmm_rs.networks.")
-    assert {cls for cls in concrete(Description) if cls.__module__.startswith(rooms)} <= listed
+    described = {cls for cls in concrete(Description) if cls.__module__.startswith(rooms)}
+    # What engines take can be sampled or is a network.
+    assert {cls for cls in described if hasattr(cls, "sample") or hasattr(cls, "forward")} <= listed
     public = [getattr(module, name) for module in (hr, hr.cnn) for name in module.__all__]
     assert {c for c in public if isinstance(c, type) and c.__module__.startswith(rooms)} <= listed | {
         hr.cnn.ParitySets

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import hmm_rs as hr
-from hmm_rs.dynamics.driver import save_steps, save_times
+from hmm_rs.dynamics.schedule import save_steps, save_times
 
 
 def online(N=200, D=20, K=2, **options):

@@ -467,7 +467,7 @@ def test_the_covariance_left_out_at_small_d_is_said():
 
 @pytest.mark.parametrize("nodes", [10**11, 10**18])
 def test_nodes_that_do_not_fit_are_refused(nodes):
-    with pytest.raises((hr.ResourceError, hr.InvalidParameterError), match="nodes|n = "):
+    with pytest.raises((hr.ResourceError, hr.InvalidParameterError), match=r"nodes|n = "):
         continuum(0.1, nodes=nodes)
 
 

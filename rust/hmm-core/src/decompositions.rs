@@ -4,9 +4,6 @@
 //! A decomposition is one call of the linear algebra library and is not interrupted; at 2,000 rows it takes some
 //! seconds.
 
-// Views are small: they are passed by value, as ndarray does.
-#![allow(clippy::needless_pass_by_value)]
-
 use crate::memory::require;
 use crate::{Error, Result};
 use faer::linalg::solvers::{Solve, SolveLstsq};

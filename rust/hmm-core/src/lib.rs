@@ -6,6 +6,8 @@
 //! of threads*. Work is cut into chunks whose size never depends on the thread count, every random
 //! number is a function of `(seed, purpose, unit, block)`, partial results are combined in chunk
 //! order, and matrix products run serially inside a chunk.
+//!
+#![doc = include_str!("../README.md")]
 
 pub mod aligned;
 pub mod cancel;

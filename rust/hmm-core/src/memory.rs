@@ -1,4 +1,11 @@
 //! Memory is asked for before it is taken: what will not fit is an error, never an abort.
+//!
+//! ```
+//! use hmm_core::{Error, memory};
+//! let refused = memory::require(1 << 60, "a matrix this large", "lower N").unwrap_err();
+//! assert!(matches!(refused, Error::Resource(_)));
+//! assert_eq!(memory::bytes_of::<f64>(1000), 8000);
+//! ```
 
 use crate::{Error, Real, Result};
 use ndarray::Array2;

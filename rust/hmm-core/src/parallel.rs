@@ -1,4 +1,12 @@
 //! Our own rayon pool, rebuilt after a fork, and reductions in a fixed order.
+//!
+//! ```
+//! use hmm_core::parallel::{in_worker, pool};
+//! let workers = pool(Some(2))?;
+//! assert_eq!(workers.current_num_threads(), 2);
+//! assert!(workers.install(in_worker) && !in_worker());
+//! # Ok::<(), hmm_core::Error>(())
+//! ```
 
 use crate::{Error, Result};
 use rayon::prelude::*;

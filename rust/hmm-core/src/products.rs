@@ -3,9 +3,6 @@
 //! The result is cut into fixed square tiles and the sum over the inner index into fixed stretches, each of them a
 //! serial product: the bits depend on the operands and their layout alone, not on the number of threads.
 
-// Views are small: they are passed by value, as ndarray does.
-#![allow(clippy::needless_pass_by_value)]
-
 use crate::memory::require;
 use crate::{Cancel, Error, Real, Result, linalg, memory};
 use faer::{MatMut, MatRef};

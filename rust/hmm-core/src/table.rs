@@ -1,4 +1,13 @@
 //! Named columns of numbers: what an engine measures, and what it keeps to go on later.
+//!
+//! ```
+//! use hmm_core::Table;
+//! use ndarray::{Ix1, array};
+//! let seen = Table::new().with("eg", 0.25).with("v", array![1.0, -1.0]);
+//! assert_eq!(seen.number::<f64>("eg")?, 0.25);
+//! assert_eq!(seen.array::<f64, Ix1>("v")?.sum(), 0.0);
+//! # Ok::<(), hmm_core::Error>(())
+//! ```
 
 use crate::{Error, Result};
 use ndarray::{Array, ArrayD, ArrayView, ArrayViewD, Dimension, IxDyn};

@@ -1,10 +1,7 @@
 //! The border to Python: converts, checks shapes, releases the GIL, maps errors. No arithmetic.
 //!
-//! [`border`] is the guard every call into the pure crates goes through; [`convert`] holds one door for
+//! `border` is the guard every call into the pure crates goes through; `convert` holds one door for
 //! each kind of argument and result; `sim` and `theory` bind what the two crates of these names offer.
-
-// Extracted arguments are owned: that is how the binding hands them over.
-#![allow(clippy::needless_pass_by_value)]
 
 mod border;
 mod convert;

@@ -2,6 +2,8 @@
 //!
 //! Data come from a [`source::Source`], block by block; a block is a function of its number alone,
 //! so any thread may make it. [`online`] learns from the stream by one-pass gradient descent.
+//!
+#![doc = include_str!("../README.md")]
 
 pub mod activation;
 pub mod classifier;

@@ -1,4 +1,20 @@
 //! A source of labelled-by-latents data: inputs in blocks, each a function of its number alone.
+//!
+//! ```
+//! use hmm_core::Cancel;
+//! use hmm_core::random::{Purpose, Stream};
+//! use hmm_sim::gaussian::GaussianInputs;
+//! use hmm_sim::source::sample;
+//! use ndarray::{Array2, s};
+//! let (source, stream) = (GaussianInputs { inputs: 3 }, Stream::new(&[1; 8], Purpose::Sample));
+//! let draw = |start, count| {
+//!     let (mut x, mut c) = (Array2::<f64>::zeros((count, 3)), Array2::zeros((count, 3)));
+//!     sample(&source, &stream, start, x.view_mut(), c.view_mut(), &Cancel::new()).map(|()| x)
+//! };
+//! // Row j of a stream is the same whatever is asked for with it.
+//! assert_eq!(draw(7, 2)?, draw(0, 20)?.slice(s![7..9, ..]));
+//! # Ok::<(), hmm_core::Error>(())
+//! ```
 
 use hmm_core::memory::zero_matrix;
 use hmm_core::random::{BLOCKS_OF_UNIT, Stream, fill_normal};
@@ -60,6 +76,7 @@ pub fn stream_length(rows_of_block: usize) -> u64 {
     BLOCKS_OF_UNIT.saturating_mul(rows_of_block as u64)
 }
 
+<<<<<<< HEAD
 /// Rows of one block that a call asks for.
 pub(crate) struct Piece<'a, A, B> {
     /// Number of the block.
@@ -71,6 +88,12 @@ pub(crate) struct Piece<'a, A, B> {
 }
 
 /// The rows that a call asks for, cut where blocks begin; `widths` numbers of each go into the two outputs.
+=======
+/// Part of a block: its number, the first row of it that is wanted, and where its rows go.
+pub(crate) type Cut<'a, A, B> = (u64, usize, &'a mut [A], &'a mut [B]);
+
+/// Rows of a stream that a call asks for, cut where blocks begin; `widths` are the numbers of a row in the two outputs.
+>>>>>>> house
 ///
 /// # Errors
 /// Rows beyond the stream's length: they would repeat its beginning.
@@ -79,7 +102,11 @@ pub(crate) fn cut_by_block<'a, A, B>(
     rows_of_block: usize,
     outputs: (&'a mut [A], &'a mut [B]),
     widths: (usize, usize),
+<<<<<<< HEAD
 ) -> Result<Vec<Piece<'a, A, B>>> {
+=======
+) -> Result<Vec<Cut<'a, A, B>>> {
+>>>>>>> house
     let count = outputs.0.len() / widths.0;
     let size = rows_of_block as u64;
     let length = stream_length(rows_of_block);

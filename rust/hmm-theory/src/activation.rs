@@ -121,8 +121,8 @@ impl Formula for Activation {
             // c = a - b: the slope is g - g^2.
             Self::Sigmoid => Moments {
                 a: 0.5,
-                b: 0.20662096414190704,
-                c: 0.29337903585809296,
+                b: 0.206_620_964_141_907_03,
+                c: 0.293_379_035_858_092_94,
             },
         }
     }

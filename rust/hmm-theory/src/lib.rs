@@ -8,6 +8,8 @@
 //! * [`replica`]: replica theory of full-batch learning.
 //! * [`hinge`]: the mean field of hinge-loss learning.
 //! * [`compression`]: attractors and exponents of geometric compression; [`kernels`]: closed forms.
+//!
+#![doc = include_str!("../README.md")]
 
 pub mod activation;
 mod checks;

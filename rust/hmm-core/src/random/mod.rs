@@ -3,6 +3,18 @@
 //! The seed (256 bits, from numpy's `SeedSequence`) is the key of a `ChaCha8` generator; purpose, unit
 //! and block make its 64-bit stream number. No two of them share a stream, and no thread or slice
 //! of work can change what a stream gives.
+//!
+//! ```
+//! use hmm_core::random::{Purpose, Stream, fill_normal};
+//! let stream = Stream::new(&[7; 8], Purpose::Sample);
+//! let draw = |unit, block| {
+//!     let mut numbers = [0.0_f64; 3];
+//!     fill_normal(&mut stream.generator(unit, block), &mut numbers);
+//!     numbers
+//! };
+//! assert_eq!(draw(0, 5), draw(0, 5));
+//! assert_ne!(draw(0, 5), draw(1, 5));
+//! ```
 
 mod chacha;
 mod normal;
@@ -77,7 +89,7 @@ impl Stream {
     }
 }
 
-/// Normals made at once, from the 64-bit words of [`BLOCKS`] blocks.
+/// Normals made at once, from the 64-bit words of `BLOCKS` blocks.
 pub const GROUP: usize = 8 * BLOCKS;
 
 /// Fill `out` with independent standard normals (Box-Muller, tails to 8.57).

@@ -27,7 +27,7 @@ pub trait Fused: Real {
         out: &mut [f64; EXAMPLES],
     );
 
-    /// Add `sum_mu slope_mu 1(v_n.x_mu + b_n > 0) (x_mu, 1)` to `out` for up to [`NEURONS`] neurons.
+    /// Add `sum_mu slope_mu 1(v_n.x_mu + b_n > 0) (x_mu, 1)` to `out` for up to `NEURONS` neurons.
     ///
     /// `weights` (neurons, d + 1), `rows` (p, d), `slopes` (p,), `out` (d + 1, NEURONS).
     fn add_forces(d: usize, weights: &[Self], rows: &[Self], slopes: &[Self], out: &mut [f64]);

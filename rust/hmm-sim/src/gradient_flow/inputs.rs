@@ -7,7 +7,7 @@ use ndarray::ArrayView2;
 /// Examples of a chunk of the forward pass: four 512-bit vectors of single precision.
 pub const EXAMPLES: usize = 64;
 
-/// Inputs `x/sqrt d`, once by rows and once by columns within chunks of [`EXAMPLES`] rows.
+/// Inputs `x/sqrt d`, once by rows and once by columns within chunks of `EXAMPLES` rows.
 #[derive(Debug, Clone)]
 pub struct Inputs<T> {
     d: usize,
@@ -80,7 +80,7 @@ impl<T: Real> Inputs<T> {
         &self.rows
     }
 
-    /// Chunk by chunk of [`EXAMPLES`] examples: `x/sqrt d` with one input per row, shape
+    /// Chunk by chunk of `EXAMPLES` examples: `x/sqrt d` with one input per row, shape
     /// (d, EXAMPLES), padded with zeros.
     pub fn chunks(&self) -> impl rayon::iter::IndexedParallelIterator<Item = &[T]> {
         use rayon::prelude::*;

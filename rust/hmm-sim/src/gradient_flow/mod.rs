@@ -4,9 +4,6 @@
 //! `L = (1/(alpha p)) sum l(y F)`, `d theta/dt = -grad L` ("code time"; the published time is
 //! `t/alpha`). Source: Paccolat et al., J. Stat. Mech. 2021, 044001.
 
-// Views are small: they are passed by value, as ndarray does.
-#![allow(clippy::needless_pass_by_value)]
-
 mod flow;
 mod fused;
 mod inputs;

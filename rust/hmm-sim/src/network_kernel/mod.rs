@@ -5,9 +5,6 @@
 //! `s max(0, u)`. Tiles of points against tiles of points, neurons in
 //! blocks: what is held at a time does not grow with the number of points or neurons.
 
-// Views are small: they are passed by value, as ndarray does.
-#![allow(clippy::needless_pass_by_value)]
-
 mod tile;
 
 use crate::gradient_flow::slope;

@@ -24,7 +24,7 @@ pub struct Rule {
 
 /// A two-layer student φ(x) = Σ_k v_k g(w_k.x/√N).
 ///
-/// Its weights are `scale` times w and `output_scale` times v; both are 1 unless a [`Decay`] keeps them apart.
+/// Its weights are `scale` times w and `output_scale` times v; both are 1 unless a `Decay` keeps them apart.
 #[derive(Debug, Clone)]
 pub struct Student<T: Real> {
     /// w, row-major K x N.

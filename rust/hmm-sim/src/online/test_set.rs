@@ -187,7 +187,6 @@ impl TestAverages {
         Ok(())
     }
 
-    #[allow(clippy::needless_pass_by_value)] // the shape `sum_chunks` asks for
     fn add(&mut self, other: Self) {
         self.error += other.error;
         for (mine, its) in [

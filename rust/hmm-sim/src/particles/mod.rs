@@ -8,6 +8,33 @@
 //! examples with a gradient (the unsatisfied ones of the hinge loss) enter that way.
 //!
 //! [`Particles`] is the network in training; [`examples`] what it learns from, [`rule`] how, [`sizes`] what that takes.
+//!
+//! ```
+//! use hmm_core::Cancel;
+//! use hmm_sim::labelled::{LabelledLaw, Linear, Shape};
+//! use hmm_sim::particles::initial::random_nodes;
+//! use hmm_sim::particles::{ExampleLoss, Examples, LawBatches, Particles, Rule, Setting, Unit};
+//! use hmm_sim::stepper::{Stepper, Stretch};
+//! let (d, width, cancel) = (5, 200, Cancel::new());
+//! let law = LabelledLaw::new(Shape::Linear(Linear::Separable { sigma: 1.0 }), d, 0.0)?;
+//! let stream = Box::new(LawBatches { law, seed: [2; 8] });
+//! let rule = Rule {
+//!     loss: ExampleLoss::Hinge,
+//!     alpha: 1.0,
+//!     h: 1.0,
+//!     beta: 1.0,
+//!     exponent: 1.0,
+//!     subtract_init: false,
+//! };
+//! let setting = Setting { unit: Unit::Relu, rule, recorded: 0, tile: None };
+//! let nodes = random_nodes::<f64>(&[1; 8], width, d, (1.0, 1.0, 0.0), &cancel)?;
+//! let examples = Examples::Fresh { stream, batch: 200 };
+//! let mut run = Particles::new(nodes.a, nodes.w, examples, None, setting, &cancel)?;
+//! run.advance(&Stretch { dt: 0.5, ..Stretch::steps(10) }, &cancel)?;
+//! assert_eq!(run.clock().t, 5.0);
+//! assert!(run.observe(&cancel)?.number::<f64>("gamma")? > 0.0);
+//! # Ok::<(), hmm_core::Error>(())
+//! ```
 
 mod backward;
 pub mod examples;

@@ -136,7 +136,7 @@ impl<T: Real + Entry> Stepper for Particles<T> {
         self.finish_step(cancel)
     }
 
-    /// Weights in the run's precision, step, first satisfactions, and where time is counted from.
+    /// Weights in the run's precision, step, first satisfactions, where time is counted from, whether nothing pulls.
     fn snapshot(&self) -> Table {
         let w = Array2::from_shape_vec((self.a.len(), self.d), self.w.clone())
             .map_or_else(|_| Column::from(self.w.clone()), Column::from);
@@ -148,6 +148,7 @@ impl<T: Real + Entry> Stepper for Particles<T> {
             .with("anchor_t", self.anchor.t)
             .with("anchor_step", self.anchor.step)
             .with("dt", self.anchor.dt)
+            .with("finished", self.finished)
     }
 
     fn restore(&mut self, state: &Table, _: &Cancel) -> Result<()> {
@@ -195,7 +196,8 @@ impl<T: Real + Entry> Stepper for Particles<T> {
         self.w = w.iter().copied().collect();
         self.first_satisfied = first.to_vec();
         (self.step, self.anchor) = (step, anchor);
-        (self.current, self.pending, self.finished) = (None, None, false);
+        (self.current, self.pending) = (None, None);
+        self.finished = state.number("finished")?;
         Ok(())
     }
 

@@ -6,9 +6,6 @@
 //! Network: `f(x) = (1/h) sum_n beta_n sigma(omega_n.x/sqrt d + b_n)`, `sigma(u) = sqrt2 max(0, u)`;
 //! inputs `x ~ N(0, I_d)`; the label depends on `x_1` alone.
 
-// Views are small: they are passed by value, as ndarray does.
-#![allow(clippy::needless_pass_by_value)]
-
 mod attractors;
 mod exponents;
 mod labels;

@@ -7,6 +7,17 @@
 //! E\[max(a,0) h(b)\] = E\[a h(b)\]/2 for odd h.
 //!
 //! One file per unit; [`orthant`] holds what gates of a rectifier need.
+//!
+//! ```
+//! use hmm_core::{Activation, Cancel};
+//! use hmm_theory::integrals::batch::averages;
+//! use ndarray::array;
+//! let covariance = array![[[1.0, 0.5], [0.5, 1.0]]];
+//! let i2 = averages(covariance.view(), &[Activation::Erf; 2], &Cancel::new())?;
+//! let exact = 2.0 / std::f64::consts::PI * 0.25_f64.asin();
+//! assert!((i2[0] - exact).abs() < 1e-14);
+//! # Ok::<(), hmm_core::Error>(())
+//! ```
 
 pub mod arcsine;
 pub mod batch;

@@ -1,7 +1,10 @@
 //! Inputs of any covariance Omega: one mode per eigenvalue of it.
 //!
-//! dr/dt = -eta rho L r + eta G t - kappa r, dq/dt = -eta rho (Lq + qL^T) + eta (G r^T + r G^T)
-//! plus eta^2 rho N - 2 kappa q, Q = <rho q>, R = <r>, averages over the N modes.
+//! ```text
+//! dr/dt = -eta rho L r + eta G t - kappa r
+//! dq/dt = -eta rho (L q + q L^T) + eta (G r^T + r G^T) + eta^2 rho N - 2 kappa q
+//! Q = <rho q>,  R = <r>, averages over the N modes
+//! ```
 //! Source: Goldt et al., arXiv:2006.14709, section 3.
 
 use super::initial::{ModeArrays, ModeNumbers, Setting, numbers};

@@ -1,6 +1,6 @@
 //! The averages over the local fields of student and teacher that drive every equation.
 //!
-//! Closed forms where both units have them ([`super::closed`]), quadrature otherwise ([`super::quadrature`]).
+//! Closed forms where both units have them (`closed`), quadrature otherwise (`quadrature`).
 
 use super::closed::TiltedFields;
 use super::committee::{Committee, Drive};

@@ -9,8 +9,8 @@
 //! Q = zeta W + b^2 <sigma>,  R = b <r>
 //! ```
 //!
-//! W is not a mode, but W' = W - delta <sigma/rho> (modes with rho > 0) is: the teacher cancels,
-//! dW'/dt = -eta zeta (L W' + W' L^T) + eta^2 (c - <delta zeta + b^2 rho>) N. It is the part of the
+//! W is not a mode, but `W' = W - delta <sigma/rho>` (modes with rho > 0) is: the teacher cancels,
+//! `dW'/dt = -eta zeta (L W' + W' L^T) + eta^2 (c - <delta zeta + b^2 rho>) N`. It is the part of the
 //! weights that F does not see (N - D directions with input variance zeta).
 //! Source: Goldt, Mezard, Krzakala, Zdeborova, Phys. Rev. X 10, 041044 (2020), section IV.
 
@@ -29,9 +29,9 @@ hmm_core::named! {
     pub enum TeacherModes: "teacher_modes" {
         /// t_s as given: the finite-N theory.
         Exact = "exact",
-        /// Every t_s replaced by T = <t>.
+        /// Every t_s replaced by `T = <t>`.
         Averaged = "averaged",
-        /// Every t_s replaced by <rho t>, as in the code published with the paper (its eq. B29). Equal
+        /// Every t_s replaced by `<rho t>`, as in the code published with the paper (its eq. B29). Equal
         /// for N to infinity only; the covariance of the fields may lose positivity. For comparison.
         Published = "published",
     }
