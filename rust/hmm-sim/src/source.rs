@@ -76,7 +76,6 @@ pub fn stream_length(rows_of_block: usize) -> u64 {
     BLOCKS_OF_UNIT.saturating_mul(rows_of_block as u64)
 }
 
-<<<<<<< HEAD
 /// Rows of one block that a call asks for.
 pub(crate) struct Piece<'a, A, B> {
     /// Number of the block.
@@ -88,12 +87,6 @@ pub(crate) struct Piece<'a, A, B> {
 }
 
 /// The rows that a call asks for, cut where blocks begin; `widths` numbers of each go into the two outputs.
-=======
-/// Part of a block: its number, the first row of it that is wanted, and where its rows go.
-pub(crate) type Cut<'a, A, B> = (u64, usize, &'a mut [A], &'a mut [B]);
-
-/// Rows of a stream that a call asks for, cut where blocks begin; `widths` are the numbers of a row in the two outputs.
->>>>>>> house
 ///
 /// # Errors
 /// Rows beyond the stream's length: they would repeat its beginning.
@@ -102,11 +95,7 @@ pub(crate) fn cut_by_block<'a, A, B>(
     rows_of_block: usize,
     outputs: (&'a mut [A], &'a mut [B]),
     widths: (usize, usize),
-<<<<<<< HEAD
 ) -> Result<Vec<Piece<'a, A, B>>> {
-=======
-) -> Result<Vec<Cut<'a, A, B>>> {
->>>>>>> house
     let count = outputs.0.len() / widths.0;
     let size = rows_of_block as u64;
     let length = stream_length(rows_of_block);
