@@ -10,8 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 from ..ground.activations import EXACT
-from ..ground.arguments import array
-from ..ground.errors import ConvergenceError, InvalidParameterError, ShapeError
+from ..ground.arguments import array, shown
+from ..ground.errors import ConvergenceError, DtypeError, InvalidParameterError, ShapeError
 from ..ground.linear_algebra import gram, product
 from ..ground.memory import require
 from .moments import gaussian_moments, hermite_bytes, hermite_coefficients, row_moments
@@ -30,6 +30,8 @@ Array = npt.NDArray[np.float64]
 #: Orders of the Hermite expansion that are tried, and what may be left of it (in standard deviations squared).
 _ORDERS = 512
 _LEFT = 1e-10
+#: Largest entry of F.
+_LARGEST = 1e140
 
 
 def row_variances(F: Array) -> Array:
@@ -79,6 +81,10 @@ def one_layer_covariances(F: npt.ArrayLike, f: Nonlinearity) -> tuple[Array, Arr
     True
     """
     F = array("F", F, (None, None), rule="= (N, D)")
+    if np.abs(F).max() > _LARGEST:
+        raise InvalidParameterError(
+            f"F holds entries of up to {np.abs(F).max():.3g}: products of its rows must be finite; divide F by that"
+        )
     f = check_nonlinearity(f)
     if f not in (*EXACT, "identity"):
         return nonlinear_covariances(F, f)
@@ -220,6 +226,10 @@ def recursive_covariances(
     >>> Omega.shape, Phi.shape
     ((60, 60), (60, 20))
     """
+    if isinstance(layers, (str, bytes)) or not hasattr(layers, "__len__"):
+        raise DtypeError(f"layers = {shown(layers)}: must be a list of matrices; pass [F]")
+    if not (isinstance(f, (str, list, tuple)) or callable(f)):
+        raise DtypeError(f"f = {shown(f)}: must be a nonlinearity or a list of them; pass one for all layers")
     weights = [array(f"layers[{i}]", layer, (None, None)) for i, layer in enumerate(layers)]
     if not weights:
         raise ShapeError("layers is empty: a generator has at least one layer; pass [F]")

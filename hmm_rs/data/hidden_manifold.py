@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from .. import _lib
 from ..ground.activations import EXACT
-from ..ground.arguments import array, choice, count, seed_words
+from ..ground.arguments import array, choice, count, flag, seed_words
 from ..ground.errors import InvalidParameterError
 from ..ground.memory import require
 from .covariances import linearised_covariances, one_layer_covariances, row_variances
@@ -116,8 +116,8 @@ class HiddenManifold(LatentModel):
             D=D,
             f=check_nonlinearity(f),
             F=F,
-            center=bool(center),
-            normalise_rows=bool(normalise_rows),
+            center=flag("center", center),
+            normalise_rows=flag("normalise_rows", normalise_rows),
             seed=seed,
         )
 

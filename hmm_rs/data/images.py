@@ -14,9 +14,10 @@ from typing import IO, Any
 import numpy as np
 import numpy.typing as npt
 
-from ..ground.arguments import choice, count
+from ..ground.arguments import array, choice, count
 from ..ground.errors import HmmError, InvalidParameterError, ShapeError
 from ..ground.memory import require
+from .files import regular_file
 
 __all__ = ["NORMALISATIONS", "Images", "digits", "load_idx", "normalise", "read_idx"]
 
@@ -119,11 +120,20 @@ def normalise(
            [-1.,  1.]])
     """
     choice("how", how, NORMALISATIONS)
+    X = array("X", X, (None, None), rule="= (P, N)")
+    if reference is not None:
+        reference = array("reference", reference, (None, None), rule="= (P, N)")
     if how == "half":
         return np.asarray(2.0 * X - 1.0, dtype=np.float64)
     source = X if reference is None or how == "image" else reference
     axis = 1 if how == "image" else None
-    mean, spread = source.mean(axis=axis, keepdims=True), source.std(axis=axis, keepdims=True)
+    with np.errstate(over="ignore", invalid="ignore"):
+        mean, spread = source.mean(axis=axis, keepdims=True), source.std(axis=axis, keepdims=True)
+    if not np.isfinite(spread).all():
+        raise InvalidParameterError(
+            f"X holds pixels of up to {float(np.abs(source).max()):.3g}: too large for a standard deviation; "
+            f"divide X by that first"
+        )
     if not (spread > 0.0).all():
         raise InvalidParameterError(
             f"X: pixels are all equal {'in an image' if how == 'image' else ''}, so no standard deviation can be 1; "
@@ -174,11 +184,8 @@ def read_idx(path: str | Path) -> npt.NDArray[Any]:
     Two zero bytes, one for the type, one for the number of dimensions, the dimensions as big-endian
     32-bit integers, then the data, last index fastest.
     """
-    path = Path(path)
+    path = regular_file(path, "the path of a whole idx file")
     try:
-        # Devices and pipes may never end.
-        if path.exists() and not path.is_file():
-            raise _refusal(path, "cannot be read (no regular file)")
         with path.open("rb") as raw:
             packed = raw.read(2) == b"\x1f\x8b"
             raw.seek(0)
@@ -190,10 +197,6 @@ def read_idx(path: str | Path) -> npt.NDArray[Any]:
         raise _refusal(path, f"is not a whole gzip file ({error})") from None
     except OSError as error:
         raise _refusal(path, f"cannot be read ({error.strerror or error})") from None
-    except ValueError as error:
-        if isinstance(error, HmmError):
-            raise
-        raise _refusal(path, f"cannot be read ({error})") from None
 
 
 def _refusal(path: Path, why: str) -> InvalidParameterError:

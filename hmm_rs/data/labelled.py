@@ -9,7 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 from .. import _lib
-from ..ground.arguments import choice, count, number, seed_words
+from ..ground.arguments import choice, count, flag, number, seed_words
+from ..ground.arguments import threads as checked_threads
 from ..ground.description import Description
 from ..ground.memory import require
 from .latent import stream_position
@@ -22,6 +23,10 @@ Floats = npt.NDArray[np.float64]
 #: Independent streams of one seed: training examples, points of fresh kernels, test examples.
 Stream = Literal["train", "kernel", "test"]
 STREAMS = get_args(Stream)
+
+
+#: Largest scale: inputs stay finite.
+LARGEST = 1e300
 
 
 class LabelledData(Description, ABC):
@@ -98,7 +103,14 @@ class LabelledData(Description, ABC):
             8 * P * (self.d + 1), f"a sample of P={P}", "take fewer at a time: start= continues the stream"
         )
         words, test = self._stream(seed, stream)
-        return self._law().sample(P, start=start, seed=words, test=test, clean=bool(clean), threads=threads)
+        return self._law().sample(
+            P,
+            start=start,
+            seed=words,
+            test=test,
+            clean=flag("clean", clean),
+            threads=checked_threads("threads", threads),
+        )
 
 
 def spawned(seed: Any, key: int) -> np.random.SeedSequence:
@@ -134,7 +146,7 @@ class LinearlySeparable(LabelledData):
     def __init__(self, d: int, *, sigma: float = 1.0, flip: float = 0.0) -> None:
         self._describe(
             d=count("d", d),
-            sigma=number("sigma", sigma, minimum=0.0, exclusive=True),
+            sigma=number("sigma", sigma, minimum=0.0, maximum=LARGEST, exclusive=True),
             flip=number("flip", flip, minimum=0.0, maximum=1.0),
         )
 
@@ -167,7 +179,7 @@ class UniformSphere(LabelledData):
     def __init__(self, d: int, *, radius: float, flip: float = 0.0) -> None:
         self._describe(
             d=count("d", d),
-            radius=number("radius", radius, minimum=0.0, exclusive=True),
+            radius=number("radius", radius, minimum=0.0, maximum=LARGEST, exclusive=True),
             flip=number("flip", flip, minimum=0.0, maximum=1.0),
         )
 
@@ -203,8 +215,8 @@ class GaussianMixture(LabelledData):
     def __init__(self, d: int, *, mu: float, sigma: float = 1.0, flip: float = 0.0) -> None:
         self._describe(
             d=count("d", d),
-            mu=number("mu", mu),
-            sigma=number("sigma", sigma, minimum=0.0, exclusive=True),
+            mu=number("mu", mu, minimum=-LARGEST, maximum=LARGEST),
+            sigma=number("sigma", sigma, minimum=0.0, maximum=LARGEST, exclusive=True),
             flip=number("flip", flip, minimum=0.0, maximum=1.0),
         )
 

@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from .. import _lib
 from ..ground.arguments import count, dtype_name, seed_words
+from ..ground.arguments import threads as checked_threads
 from ..ground.description import Description
 from ..ground.errors import InvalidParameterError
 from ..ground.memory import require
@@ -104,4 +105,5 @@ class LatentModel(Description, ABC):
             "take fewer at a time: start= continues the stream",
         )
         words = seed_words(seed)
-        return self.source(dtype).sample(P, start=start, seed=words, test=False, threads=threads)
+        most = checked_threads("threads", threads)
+        return self.source(dtype).sample(P, start=start, seed=words, test=False, threads=most)

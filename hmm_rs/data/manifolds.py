@@ -15,7 +15,7 @@ import numpy.typing as npt
 from .. import _lib
 from ..ground import arguments
 from ..ground.errors import InvalidParameterError
-from .labelled import STREAMS, LabelledData, spawned
+from .labelled import LARGEST, STREAMS, LabelledData, spawned
 
 __all__ = ["Cylinder", "LabelledGaussian", "SingleInterface", "Sphere", "Stripe"]
 
@@ -83,7 +83,7 @@ class Stripe(LabelledGaussian):
             xmin=low,
             xmax=high,
             inside_label=int(inside_label),
-            stretch=arguments.number("stretch", stretch, minimum=0.0),
+            stretch=arguments.number("stretch", stretch, minimum=0.0, maximum=LARGEST),
         )
 
     def _law(self) -> _lib.LabelledLaw:
@@ -184,7 +184,9 @@ class Cylinder(_Radial):
             raise InvalidParameterError(
                 f"d_par = {d_par}: must be at most d = {d}; pass a smaller d_par or a larger d"
             )
-        self._describe(d=d, d_par=d_par, stretch=arguments.number("stretch", stretch, minimum=0.0))
+        self._describe(
+            d=d, d_par=d_par, stretch=arguments.number("stretch", stretch, minimum=0.0, maximum=LARGEST)
+        )
 
     @property
     def informative(self) -> int:

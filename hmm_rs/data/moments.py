@@ -10,8 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 from ..ground.activations import UNITS
-from ..ground.arguments import array, number
-from ..ground.errors import InvalidParameterError
+from ..ground.arguments import array, number, shown
+from ..ground.errors import DtypeError, InvalidParameterError
 from .nonlinearity import check_nonlinearity
 from .quadrature import Resolved, resolve
 
@@ -72,6 +72,8 @@ def gaussian_moments(f: Any, *, kinks: Sequence[float] = ()) -> tuple[float, flo
     f = check_nonlinearity(f)
     if isinstance(f, str):
         return UNITS[f].moments
+    if isinstance(kinks, (str, bytes)) or np.ndim(kinks) != 1:
+        raise DtypeError(f"kinks = {shown(kinks)}: must be a list of numbers; pass [] if there are none")
     points = tuple(sorted({number("kinks", k) for k in kinks}))
     a, b, c = _by_quadrature(resolve(f, kinks=points), np.ones(1))
     return float(a[0]), float(b[0]), float(c[0])

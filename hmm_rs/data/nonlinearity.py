@@ -25,7 +25,15 @@ def check_nonlinearity(f: Any, name: str = "f") -> Nonlinearity:
         return activation(name, f, DATA)
     for shape in ((2, 3), (1, 1), (3, 1)):
         probe = np.linspace(-2.0, 2.0, shape[0] * shape[1]).reshape(shape)
-        result = np.asarray(f(probe.copy()))
+        try:
+            result = np.asarray(f(probe.copy()))
+        except ValueError as error:
+            if "inhomogeneous" not in str(error):
+                raise
+            raise ShapeError(
+                f"{name} returned rows of different lengths: it must be elementwise; write it with numpy "
+                f"operations over whole arrays"
+            ) from None
         if result.shape != shape:
             raise ShapeError(
                 f"{name} returned shape {result.shape} for an argument of shape {shape}: "

@@ -173,5 +173,5 @@ class MeanFieldNetwork(Network):
             self.b,
             activation=self.activation,
             dtype=arguments.dtype_name(self.w.dtype),
-            threads=threads,
+            threads=arguments.threads("threads", threads),
         )

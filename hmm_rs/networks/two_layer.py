@@ -12,6 +12,7 @@ from .. import _lib
 from ..ground.activations import CLOSED
 from ..ground.activations import activation as named
 from ..ground.arguments import array, count, number, seed_words
+from ..ground.arguments import threads as checked_threads
 from ..ground.errors import ShapeError
 from ..ground.memory import require
 from .base import Network
@@ -116,6 +117,6 @@ class TwoLayer(Network):
                 f"X has shape {X.shape}: must have N = {N} columns as w does; pass inputs of that length"
             )
         outputs = _lib.network_outputs_f64(
-            X, self.w, self.v[None], self.activation, 1.0 / math.sqrt(N), threads
+            X, self.w, self.v[None], self.activation, 1.0 / math.sqrt(N), checked_threads("threads", threads)
         )
         return outputs[:, 0]

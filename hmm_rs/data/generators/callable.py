@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ... import _lib
-from ...ground.arguments import count
+from ...ground.arguments import count, flag
 from ...ground.errors import DtypeError, ShapeError
 from ...ground.memory import require
 from .base import Generator
@@ -32,14 +32,21 @@ class CallableGenerator(Generator):
             raise DtypeError(f"fn = {fn!r:.80}: must be callable; pass a function of a (rows, D) array")
         latents = count("D", D)
         require(16 * latents, f"latents of D={latents}", "lower D")
-        probe = np.asarray(fn(np.zeros((2, latents))))
+        try:
+            probe = np.asarray(fn(np.zeros((2, latents))))
+        except ValueError as error:
+            if "inhomogeneous" not in str(error):
+                raise
+            raise ShapeError(
+                "fn returned rows of different lengths: must be (rows, N); return one array"
+            ) from None
         if probe.ndim != 2 or probe.shape[0] != 2 or probe.shape[1] == 0:
             raise ShapeError(
                 f"fn returned shape {probe.shape} for 2 latents: must be (2, N) with N >= 1; map (rows, D) to (rows, N)"
             )
         if probe.dtype.kind not in "fiub":
             raise DtypeError(f"fn returned dtype {probe.dtype}: must be real numbers; return floats")
-        self._describe(fn=fn, D=latents, center=bool(center))
+        self._describe(fn=fn, D=latents, center=flag("center", center))
         object.__setattr__(self, "N", int(probe.shape[1]))
 
     def _raw_source(self, dtype: str, mean: Vector | None) -> _lib.Source:

@@ -10,7 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 from ... import _lib
-from ...ground.arguments import count, seed_words
+from ...ground.arguments import count, flag, seed_words
+from ...ground.arguments import threads as checked_threads
 from ...ground.errors import DtypeError, InvalidParameterError
 from ...ground.memory import require
 from ..latent import LatentModel
@@ -100,11 +101,12 @@ def estimate_covariances(
         "lower N",
     )
     stream = _lib.CovarianceStream(model.source("float64"), seed_words(seed))
+    most = checked_threads("threads", threads)
     previous: Vector | None = None
     changes: list[float] = []
-    bar = _bar(total, progress)
+    bar = _bar(total, flag("progress", progress))
     for step in _steps(total):
-        stream.advance(step, threads)
+        stream.advance(step, most)
         bar(step)
         current: Vector = stream.estimate()["Omega"]
         if previous is not None:

@@ -13,6 +13,7 @@ import numpy.typing as npt
 from ...ground.arguments import count
 from ...ground.errors import DtypeError, HmmError, InvalidParameterError, ShapeError
 from ...ground.memory import require
+from ..files import regular_file
 from .callable import CallableGenerator
 
 __all__ = ["from_onnx"]
@@ -204,8 +205,7 @@ def from_onnx(
         If there is no such file, no onnxruntime, or onnxruntime cannot read or run the graph.
     """
     _need_onnxruntime()
-    if not Path(path).is_file():
-        raise HmmError(f"path = {str(path)!r}: no such file; pass an .onnx file")
-    function = _Onnx(str(path), None if D is None else count("D", D), output)
+    file = regular_file(path, "an .onnx file", error=HmmError)
+    function = _Onnx(str(file), None if D is None else count("D", D), output)
     function.check()
     return CallableGenerator(function, function.D, center=center)

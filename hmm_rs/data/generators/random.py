@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from ... import _lib
 from ...ground.activations import DATA, activation
-from ...ground.arguments import choice, count, seed_words
+from ...ground.arguments import choice, count, flag, seed_words
 from ...ground.errors import DtypeError, InvalidParameterError, ShapeError
 from ...ground.memory import require
 from ..covariances import recursive_covariances
@@ -32,6 +32,8 @@ class RandomLayers(LayerStack):
     seed: Any
 
     def __init__(self, widths: Sequence[int], f: Any, seed: Any, *, center: bool = True) -> None:
+        if isinstance(widths, (str, bytes)) or np.ndim(widths) != 1:
+            raise DtypeError(f"widths = {widths!r:.80}: must be a list of integers; pass [D, N]")
         sizes = [count("widths", n) for n in widths]
         if len(sizes) < 2:
             raise InvalidParameterError(
@@ -58,11 +60,15 @@ class RandomLayers(LayerStack):
             F /= math.sqrt(fan_in)
             tensors[f"F{i}"] = F
             layers += [{"type": "dense", "weight": f"F{i}"}, {"type": "activation", "f": functions[i]}]
+        center = flag("center", center)
         odd = all(function != "relu" for function in functions)
         # Odd functions have no mean; estimating one would only add noise.
         super().__init__(json.dumps(layers), tensors, latents=sizes[0], center=center and not odd)
         self._describe(
-            widths=tuple(sizes), f=f if isinstance(f, str) else tuple(f), seed=seed, center=bool(center)
+            widths=tuple(sizes),
+            f=f if isinstance(f, str) else tuple(f),
+            seed=seed,
+            center=flag("center", center),
         )
         for name, value in (("center", center and not odd), ("_functions", functions), ("_weights", tensors)):
             object.__setattr__(self, name, value)

@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from ...ground.errors import HmmError, InvalidParameterError
 from ...ground.memory import require
+from ..files import regular_file
 from .stack import LayerStack, names_of, plain_layers
 
 __all__ = ["from_safetensors", "read_safetensors"]
@@ -118,11 +119,8 @@ def _read(
     path: str | Path, wanted: Iterable[str] | None
 ) -> tuple[dict[str, npt.NDArray[Any]], dict[str, str]]:
     """Return the arrays of the names `wanted` (None: all) and the metadata."""
-    path = Path(path)
+    path = regular_file(path, "a safetensors file", error=HmmError)
     try:
-        # Devices and pipes may never end.
-        if path.exists() and not path.is_file():
-            raise HmmError(f"path = {str(path)!r}: cannot be read (no regular file); pass a safetensors file")
         with path.open("rb") as file:
             start, entries, metadata = _header(file, path.stat().st_size)
             names = entries.keys() if wanted is None else [name for name in wanted if name in entries]
@@ -131,9 +129,10 @@ def _read(
         raise HmmError(
             f"path = {str(path)!r}: is no safetensors file or is damaged: {error}; write it anew"
         ) from None
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise HmmError(f"path = {str(path)!r}: cannot be read ({reason}); pass a safetensors file") from None
+    except OSError as error:
+        raise HmmError(
+            f"path = {str(path)!r}: cannot be read ({error.strerror}); pass a safetensors file"
+        ) from None
     return arrays, metadata
 
 
@@ -198,7 +197,7 @@ def from_safetensors(
     (64, 64)
     """
     if description is None:
-        description = _description(Path(path))
+        description = _description(regular_file(path, "a safetensors file", error=HmmError))
     if not isinstance(description, Mapping) or "latents" not in description or "layers" not in description:
         raise InvalidParameterError(
             f"description = {description!r:.80}: must be a mapping with 'latents' and 'layers'; see from_safetensors"

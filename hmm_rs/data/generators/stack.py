@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from ... import _lib
 from ...ground.activations import LAYERS, activation
-from ...ground.arguments import array, choice, count, number
+from ...ground.arguments import array, choice, count, flag, number
 from ...ground.errors import DtypeError, InvalidParameterError, ShapeError
 from .base import Generator
 
@@ -48,7 +48,9 @@ class LayerStack(Generator):
         D = _size("latents", latents)
         program = [_layer(layer, kept, f"layers[{i}]") for i, layer in enumerate(parsed)]
         N = _lib.deep_generator(program, D, mean=None, dtype="float64")[1]
-        self._describe(layers=json.dumps(parsed), tensors=_Tensors(kept), latents=D, center=bool(center))
+        self._describe(
+            layers=json.dumps(parsed), tensors=_Tensors(kept), latents=D, center=flag("center", center)
+        )
         for name, value in (("N", N), ("D", D), ("_program", program)):
             object.__setattr__(self, name, value)
 

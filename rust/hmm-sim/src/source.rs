@@ -76,10 +76,17 @@ pub fn stream_length(rows_of_block: usize) -> u64 {
     BLOCKS_OF_UNIT.saturating_mul(rows_of_block as u64)
 }
 
-/// Part of a block: its number, the first row of it that is wanted, and where its rows go.
-pub(crate) type Cut<'a, A, B> = (u64, usize, &'a mut [A], &'a mut [B]);
+/// Rows of one block that a call asks for.
+pub(crate) struct Piece<'a, A, B> {
+    /// Number of the block.
+    pub block: u64,
+    /// The first row of it that is wanted.
+    pub offset: usize,
+    /// Where the rows go: one output and the other.
+    pub outputs: (&'a mut [A], &'a mut [B]),
+}
 
-/// Rows of a stream that a call asks for, cut where blocks begin; `widths` are the numbers of a row in the two outputs.
+/// The rows that a call asks for, cut where blocks begin; `widths` numbers of each go into the two outputs.
 ///
 /// # Errors
 /// Rows beyond the stream's length: they would repeat its beginning.
@@ -88,7 +95,7 @@ pub(crate) fn cut_by_block<'a, A, B>(
     rows_of_block: usize,
     outputs: (&'a mut [A], &'a mut [B]),
     widths: (usize, usize),
-) -> Result<Vec<Cut<'a, A, B>>> {
+) -> Result<Vec<Piece<'a, A, B>>> {
     let count = outputs.0.len() / widths.0;
     let size = rows_of_block as u64;
     let length = stream_length(rows_of_block);
@@ -109,14 +116,21 @@ pub(crate) fn cut_by_block<'a, A, B>(
     let (first, others) = outputs.0.split_at_mut(head * widths.0);
     let (first_too, others_too) = outputs.1.split_at_mut(head * widths.1);
     let block = start / size;
+    let head = Piece {
+        block,
+        offset,
+        outputs: (first, first_too),
+    };
     let whole = others
         .chunks_mut(rows_of_block * widths.0)
         .zip(others_too.chunks_mut(rows_of_block * widths.1))
         .zip(block + 1..)
-        .map(|((a, b), block)| (block, 0, a, b));
-    Ok(std::iter::once((block, offset, first, first_too))
-        .chain(whole)
-        .collect())
+        .map(|(outputs, block)| Piece {
+            block,
+            offset: 0,
+            outputs,
+        });
+    Ok(std::iter::once(head).chain(whole).collect())
 }
 
 /// Samples `start..start + count` of `stream` into `inputs`, shape (count, N), and `latents`, shape (count, D).
@@ -141,8 +155,9 @@ pub fn sample<T: Real>(
     }
     cut_by_block(start, size, (inputs, latents), (n, d))?
         .into_par_iter()
-        .try_for_each(|(block, offset, x, c)| {
+        .try_for_each(|piece| {
             cancel.check()?;
+            let (block, offset, (x, c)) = (piece.block, piece.offset, piece.outputs);
             if x.len() == size * n {
                 return source.fill(stream, block, c, x);
             }

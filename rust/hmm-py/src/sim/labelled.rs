@@ -7,6 +7,9 @@ use hmm_sim::labelled::{LabelledLaw, Linear, Manifold, Shape};
 use numpy::{PyArray, PyArray1, PyArray2};
 use pyo3::prelude::*;
 
+/// Inputs and labels.
+type Examples<'py> = (Bound<'py, PyArray2<f64>>, Bound<'py, PyArray1<f64>>);
+
 /// A law of labelled inputs, made by one of its constructors.
 #[pyclass(name = "LabelledLaw", module = "hmm_rs._lib", frozen)]
 pub struct PyLabelledLaw(pub LabelledLaw);
@@ -100,7 +103,7 @@ impl PyLabelledLaw {
         test: bool,
         clean: bool,
         threads: Option<usize>,
-    ) -> PyResult<(Bound<'py, PyArray2<f64>>, Bound<'py, PyArray1<f64>>)> {
+    ) -> PyResult<Examples<'py>> {
         let purpose = if test { Purpose::Test } else { Purpose::Sample };
         let stream = Stream::new(&seed.0, purpose);
         let (x, y) = run(py, threads, |cancel| {

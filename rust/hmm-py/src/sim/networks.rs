@@ -110,7 +110,7 @@ fn mean_field_outputs<'py>(
             let nodes = (
                 a.extract()?,
                 w.extract()?,
-                b.map(|b| b.extract()).transpose()?,
+                b.map(PyAnyMethods::extract).transpose()?,
             );
             outputs::<f32>(py, &x.extract()?, nodes, activation.0, threads)
         }
@@ -118,7 +118,7 @@ fn mean_field_outputs<'py>(
             let nodes = (
                 a.extract()?,
                 w.extract()?,
-                b.map(|b| b.extract()).transpose()?,
+                b.map(PyAnyMethods::extract).transpose()?,
             );
             outputs::<f64>(py, &x.extract()?, nodes, activation.0, threads)
         }

@@ -126,8 +126,9 @@ impl Manifold {
             .into_par_iter()
             .try_for_each_init(
                 || (vec![0.0; size * d], vec![0.0; size * d]),
-                |(latents, inputs), (block, offset, x, y)| {
+                |(latents, inputs), piece| {
                     cancel.check()?;
+                    let (block, offset, (x, y)) = (piece.block, piece.offset, piece.outputs);
                     Source::<f64>::fill(&source, stream, block, latents, inputs)?;
                     let wanted = inputs.chunks_exact_mut(d).skip(offset);
                     for ((row, x), y) in wanted.zip(x.chunks_exact_mut(d)).zip(y) {

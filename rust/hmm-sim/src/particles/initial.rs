@@ -107,11 +107,12 @@ mod tests {
         assert!(matches!(outcome, Err(Error::Interrupted)));
     }
 
+    fn variance<D: Dimension>(values: &Array<f32, D>) -> f64 {
+        values.mapv(|v| f64::from(v).powi(2)).mean().unwrap()
+    }
+
     #[test]
     fn weights_have_the_asked_variance() {
-        fn variance<D: Dimension>(values: &Array<f32, D>) -> f64 {
-            values.mapv(|v| f64::from(v).powi(2)).mean().unwrap()
-        }
         let scales = (0.5, 3.0, 2.0);
         let nodes = random_nodes::<f32>(&[1; 8], 20_000, 4, scales, &Cancel::new()).unwrap();
         // 20,000 squared normals average to one within 5 sqrt(2/20000) = 5 %.
