@@ -235,7 +235,7 @@ def test_no_circle_of_imports() -> None:
 def loaded_by(statement: str) -> set[str]:
     """The modules that a fresh process holds after `statement`."""
     program = f"import sys\n{statement}\nprint(*sys.modules)"
-    answer = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    answer = subprocess.run([sys.executable, "-P", "-c", program], capture_output=True, text=True, check=True)
     return set(answer.stdout.split())
 
 

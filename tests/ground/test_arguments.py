@@ -152,3 +152,23 @@ def test_a_broadcast_giant_is_refused_before_it_is_copied():
         refused(np.broadcast_to(value, shape), hr.ResourceError, "GiB")
     # One that fits is copied.
     assert arguments.array("X", np.broadcast_to(1.0, (3, 4)), (3, 4)).flags.c_contiguous
+
+
+FLAGS = {
+    "center": lambda value: hr.HiddenManifold(4, 2, center=value),
+    "normalise_rows": lambda value: hr.HiddenManifold(4, 2, normalise_rows=value),
+    "clean": lambda value: hr.LinearlySeparable(2).sample(2, clean=value),
+    "center of layers": lambda value: hr.generators.random_layers([2, 3], "erf", center=value),
+    "center of a function": lambda value: hr.generators.from_callable(lambda c: c, 2, center=value),
+    "center of a file": lambda value: hr.generators.digits_flow(center=value),
+    "subtract_init": lambda value: hr.theory.HingeMeanField(3, subtract_init=value),
+}
+
+
+@pytest.mark.parametrize("name", FLAGS)
+def test_a_text_is_no_flag_in_any_room(name):
+    for value in ("False", "no", "", None):
+        with pytest.raises(hr.errors.DtypeError, match=f"{name.split()[0]} = .*True or False"):
+            FLAGS[name](value)
+    FLAGS[name](False)
+    FLAGS[name](np.True_)

@@ -399,7 +399,7 @@ def test_bits_do_not_depend_on_the_threads_of_blas():
     for threads in ("1", "2"):
         environment = {**os.environ, "OPENBLAS_NUM_THREADS": threads}
         done = subprocess.run(
-            [sys.executable, "-c", PROGRAM], capture_output=True, text=True, env=environment, check=True
+            [sys.executable, "-P", "-c", PROGRAM], capture_output=True, text=True, env=environment, check=True
         )
         found.add(done.stdout)
     assert len(found) == 1

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ... import _lib
-from ...ground.arguments import array, choice, number
+from ...ground.arguments import array, choice, flag, number
 from ...ground.errors import DtypeError
 from ..order_parameters import (
     NonlinearityOrMoments,
@@ -138,7 +138,7 @@ class HiddenManifoldODE(OnlineODE):
             w0=W0,
             delta=delta,
             moments={"a": a, "b": b, "c": c},
-            center=bool(center),
+            center=flag("center", center),
             teacher_modes=teacher_modes,
         )
 
@@ -269,7 +269,7 @@ class HiddenManifoldODE(OnlineODE):
         W0 = array("W0", W0, (None, None), rule="= (K, K)")
         R0 = array("R0", R0, (W0.shape[0], None), rule="= (K, M)")
         T = array("T", T, (R0.shape[1], R0.shape[1]), rule="= (M, M)")
-        b, _, _ = centred_moments(f, center=bool(options.get("center", True)))
+        b, _, _ = centred_moments(f, center=flag("center", options.get("center", True)))
         root = np.sqrt(rho)
         spread = root / (weights * root).sum()
         return cls(
