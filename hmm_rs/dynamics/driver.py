@@ -10,6 +10,7 @@ from __future__ import annotations
 import copy
 import sys
 import threading
+import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext
@@ -140,7 +141,21 @@ class Driver(ABC):
             # A run that was read from a file is continued as one.
             rows = list(self._records.rows)
             records = self._records = Records(targets, rows, past=len(rows), seconds=self._records.seconds)
+        else:
+            self._tell_an_end_behind(targets)
         return self._continue(records, settled(options))
+
+    def _tell_an_end_behind(self, targets: Times) -> None:
+        """Warn where nothing is left to do: a cell that runs a second time gives one row, to the reader's surprise."""
+        axis, now = self._position()
+        if now > 0.0 and len(targets) and float(targets[-1]) <= now:
+            warnings.warn(
+                f"this {type(self).__name__} is at {axis} = {now:g} already, so the run up to {targets[-1]:g} has "
+                "nothing to do and its result holds one row; pass a later end, or make a new engine to start over",
+                RuntimeWarning,
+                # The caller of `run`: `long_run` and `run` itself lie between.
+                stacklevel=5,
+            )
 
     def _continue(self, records: Records, options: Settled, *, resumed: bool = False) -> xr.Dataset:
         """Go on with a run and return the whole of it."""

@@ -7,6 +7,9 @@ from .errors import ResourceError
 
 __all__ = ["available_bytes", "require"]
 
+#: Requests below this, 32 MiB, are not worth a look at what is free, which reads a dozen files.
+_SMALL = 32 << 20
+
 
 def require(needed: int, what: str, remedy: str) -> None:
     """Raise ResourceError if `needed` bytes are more than there are.
@@ -14,6 +17,8 @@ def require(needed: int, what: str, remedy: str) -> None:
     What counts is the least of the machine's free memory, the limits of the process (`ulimit`) and those of its control
     groups (containers, batch systems).
     """
+    if needed < _SMALL:
+        return
     available = available_bytes()
     if needed > available:
         raise ResourceError(

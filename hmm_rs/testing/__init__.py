@@ -1,8 +1,8 @@
 """What the package is tested with, for the tests of those who extend it.
 
 Strategies that draw descriptions, networks, spectra, covariances and ready-to-run engines, and the
-promises of the package as functions: bits that do not depend on threads, runs that resume, refusals that
-help, Gaussian equivalence. Needs hypothesis: ``pip install 'hmm_rs[testing]'``.
+promises of the package as functions: bits that do not depend on threads, runs that resume, long calls
+that answer Ctrl-C, refusals that help, Gaussian equivalence. Needs hypothesis: ``pip install 'hmm_rs[testing]'``.
 """
 
 # The modules below import hypothesis: whether it is there is asked first.
@@ -27,6 +27,7 @@ from .descriptions import (
     softened_sign,
 )
 from .engines import ENGINES, EngineCase, engines
+from .interrupts import assert_interruptible
 from .laws import (
     assert_answers_or_refuses,
     assert_gaussian_equivalent,
@@ -46,6 +47,7 @@ __all__ = [
     "EngineCase",
     "assert_answers_or_refuses",
     "assert_gaussian_equivalent",
+    "assert_interruptible",
     "assert_refuses",
     "assert_resumes",
     "assert_same_bits",

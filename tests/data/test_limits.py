@@ -1,11 +1,8 @@
 """Data too large, data drawn too long, functions that call the package: errors, answers, never a hang."""
 
-import os
-import signal
 import subprocess
 import sys
 import textwrap
-import threading
 import time
 
 import numpy as np
@@ -79,45 +76,6 @@ def test_a_limit_on_the_address_space_is_an_error_too():
         timeout=100,
     )
     assert done.stdout.split() == ["refused"] * 5, done.stderr[-2000:]
-
-
-def interrupted(work):
-    """Seconds until `work` answers a signal that comes after half a second."""
-    sent = []
-
-    def send():
-        sent.append(time.perf_counter())
-        os.kill(os.getpid(), signal.SIGINT)
-
-    timer = threading.Timer(0.5, send)
-    timer.start()
-    try:
-        work()
-    except KeyboardInterrupt:
-        return time.perf_counter() - sent[0]
-    finally:
-        timer.cancel()
-    return None
-
-
-@pytest.mark.parametrize(
-    "work",
-    [
-        lambda: hr.HiddenManifold(6000, 2500, F="orthogonal").source(),
-        lambda: hr.HiddenManifold(40_000, 6000).source(),
-        lambda: hr.HiddenManifold(2**14, 2**13, F="dct").F,
-        lambda: hr.TwoLayer.random(1000, 150_000),
-        lambda: hr.MeanFieldNetwork.random(100_000, 2000, dtype="float32"),
-        lambda: generators.random_layers([1000, 100_000], "sign"),
-        lambda: generators.estimate_covariances(hr.TeacherStudent(500), 10**8),
-        lambda: hr.Stripe(20).sample(5_000_000),
-    ],
-    ids=["orthogonal", "gaussian", "F", "two-layer", "mean-field", "layers", "covariances", "labelled"],
-)
-def test_an_interruption_is_answered_at_once(work):
-    waited = interrupted(work)
-    # Asked: .2 s; shared machines stall.
-    assert waited is None or waited < 0.7
 
 
 def test_rows_of_a_cosine_transform_are_normalised_at_once():

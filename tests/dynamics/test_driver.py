@@ -176,6 +176,14 @@ def test_ctrl_c_at_a_prompt_returns_the_partial_result(monkeypatch):
     assert len(result.t) == 3
 
 
+def test_a_cell_that_runs_twice_is_told_why_one_row_comes_back():
+    sim = make()
+    assert len(sim.run(1.0, save_at=[0.0, 0.5, 1.0]).t) == 3
+    with pytest.warns(RuntimeWarning, match=r"is at t = 1 already.*pass a later end, or make a new engine"):
+        assert len(sim.run(1.0).t) == 1
+    assert float(sim.run(1.5).t[-1]) == 1.5
+
+
 def test_signals_are_seen_inside_a_long_call():
     script = SETUP + textwrap.dedent("""
         import os, signal, threading, time

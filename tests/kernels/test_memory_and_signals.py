@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import signal
-import threading
 import time
 
 import numpy as np
@@ -74,32 +71,3 @@ def test_unknown_names_are_refused_at_the_border_too():
 
     with pytest.raises(InvalidParameterError, match="'normal', 'zero', 'none'"):
         _lib.ntk(points(3), None, bias="typo", out=np.empty((3, 3)))
-
-
-@pytest.mark.parametrize("block", [64, 5000])
-def test_a_signal_stops_the_kernel_of_a_network(block):
-    wide = hr.MeanFieldNetwork.random(30_000, 50, std_b=1.0, activation="relu", seed=1)
-    assert answers_within(lambda: hr.kernels.network_ntk(wide, points(6000, 50), block=block)) < 0.5
-
-
-def test_a_signal_stops_mutual_information():
-    phi, y = points(50_000, 12), np.tile([1.0, -1.0], 25_000)
-    assert answers_within(lambda: hr.kernels.mutual_information(phi, y)) < 0.7
-
-
-def answers_within(work):
-    """Seconds from a signal, .3 s into `work`, to its end."""
-    sent = []
-
-    def send():
-        sent.append(time.monotonic())
-        os.kill(os.getpid(), signal.SIGINT)
-
-    timer = threading.Timer(0.3, send)
-    timer.start()
-    try:
-        with pytest.raises(KeyboardInterrupt):
-            work()
-        return time.monotonic() - sent[0]
-    finally:
-        timer.cancel()

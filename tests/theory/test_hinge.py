@@ -1,12 +1,9 @@
 """Hinge mean field: reference cases, scipy twins, closed forms against quadrature, properties."""
 
-import _thread
 import itertools
 import json
 import math
 import pickle
-import threading
-import time
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +15,7 @@ from scipy.special import erf
 from scipy.stats import norm
 
 import hmm_rs as hr
+from hmm_rs.testing import assert_interruptible
 
 REFERENCE = json.loads((Path(__file__).parents[1] / "reference" / "hinge.json").read_text())
 CASES = {case["id"]: case for case in REFERENCE["cases"]}
@@ -579,21 +577,7 @@ LONG = {
 
 @pytest.mark.parametrize("name", LONG)
 def test_long_calls_answer_an_interruption(name):
-    started = []
-
-    def interrupt():
-        started.append(time.monotonic())
-        _thread.interrupt_main()
-
-    def call():
-        LONG[name]()
-        time.sleep(1.0)  # a call that is over before the signal is not what is tested
-
-    threading.Timer(0.3, interrupt).start()
-    with pytest.raises(KeyboardInterrupt):
-        call()
-    # 0.2 s are promised; other work may share the cores here.
-    assert time.monotonic() - started[0] < 1.0
+    assert_interruptible(LONG[name])
 
 
 # -- the self-consistent field ---------------------------------------------------------------------

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
-import signal
 import sys
-import threading
-import time
 from pathlib import Path
 
 import numpy as np
@@ -469,45 +466,6 @@ def test_the_covariance_left_out_at_small_d_is_said():
 def test_nodes_that_do_not_fit_are_refused(nodes):
     with pytest.raises((hr.ResourceError, hr.InvalidParameterError), match=r"nodes|n = "):
         continuum(0.1, nodes=nodes)
-
-
-@pytest.mark.parametrize(
-    "work",
-    [
-        lambda: theory.SaadSolla(
-            np.eye(32),
-            0.1 * np.eye(32),
-            T=np.eye(32),
-            v0=np.ones(32),
-            v_teacher=np.ones(32),
-            lr=0.1,
-            activation="relu",
-        ).solve([100.0]),
-        lambda: theory.generalisation_error(
-            np.tile(np.eye(2), (10**5, 1, 1)),
-            np.zeros((10**5, 2, 2)),
-            np.eye(2),
-            [1, 1],
-            [1, 1],
-            activation="tanh",
-        ),
-        lambda: [
-            theory.i4(np.broadcast_to(0.5 + 0.5 * np.eye(4), (10**6, 4, 4)), "relu") for _ in range(100)
-        ],
-        lambda: theory.SaadSolla(
-            np.eye(100), 0.1 * np.eye(100), T=np.eye(100), v0=np.ones(100), v_teacher=np.ones(100), lr=0.1
-        ).solve([1000.0], method="stiff"),
-    ],
-    ids=["relu", "tanh", "i4", "stiff"],
-)
-def test_a_long_solution_answers_ctrl_c(work):
-    timer = threading.Timer(0.5, signal.raise_signal, [signal.SIGINT])
-    timer.start()
-    started = time.monotonic()
-    with pytest.raises(KeyboardInterrupt):
-        work()
-    # .2 s is asked for; another test may hold the other core.
-    assert time.monotonic() - started < 1.5
 
 
 def test_errors_of_a_run_follow_from_its_own_overlaps():

@@ -13,7 +13,7 @@ use rayon::prelude::*;
 use rayon::{ThreadPool, ThreadPoolBuilder};
 use std::cell::Cell;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 /// Threads asked for with [`set_num_threads`]; 0 means all cores.
 static THREADS: AtomicUsize = AtomicUsize::new(0);
@@ -59,8 +59,10 @@ pub fn num_threads() -> usize {
     }
 }
 
+/// Cores this process may use, asked once: the answer is read from files of the system.
 fn cores() -> usize {
-    std::thread::available_parallelism().map_or(1, usize::from)
+    static CORES: OnceLock<usize> = OnceLock::new();
+    *CORES.get_or_init(|| std::thread::available_parallelism().map_or(1, usize::from))
 }
 
 /// The largest number of threads that can be asked for: four times the cores, at least 64, at most 1024.

@@ -200,7 +200,8 @@ mod tests {
             let direction = problem.gamma_dot(0.0).signum();
             let mut last = 0.0;
             for (((t, g), f), returned) in times.iter().zip(&gammas).zip(&flow).zip(&back) {
-                // Accumulated tolerance of the integrator, and one step of it across a kink of the speed.
+                // Accumulated tolerance of the integrator, and one step of it across a kink of the speed: a composite Gauss rule
+                // for the time, int dg / speed, sides with the clock to 1e-11 over 40 slabs.
                 prop_assert!((g - f).abs() <= 1e-8 * g.abs() + 1e-13, "{t}: {g} {f}");
                 prop_assert!(direction * (g - last) >= -4e-16 * g.abs(), "{t}: {g} after {last}");
                 last = *g;
