@@ -3,16 +3,28 @@
 Each entry of SURFACE is a call that works; one argument at a time is replaced by something odd. Arrays
 that hold the same numbers in another layout or dtype must give the same bits or be refused; what cannot
 be meant (masked, complex, ragged, text) must be refused; the rest must be answered with finite numbers or
-refused. `python tests/test_properties.py` tries every oddity on every argument, each call with a time
-limit and in a process of its own kind, and prints what breaks.
+refused. Beside the listed oddities others are drawn at random: sizes from 1e-323 to 1e308, shapes, dtypes,
+layouts, mistyped names.
+
+`python tests/test_properties.py [NAME ...] [--drawn N] [--share I/N]` tries them on the entries whose name begins
+so, in child processes with a time limit on each call, and prints what breaks and how many calls were tried.
 """
 
 from __future__ import annotations
 
+import argparse
 import functools
 import itertools
 import math
+import os
+import re
+import resource
+import signal
+import subprocess
+import sys
+import time
 import warnings
+import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from decimal import Decimal
@@ -21,14 +33,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, note
-from hypothesis import strategies as st
 
 import hmm_rs as hr
 from hmm_rs.testing import assert_answers_or_refuses, difference
-
-# Not in the quick suite yet: it still finds raw errors in data, kernels, observables and equivalence.
-pytestmark = pytest.mark.slow
 
 # -- oddities ------------------------------------------------------------------------------------------
 
@@ -63,8 +70,10 @@ def odd_arrays(a: np.ndarray) -> Iterator[Odd]:
     yield same("long double", a.astype(np.longdouble))
     yield same("lists", a.tolist())
     yield same("float16", a.astype(np.float16), a.astype(np.float16).astype(np.float64))
-    yield same("integers", np.rint(a).astype(np.int64), np.rint(a))
-    yield same("small integers", np.rint(a).astype(np.int8), np.rint(a))
+    # Integers know no negative zero.
+    whole = np.rint(a) + 0.0
+    yield same("integers", whole.astype(np.int64), whole)
+    yield same("small integers", whole.astype(np.int8), whole)
     yield same("objects", a.astype(object))
     yield same("stride zero", np.broadcast_to(a[:1], a.shape), np.broadcast_to(a[:1], a.shape).copy())
     yield same("masked, nothing hidden", np.ma.masked_array(a, mask=False))
@@ -223,7 +232,165 @@ def odd_functions() -> Iterator[Odd]:
     yield from odd_objects()
 
 
-SIGNS = {"y", "y_test", "labels", "y_teacher"}
+def drawn_array(rng: np.random.Generator, a: np.ndarray) -> Any:
+    """An array like `a` in some ways, and odd in others."""
+    shape = list(a.shape)
+    if rng.random() < 0.3:
+        shape[rng.integers(len(shape))] = int(rng.integers(0, 4))
+    if rng.random() < 0.1:
+        shape.insert(0, int(rng.integers(1, 3)))
+    if rng.random() < 0.1:
+        shape.pop()
+    size = math.prod(shape)
+    kind = rng.integers(6)
+    if kind == 0:
+        values = np.resize(a, size) * 10.0 ** rng.uniform(-300, 300)
+    elif kind == 1:
+        values = rng.standard_normal(size) * 10.0 ** rng.uniform(-323, 308, size)
+    elif kind == 2:
+        values = np.resize(rng.permuted(a, axis=-1), size)
+    elif kind == 3:
+        values = rng.choice([0.0, -0.0, 1.0, -1.0, 0.5, 5e-324, 1e154, -1e154, 1e308, 1e-160], size)
+    elif kind == 4:
+        values = np.full(size, np.resize(a, 1)[0] * 10.0 ** rng.integers(-3, 4))
+    else:
+        values = np.resize(a, size) * (1.0 + 1e-15 * rng.standard_normal(size))
+    if size and rng.random() < 0.1:
+        values[rng.integers(size)] = rng.choice([np.nan, np.inf, -np.inf])
+    with np.errstate(all="ignore"):
+        array = values.reshape(shape).astype(
+            rng.choice(
+                ["f8", "f8", "f8", "f4", "f2", ">f8", "i8", "i4", "i1", "u2", "?", "O", "c16", "U4", "g"]
+            )
+        )
+    layout = rng.integers(5)
+    if layout == 0:
+        return np.asfortranarray(array)
+    if layout == 1:
+        return np.flip(np.flip(array).copy())
+    if layout == 2:
+        return array.tolist()
+    return array
+
+
+def drawn_float(rng: np.random.Generator) -> Any:
+    value = float(rng.choice([-1.0, 1.0], p=[0.3, 0.7]) * 10.0 ** rng.uniform(-323, 308))
+    near = float(rng.choice([0.0, 0.5, 1.0, 2.0, -1.0]))
+    some = [
+        value,
+        value,
+        value,
+        near,
+        math.nextafter(near, 9.0),
+        math.nextafter(near, -9.0),
+        float(rng.normal()),
+    ]
+    some += [
+        np.float32(near),
+        Decimal(near),
+        Fraction(near),
+        str(near),
+        [near],
+        complex(near, 1.0),
+        np.array(near),
+    ]
+    return some[rng.integers(len(some))]
+
+
+def drawn_integer(rng: np.random.Generator) -> Any:
+    # Between some tens and what no machine holds lie long runs, which are no fault.
+    small, large = int(rng.integers(-3, 30)), int(rng.integers(1 << 52, 1 << 62)) << int(rng.integers(0, 200))
+    some = [small, small, small, large, -large, float(small), float(large), small + 0.5, str(small), [small]]
+    some += [
+        np.int8(small),
+        np.array(small),
+        np.float32(small),
+        Decimal(small),
+        Fraction(small, 2),
+        bool(small % 2),
+    ]
+    return some[rng.integers(len(some))]
+
+
+def drawn_text(rng: np.random.Generator, valid: str) -> Any:
+    letters = [*valid] or ["x"]
+    place = int(rng.integers(len(letters)))
+    letters[place] = str(rng.choice(["", "é", "\0", "\ud800", " ", "//", letters[place] * 2, "X", "\n", "𝔸"]))
+    text = "".join(letters)
+    return [text, text.upper(), text.encode(errors="replace"), [text], np.str_(text), {text: text}][
+        rng.integers(6)
+    ]
+
+
+def drawn_seed(rng: np.random.Generator) -> Any:
+    words = [int(w) << int(rng.integers(0, 90)) for w in rng.integers(0, 1 << 62, rng.integers(1, 4))]
+    some: list[Any] = [
+        words[0],
+        words,
+        tuple(words),
+        np.array(words, dtype=object),
+        np.random.SeedSequence(words),
+    ]
+    some += [
+        np.random.default_rng(words),
+        [words],
+        [*words, -1],
+        [*words, 0.5],
+        -words[0],
+        np.random.PCG64(words),
+    ]
+    some += [
+        np.random.SeedSequence(words[0]).spawn(2)[1],
+        np.random.RandomState(3),
+        np.uint64(words[0] % 2**64),
+    ]
+    return some[rng.integers(len(some))]
+
+
+def drawn_function(rng: np.random.Generator) -> Callable[..., Any]:
+    scale, shift, power = 10.0 ** rng.uniform(-200, 200), rng.normal(), rng.integers(0, 4)
+    dtype = str(rng.choice(["f8", "f8", "f4", "f2", "i8", "c16", "O", "?", "U8"]))
+    axis = rng.integers(6)
+
+    def function(u: Any, *_: Any) -> Any:
+        with np.errstate(all="ignore"):
+            value = (scale * (np.asarray(u, dtype=np.float64) + shift) ** power).astype(dtype)
+        if axis == 0:
+            return value[None]
+        if axis == 1:
+            return value.sum()
+        return value.T if axis == 2 else value
+
+    return function
+
+
+def drawn_object(rng: np.random.Generator, depth: int = 0) -> Any:
+    kind = rng.integers(9)
+    if kind < 3 and depth < 3:
+        parts = [drawn_object(rng, depth + 1) for _ in range(rng.integers(0, 4))]
+        return [parts, tuple(parts), dict(enumerate(parts))][kind]
+    return [drawn_float, drawn_integer, drawn_seed][kind % 3](rng) if kind < 7 else [None, "", b""][kind % 3]
+
+
+def drawn(name: str, valid: Any, rng: np.random.Generator) -> Odd:
+    """An oddity drawn at random, to put in the place of a valid argument."""
+    if rng.random() < 0.1:
+        return Odd("an object", drawn_object(rng))
+    if name == "seed":
+        return Odd("a seed", drawn_seed(rng))
+    if isinstance(valid, np.ndarray):
+        return Odd("an array", drawn_array(rng, valid))
+    if isinstance(valid, bool) or valid is None:
+        return Odd("an object", drawn_object(rng))
+    if isinstance(valid, int):
+        return Odd("an integer", drawn_integer(rng))
+    if isinstance(valid, float):
+        return Odd("a number", drawn_float(rng))
+    if isinstance(valid, str):
+        return Odd("a text", drawn_text(rng, valid))
+    if callable(valid) and not isinstance(valid, type):
+        return Odd("a function", drawn_function(rng))
+    return Odd("an object", drawn_object(rng))
 
 
 def oddities(name: str, valid: Any) -> list[Odd]:
@@ -949,6 +1116,8 @@ SURFACE: dict[str, tuple[Callable[..., Any], dict[str, Any]]] = {
 PAIRS = [(name, argument) for name, (_, arguments) in SURFACE.items() for argument in arguments]
 #: Where infinity is the right answer: the threshold chi = h/(alpha gamma) before the first step.
 INFINITE = ("HingeMeanField",)
+#: Where NaN is documented: a slope that sampling noise hides.
+UNDEFINED = ("equivalence.rates",)
 #: Counts of work: a large one is a long run, not a fault.
 LONG = {("OnlineSGD.run", "t_max"), ("GradientFlow.run", "max_steps"), ("kernels.svc", "max_iter")}
 
@@ -961,6 +1130,7 @@ def try_one(name: str, argument: str, odd: Odd) -> None:
         answer = assert_answers_or_refuses(
             lambda: function(**{**arguments, argument: odd.value}),
             own=(UserError,),
+            finite=not name.startswith(UNDEFINED),
             infinite=name.startswith(INFINITE),
         )
     finally:
@@ -970,7 +1140,9 @@ def try_one(name: str, argument: str, odd: Odd) -> None:
     if odd.expected == "refusal":
         raise AssertionError(f"must be refused, gave {answer!r:.120}")
     if odd.expected == "same":
-        plain = assert_answers_or_refuses(lambda: function(**{**arguments, argument: odd.plain}))
+        plain = assert_answers_or_refuses(
+            lambda: function(**{**arguments, argument: odd.plain}), infinite=name.startswith(INFINITE)
+        )
         told = (
             f"the plain array is refused: {plain}"
             if isinstance(plain, Exception)
@@ -989,74 +1161,127 @@ def test_calls_work_as_they_stand(name: str) -> None:
     assert not isinstance(answer, Exception), answer
 
 
-@pytest.mark.parametrize("name", SURFACE)
-@given(data=st.data())
-def test_odd_inputs_are_answered_or_refused(name: str, data: st.DataObject) -> None:
-    _, arguments = SURFACE[name]
-    argument = data.draw(st.sampled_from(sorted(arguments)))
-    odd = data.draw(
-        st.sampled_from(oddities(argument, arguments[argument])).filter(
-            lambda o: (name, argument) not in LONG or o.expected != "either"
+# -- many of them, in children that may hang or die ------------------------------------------------------
+
+#: Seconds of one call, and bytes of a child.
+SECONDS, MEMORY = 20, 8 << 30
+#: One call: entry, argument, and which oddity; those past the listed ones are drawn.
+Job = tuple[str, str, int]
+
+
+def odd_of(job: Job) -> Odd:
+    """The oddity of a job, the same at every call."""
+    name, argument, number = job
+    valid = SURFACE[name][1][argument]
+    listed = oddities(argument, valid)
+    if number < len(listed):
+        return listed[number]
+    key = zlib.crc32(f"{name} {argument}".encode())
+    odd = drawn(argument, valid, np.random.default_rng([key, number]))
+    return Odd(f"drawn {number}: {odd.label} {odd.value!r:.60}", odd.value, odd.expected)
+
+
+def jobs(wanted: list[str], number: int) -> list[Job]:
+    """Every listed oddity of the wanted entries, and `number` drawn ones of each argument."""
+    return [
+        (name, argument, k)
+        for name, argument in PAIRS
+        if not wanted or any(name.startswith(w) for w in wanted)
+        for k in range(
+            len(oddities(argument, SURFACE[name][1][argument]))
+            + (number if (name, argument) not in LONG else 0)
         )
-    )
-    note(f"{name}({argument}={odd.label})")
-    try_one(name, argument, odd)
+    ]
 
 
-# -- every oddity, each in a process of its own ----------------------------------------------------------
-
-
-def in_a_child(task: Callable[[], None], seconds: int = 20, memory: int = 8 << 30) -> str:
-    """What went wrong with a task: its complaint, or how its process died ("" if nothing did)."""
-    import os
-    import resource
-    import signal
-
-    read, write = os.pipe()
-    child = os.fork()
-    if not child:
-        os.close(read)
-        quiet = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(quiet, 2)
-        resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
-        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-        signal.signal(signal.SIGALRM, signal.SIG_DFL)
-        signal.alarm(seconds)
+def try_all(todo: list[Job], report: int) -> None:
+    """Try jobs one after the other, writing a line on each; runs in a child."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
+    resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    signal.signal(signal.SIGALRM, signal.SIG_DFL)
+    for job in todo:
+        signal.alarm(SECONDS)
         try:
-            task()
+            try_one(job[0], job[1], odd_of(job))
             told = ""
         except BaseException as error:
             told = str(error) if isinstance(error, AssertionError) else f"{type(error).__name__}: {error}"
-        os.write(write, told.encode(errors="replace")[:2000])
-        os._exit(0)
-    os.close(write)
-    told = b""
-    while part := os.read(read, 4096):
-        told += part
-    os.close(read)
-    status = os.waitpid(child, 0)[1]
-    if os.WIFSIGNALED(status):
-        number = os.WTERMSIG(status)
-        return (
-            f"hangs for {seconds} s" if number == signal.SIGALRM else f"dies by {signal.Signals(number).name}"
-        )
-    return told.decode()
+        os.write(report, (" ".join(told.split())[:400] + "\n").encode(errors="replace"))
+    os._exit(0)
 
 
-def main(wanted: list[str]) -> None:
-    tried = 0
-    for name, argument in PAIRS:
-        if wanted and not any(name.startswith(w) for w in wanted):
-            continue
-        for odd in oddities(argument, SURFACE[name][1][argument]):
-            tried += 1
-            told = in_a_child(lambda n=name, a=argument, o=odd: try_one(n, a, o))
-            if told:
-                print(f"{name}\t{argument}\t{odd.label}\t{' '.join(told.split())[:240]}", flush=True)
-    print(f"{tried} calls tried")
+def complaints(todo: list[Job]) -> Iterator[tuple[Job, str]]:
+    """What went wrong with jobs, each with its complaint, or with how its child died."""
+    while todo:
+        read, write = os.pipe()
+        child = os.fork()
+        if not child:
+            os.close(read)
+            try_all(todo, write)
+        os.close(write)
+        done = 0
+        with os.fdopen(read, errors="replace") as lines:
+            for line in lines:
+                if line.strip():
+                    yield todo[done], line.strip()
+                done += 1
+        status = os.waitpid(child, 0)[1]
+        if done < len(todo):
+            number = os.WTERMSIG(status)
+            hangs = number == signal.SIGALRM
+            yield todo[done], f"hangs for {SECONDS} s" if hangs else f"dies by {signal.Signals(number).name}"
+            done += 1
+        todo = todo[done:]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("names", nargs="*")
+    parser.add_argument("--drawn", type=int, default=0)
+    parser.add_argument("--share", default="0/1")
+    parser.add_argument("--few", action="store_true")
+    options = parser.parse_args()
+    todo = jobs(options.names, options.drawn)
+    if options.few:
+        todo = [job for job in todo if zlib.crc32(repr(job).encode()) % FEW == 0]
+    part, parts = map(int, options.share.split("/"))
+    todo = todo[part::parts]
+    began = time.monotonic()
+    for (name, argument, number), told in complaints(todo):
+        print(f"{name}\t{argument}\t{odd_of((name, argument, number)).label}\t{told[:240]}", flush=True)
+    print(f"{len(todo)} calls tried in {time.monotonic() - began:.0f} s")
+
+
+def tried_by_children(*options: str, parts: int = 2) -> int:
+    """Run this file with `options` in some processes; complain of what it finds, return how many calls it made."""
+    command = [sys.executable, "-P", __file__, *options]
+    runs = [
+        subprocess.Popen([*command, f"--share={part}/{parts}"], stdout=subprocess.PIPE, text=True)
+        for part in range(parts)
+    ]
+    said = "".join(run.communicate()[0] for run in runs)
+    assert all(run.returncode == 0 for run in runs), said
+    counts = [int(n) for n in re.findall(r"^(\d+) calls tried", said, re.MULTILINE)]
+    found = [line for line in said.splitlines() if "calls tried" not in line]
+    assert not found, f"{len(found)} of {sum(counts)} calls:\n" + "\n".join(found[:100])
+    return sum(counts)
+
+
+#: The quick suite tries one in so many of the listed oddities.
+FEW = 8
+
+
+def test_some_odd_inputs_are_answered_or_refused() -> None:
+    assert tried_by_children("--few") > 2000
+
+
+@pytest.mark.slow
+def test_odd_inputs_are_answered_or_refused() -> None:
+    count = tried_by_children("--drawn=200")
+    print(f"{count} odd inputs were answered or refused")
+    assert count >= 100_000
 
 
 if __name__ == "__main__":
-    import sys
-
-    main(sys.argv[1:])
+    main()

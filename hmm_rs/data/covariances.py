@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..ground.activations import EXACT
-from ..ground.arguments import array, shown
+from ..ground.arguments import array, items, shown
 from ..ground.errors import ConvergenceError, DtypeError, InvalidParameterError, ShapeError
 from ..ground.linear_algebra import gram, product
 from ..ground.memory import require
@@ -30,16 +30,21 @@ Array = npt.NDArray[np.float64]
 #: Orders of the Hermite expansion that are tried, and what may be left of it (in standard deviations squared).
 _ORDERS = 512
 _LEFT = 1e-10
-#: Largest entry of F.
+#: Largest entry of F, and inverse of the smallest of a row.
 _LARGEST = 1e140
 
 
 def row_variances(F: Array) -> Array:
     """Return the variances q_i = |F_i|²/D of the fields u = F c/√D, shape (N,)."""
-    q: Array = np.einsum("ir,ir->i", F, F) / F.shape[1]
-    if not (q > 0.0).all():
+    sizes = np.abs(F).max(axis=1)
+    if not (sizes > 0.0).all():
         raise InvalidParameterError("F has a row of zeros: its input has no variance; drop that row")
-    return q
+    if not (sizes.min() > 1.0 / _LARGEST and sizes.max() < _LARGEST):
+        raise InvalidParameterError(
+            f"F has rows whose entries reach {sizes.min():.3g} to {sizes.max():.3g}: must lie between "
+            f"{1.0 / _LARGEST:g} and {_LARGEST:g}, for their squares are taken; rescale them"
+        )
+    return np.asarray(np.einsum("ir,ir->i", F, F) / F.shape[1])
 
 
 def one_layer_covariances(F: npt.ArrayLike, f: Nonlinearity) -> tuple[Array, Array]:
@@ -81,10 +86,7 @@ def one_layer_covariances(F: npt.ArrayLike, f: Nonlinearity) -> tuple[Array, Arr
     True
     """
     F = array("F", F, (None, None), rule="= (N, D)")
-    if np.abs(F).max() > _LARGEST:
-        raise InvalidParameterError(
-            f"F holds entries of up to {np.abs(F).max():.3g}: products of its rows must be finite; divide F by that"
-        )
+    row_variances(F)
     f = check_nonlinearity(f)
     if f not in (*EXACT, "identity"):
         return nonlinear_covariances(F, f)
@@ -92,8 +94,6 @@ def one_layer_covariances(F: npt.ArrayLike, f: Nonlinearity) -> tuple[Array, Arr
     _room(4, N)
     G = gram(F) / D
     g = np.diag(G).copy()
-    if not (g > 0).all():
-        raise InvalidParameterError("F has a row of zeros: its input has no variance; drop that row")
     if f == "identity":
         return G, F / math.sqrt(D)
     if f == "erf":
@@ -226,11 +226,10 @@ def recursive_covariances(
     >>> Omega.shape, Phi.shape
     ((60, 60), (60, 20))
     """
-    if isinstance(layers, (str, bytes)) or not hasattr(layers, "__len__"):
-        raise DtypeError(f"layers = {shown(layers)}: must be a list of matrices; pass [F]")
+    given = items("layers", layers, "matrices, for example [F]")
     if not (isinstance(f, (str, list, tuple)) or callable(f)):
         raise DtypeError(f"f = {shown(f)}: must be a nonlinearity or a list of them; pass one for all layers")
-    weights = [array(f"layers[{i}]", layer, (None, None)) for i, layer in enumerate(layers)]
+    weights = [array(f"layers[{i}]", layer, (None, None)) for i, layer in enumerate(given)]
     if not weights:
         raise ShapeError("layers is empty: a generator has at least one layer; pass [F]")
     functions: list[Any] = [f] * len(weights) if isinstance(f, str) or callable(f) else list(f)

@@ -8,7 +8,8 @@ import numpy as np
 import numpy.typing as npt
 
 from .. import _lib
-from ..ground.arguments import count, seed_words
+from ..ground.arguments import count
+from ..ground.arguments import seed as checked_seed
 from ..ground.errors import DtypeError, InvalidParameterError
 from ..ground.memory import require
 from .covariances import row_variances
@@ -41,8 +42,7 @@ class TeacherStudent(LatentModel):
     seed: Any
 
     def __init__(self, N: int, *, seed: Any = 0) -> None:
-        seed_words(seed)
-        self._describe(N=count("N", N), seed=seed)
+        self._describe(N=count("N", N), seed=checked_seed(seed))
         object.__setattr__(self, "D", self.N)
 
     @property

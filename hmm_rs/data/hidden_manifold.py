@@ -10,6 +10,7 @@ import numpy.typing as npt
 from .. import _lib
 from ..ground.activations import EXACT
 from ..ground.arguments import array, choice, count, flag, seed_words
+from ..ground.arguments import seed as checked_seed
 from ..ground.errors import InvalidParameterError
 from ..ground.memory import require
 from .covariances import linearised_covariances, one_layer_covariances, row_variances
@@ -94,7 +95,6 @@ class HiddenManifold(LatentModel):
         seed: Any = 0,
     ) -> None:
         N, D = count("N", N), count("D", D)
-        seed_words(seed)
         if isinstance(F, str):
             choice("F", F, get_args(FeatureKind))
             if F != "gaussian" and D > N:
@@ -118,7 +118,7 @@ class HiddenManifold(LatentModel):
             F=F,
             center=flag("center", center),
             normalise_rows=flag("normalise_rows", normalise_rows),
-            seed=seed,
+            seed=checked_seed(seed),
         )
 
     @property

@@ -15,7 +15,9 @@ import numpy as np
 import numpy.typing as npt
 
 from ..ground.arguments import array, choice, count
-from ..ground.errors import HmmError, InvalidParameterError, ShapeError
+from ..ground.arguments import seed as checked_seed
+from ..ground.errors import InvalidParameterError, ShapeError
+from ..ground.extras import extra
 from ..ground.memory import require
 from .files import regular_file
 
@@ -82,7 +84,7 @@ class Images:
             raise InvalidParameterError(
                 f"n_test = {n_test}: must leave training images of {len(self.X)}; pass a smaller n_test"
             )
-        order = np.random.default_rng(seed).permutation(len(self.X))
+        order = np.random.default_rng(checked_seed(seed)).permutation(len(self.X))
         test, train = order[:n_test], order[n_test:]
         return Images(self.X[train], self.classes[train]), Images(self.X[test], self.classes[test])
 
@@ -147,8 +149,8 @@ def digits() -> Images:
 
     Raises
     ------
-    HmmError
-        If scikit-learn is not installed.
+    MissingExtraError
+        If scikit-learn is not installed (images of your own are read by :func:`load_idx`).
 
     Examples
     --------
@@ -156,14 +158,7 @@ def digits() -> Images:
     >>> digits().X.shape
     (1797, 64)
     """
-    try:
-        from sklearn.datasets import load_digits
-    except ImportError:
-        raise HmmError(
-            "the digits come with scikit-learn, which is not installed: pip install 'hmm_rs[sklearn]', "
-            "or read images of your own with load_idx"
-        ) from None
-    bunch = load_digits()
+    bunch = extra("sklearn.datasets", of="sklearn", needed_by="digits()").load_digits()
     return Images(bunch.data / 16.0, bunch.target.astype(np.int64))
 
 

@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from .. import _lib
 from ..ground.arguments import choice, count, flag, number, seed_words
+from ..ground.arguments import seed as checked_seed
 from ..ground.arguments import threads as checked_threads
 from ..ground.description import Description
 from ..ground.memory import require
@@ -115,10 +116,10 @@ class LabelledData(Description, ABC):
 
 def spawned(seed: Any, key: int) -> np.random.SeedSequence:
     """Return the seed sequence of a stream of `seed`."""
-    if isinstance(seed, np.random.SeedSequence):
-        return np.random.SeedSequence(seed.entropy, spawn_key=(*seed.spawn_key, key))
-    seed_words(seed)
-    return np.random.SeedSequence(seed, spawn_key=(key,))
+    kept = checked_seed(seed)
+    if isinstance(kept, np.random.SeedSequence):
+        return np.random.SeedSequence(kept.entropy, spawn_key=(*kept.spawn_key, key))
+    return np.random.SeedSequence(kept, spawn_key=(key,))
 
 
 class LinearlySeparable(LabelledData):

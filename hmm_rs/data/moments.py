@@ -10,8 +10,9 @@ import numpy as np
 import numpy.typing as npt
 
 from ..ground.activations import UNITS
-from ..ground.arguments import array, number, shown
-from ..ground.errors import DtypeError, InvalidParameterError
+from ..ground.arguments import array, items, number
+from ..ground.errors import InvalidParameterError
+from ..ground.overflow import within_range
 from .nonlinearity import check_nonlinearity
 from .quadrature import Resolved, resolve
 
@@ -72,9 +73,8 @@ def gaussian_moments(f: Any, *, kinks: Sequence[float] = ()) -> tuple[float, flo
     f = check_nonlinearity(f)
     if isinstance(f, str):
         return UNITS[f].moments
-    if isinstance(kinks, (str, bytes)) or np.ndim(kinks) != 1:
-        raise DtypeError(f"kinks = {shown(kinks)}: must be a list of numbers; pass [] if there are none")
-    points = tuple(sorted({number("kinks", k) for k in kinks}))
+    listed = items("kinks", kinks, "numbers, or [] if there are none")
+    points = tuple(sorted({number("kinks", k) for k in listed}))
     a, b, c = _by_quadrature(resolve(f, kinks=points), np.ones(1))
     return float(a[0]), float(b[0]), float(c[0])
 
@@ -167,7 +167,8 @@ def _by_quadrature(rule: Resolved, q: Array) -> tuple[Array, Array, Array]:
     """Return a, b and c for fields of variances `q`, in blocks of rows that differ."""
     q, place = np.unique(q, return_inverse=True)
     moments = np.empty((3, len(q)))
-    shares = np.stack([rule.values, rule.u * rule.values, rule.values**2]) * rule.weights
+    with within_range("f", "scale it down"):
+        shares = np.stack([rule.values, rule.u * rule.values, rule.values**2]) * rule.weights
     step = max(1, _BLOCK // len(rule.u))
     for start in range(0, len(q), step):
         part = q[start : start + step, None]

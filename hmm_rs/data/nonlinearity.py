@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from ..ground.activations import DATA, activation
+from ..ground.arguments import shown
 from ..ground.errors import DtypeError, InvalidParameterError, ShapeError
 
 __all__ = ["Nonlinearity", "check_nonlinearity"]
@@ -23,6 +24,12 @@ def check_nonlinearity(f: Any, name: str = "f") -> Nonlinearity:
     """
     if not callable(f):
         return activation(name, f, DATA)
+    try:
+        hash(f)
+    except TypeError:
+        raise DtypeError(
+            f"{name} = {shown(f)}: must be hashable, for what is computed of it is kept; pass a plain function"
+        ) from None
     for shape in ((2, 3), (1, 1), (3, 1)):
         probe = np.linspace(-2.0, 2.0, shape[0] * shape[1]).reshape(shape)
         try:

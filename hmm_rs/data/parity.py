@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..ground.arguments import array, count
+from ..ground.arguments import seed as checked_seed
 from ..ground.errors import InvalidParameterError, ShapeError
 from .images import digits as digit_images
 from .images import read_idx as load_idx
@@ -62,7 +63,7 @@ def parity_sets(
     if names.shape != (len(pictures),):
         raise ShapeError(f"classes has shape {names.shape}: must be ({len(pictures)},); pass one per image")
     sizes = [count(name, n) for name, n in (("test", test), ("kernel", kernel), ("train", train))]
-    generator = np.random.default_rng(seed)
+    generator = np.random.default_rng(checked_seed(seed))
     queues = [generator.permutation(np.flatnonzero(names == name)) for name in np.unique(names)]
     shortest = min(map(len, queues))
     order = np.column_stack([queue[:shortest] for queue in queues]).ravel()

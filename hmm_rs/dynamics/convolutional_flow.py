@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from .. import _lib
 from ..ground.arguments import array
+from ..ground.arguments import seed as checked_seed
 from ..ground.errors import DtypeError
 from ..ground.losses import Loss
 from ..networks.convolutional import CNN, jax_module
@@ -71,6 +72,7 @@ class CNNFlow(Flow):
         jax = jax_module()
         if not isinstance(network, CNN):
             raise DtypeError(f"network = {network!r:.80}: must be a CNN; pass CNN(h)")
+        seed = checked_seed(seed)
         images = own(network.images(X))
         labels = labels_of("y", y, len(images))
         start = own(array("theta", network.initial(seed) if theta is None else theta, (network.parameters,)))

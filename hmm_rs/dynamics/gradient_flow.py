@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -12,10 +13,10 @@ from .. import _lib
 from ..ground.activations import RECTIFIERS
 from ..ground.arguments import array, count, dtype_name
 from ..ground.arguments import threads as checked_threads
-from ..ground.errors import DtypeError, InvalidParameterError
+from ..ground.errors import DivergenceError, DtypeError, InvalidParameterError
 from ..ground.losses import Loss
 from ..ground.memory import require
-from ..measure.compression import compression, conserved_quantity
+from ..measure.compression import compression, conserved_quantity, invariants
 from ..networks.mean_field import MeanFieldNetwork
 from .driver import Observation
 from .flow import Controller, Flow, Method, labels_of, own, test_set
@@ -216,9 +217,15 @@ class GradientFlow(Flow):
             seen["compression"] = factors["ratio_of_rms"]
             seen["compression_mean_of_rms"] = factors["mean_of_rms"]
             seen["compression_sum_perp"] = factors["sum_perp"]
-        scale = float((network.a.astype(np.float64) ** 2).max())
-        drift = np.abs(conserved_quantity(network) - self._conserved).max()
-        seen["conserved_drift"] = float(drift / scale) if scale > 0 else 0.0
+        largest = float(np.abs(network.a).max())
+        scale = largest * largest
+        drift = float(np.abs(invariants(network) - self._conserved).max())
+        if not math.isfinite(drift):
+            raise DivergenceError(
+                f"the squares of the weights leave the range of floats at t = {self.t:.6g}; scale the inputs down, or "
+                f"look at what was measured so far in .result"
+            )
+        seen["conserved_drift"] = drift / scale if scale > 0 else 0.0
         return seen
 
     def _finish(self, result: xr.Dataset) -> xr.Dataset:

@@ -14,6 +14,7 @@ from ..data.hidden_manifold import HiddenManifold
 from ..data.latent import LatentModel
 from ..data.stored import StoredSamples
 from ..ground.arguments import choice, count, dtype_name, flag, number, seed_words
+from ..ground.arguments import seed as checked_seed
 from ..ground.arguments import threads as checked_threads
 from ..ground.errors import DtypeError, ShapeError
 from ..ground.memory import require
@@ -151,9 +152,9 @@ class OnlineSGD(Driver):
             "batch": count("batch", batch),
             "test_size": count("test_size", test_size),
             "dtype": dtype_name(dtype),
-            "seed": seed,
+            "seed": checked_seed(seed),
         }
-        words = seed_words(seed)
+        words = seed_words(self._arguments["seed"])
         for name, value in self._arguments.items():
             if name not in ("student", "lr_v"):
                 setattr(self, name, value)

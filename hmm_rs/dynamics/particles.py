@@ -12,6 +12,7 @@ from .. import _lib
 from ..data.labelled import LabelledData
 from ..ground import activations, losses
 from ..ground.arguments import array, count, dtype_name, flag, number, seed_words
+from ..ground.arguments import seed as checked_seed
 from ..ground.arguments import threads as checked_threads
 from ..ground.errors import DtypeError, InvalidParameterError, ShapeError
 from ..ground.memory import require
@@ -148,6 +149,7 @@ class Particles(Driver):
             raise InvalidParameterError("X = None: there is nothing to learn from; pass X and y, or data=")
         if batch is not None and train is not None:
             raise InvalidParameterError(f"batch = {batch!r}: fixed examples are used whole; leave batch out")
+        seed = checked_seed(seed)
         example_loss = losses.loss("loss", loss, losses.PARTICLES)
         self._arguments = {
             "network": network,

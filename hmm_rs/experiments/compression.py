@@ -20,9 +20,11 @@ from .. import kernels
 from .._lib import get_num_threads
 from ..data.manifolds import LabelledGaussian, Stripe
 from ..dynamics.gradient_flow import GradientFlow
-from ..ground.arguments import array, choice, count, number
+from ..ground.arguments import array, choice, count, number, reals
+from ..ground.arguments import seed as checked_seed
 from ..ground.errors import ConvergenceError, DtypeError, InvalidParameterError
 from ..ground.memory import require
+from ..ground.overflow import within_range
 from ..ground.results import dataset
 from ..measure.compression import compression, neuron_alignment, neuron_points
 from ..networks.mean_field import MeanFieldNetwork
@@ -107,13 +109,16 @@ def fit_exponent(
     0.5
     """
     sizes = array("x", x, (None,))
-    values = np.asarray(samples, dtype=np.float64)
+    # A run without a value is NaN here.
+    values = reals("samples", samples, missing=True)
     if values.ndim != 2 or len(values) != len(sizes) or len(sizes) < 2:
         raise InvalidParameterError(
             f"samples has shape {values.shape}: must be (len(x), seeds) with two sizes or more; pass such an array"
         )
     if not (np.isnan(values) | (values > 0)).all() or np.isnan(values).all(axis=1).any():
         raise InvalidParameterError("samples: must be positive with a value at each size; drop empty sizes")
+    if not (sizes > 0.0).all() or np.ptp(np.log(sizes)) == 0.0:
+        raise InvalidParameterError("x: sizes must be positive, two of them different; pass such sizes")
     choice("average", average, ("mean", "inverse_square", "median"))
     averages: dict[str, Callable[[Array], Any]] = {
         "mean": np.mean,
@@ -123,15 +128,16 @@ def fit_exponent(
     rows = [row[~np.isnan(row)] for row in values]
     resamples = count("resamples", resamples, minimum=2)
     require(64 * resamples, f"a bootstrap of {resamples} resamples", "pass fewer resamples")
-    generator = np.random.default_rng(seed)
+    generator = np.random.default_rng(checked_seed(seed))
 
     def line(rows: Sequence[Array]) -> tuple[float, float]:
         slope, intercept = np.polyfit(np.log(sizes), np.log([averages[average](row) for row in rows]), 1)
         return float(slope), float(np.exp(intercept))
 
-    exponent, prefactor = line(rows)
-    drawn = np.array([line([generator.choice(row, len(row)) for row in rows]) for _ in range(resamples)])
-    error, prefactor_error = drawn.std(axis=0, ddof=1)
+    with within_range("x and samples"):
+        exponent, prefactor = line(rows)
+        drawn = np.array([line([generator.choice(row, len(row)) for row in rows]) for _ in range(resamples)])
+        error, prefactor_error = drawn.std(axis=0, ddof=1)
     return Exponent(exponent, float(error), prefactor, float(prefactor_error))
 
 

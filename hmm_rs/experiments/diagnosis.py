@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..ground.arguments import array, count, number
+from ..ground.linear_algebra import frobenius
 from ..ground.losses import FULL_BATCH
 from ..ground.losses import loss as checked_loss
 from ..ground.record import Record
@@ -80,6 +81,7 @@ def diagnose(
     name = None if loss is None else checked_loss("loss", loss, FULL_BATCH)
     alpha = None if alpha is None else number("alpha", alpha, minimum=0.0, exclusive=True)
     lam = None if lam is None else number("lam", lam, minimum=0.0)
+    flip = number("flip", flip, minimum=0.0, maximum=0.5)
     labels = name != "ridge"
     findings: list[str] = []
     numbers: dict[str, float] = {}
@@ -89,9 +91,7 @@ def diagnose(
         _diagnose_spectrum(checked_spectrum(spectrum), labels, alpha, lam, flip, numbers, findings)
     if w is not None:
         vector = array("w", w, (None,))
-        numbers["delocalisation"] = float(
-            np.abs(vector).max() / max(math.sqrt((vector * vector).sum()), 1e-300)
-        )
+        numbers["delocalisation"] = float(np.abs(vector).max() / max(frobenius(vector), 1e-300))
         random = math.sqrt(2 * math.log(max(vector.size, 2)) / vector.size)
         if numbers["delocalisation"] > 3 * random:
             findings.append(

@@ -11,7 +11,9 @@ import numpy.typing as npt
 
 from ..data.hidden_manifold import HiddenManifold
 from ..ground.activations import activation
-from ..ground.arguments import choice, count, number, seed_words
+from ..ground.arguments import choice, count, items, number, seed_words
+from ..ground.arguments import seed as checked_seed
+from ..ground.errors import InvalidParameterError
 from ..ground.results import dataset
 from ..measure.equivalence.bounds import SMOOTH, stein_bound
 from ..measure.equivalence.distances import FLOOR, excess_kurtosis, kolmogorov_distance, skewness
@@ -76,10 +78,14 @@ def rates(
     """
     choice("weights", weights, WEIGHTS)
     name = activation("f", f, ("sign", *SMOOTH))
-    sizes = [count("N", n, minimum=2) for n in N]
+    sizes = [count("N", n, minimum=2) for n in items("N", N, "numbers of inputs, for example [50, 100, 200]")]
+    if not sizes:
+        raise InvalidParameterError("N = []: must list numbers of inputs; pass [50, 100, 200], say")
     columns = count("draws", draws)
     samples = count("n_samples", n_samples, minimum=100)
-    number("ratio", ratio, minimum=0.0, exclusive=True)
+    # Fewer inputs than latents by more than this is no limit of the model; the latents would not fit anywhere.
+    ratio = number("ratio", ratio, minimum=1e-6, maximum=1e6)
+    seed = checked_seed(seed)
     words = seed_words(seed).tolist()
     names = ["ks", "skewness", "excess_kurtosis", *(["beta"] if name in SMOOTH else [])]
     table: dict[str, list[Vector]] = {name: [] for name in names}

@@ -21,7 +21,7 @@ from .. import _lib
 from ..data.gaussian import TeacherStudent
 from ..data.hidden_manifold import HiddenManifold
 from ..data.images import Images, digits, normalise
-from ..ground.arguments import choice, count, number, seed_words
+from ..ground.arguments import choice, count, number, reals, seed_words
 from ..ground.errors import ConvergenceError, InvalidParameterError, ShapeError
 from ..ground.memory import require
 from ..ground.results import dataset
@@ -203,10 +203,14 @@ def overlap_beyond_chance(correct: npt.ArrayLike) -> float:
     >>> overlap_beyond_chance([[True, False, True], [True, False, True]])
     1.0
     """
-    right = np.asarray(correct, dtype=np.float64)
+    right = reals("correct", correct)
     if right.ndim != 2 or len(right) < 2:
         raise ShapeError(
             f"correct has shape {right.shape}: must be (networks, P) with two networks or more; pass such an array"
+        )
+    if not np.isin(right, (0.0, 1.0)).all():
+        raise InvalidParameterError(
+            "correct holds other values than 0 and 1: must say right or wrong; pass booleans"
         )
     for network, row in enumerate(right):
         if row.all() or not row.any():

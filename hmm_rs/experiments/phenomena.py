@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..ground.arguments import array, count, number
+from ..ground.arguments import seed as checked_seed
 from ..ground.errors import ConvergenceError, InvalidParameterError, ShapeError
 from ..ground.linear_algebra import gram
 from ..theory.online import HiddenManifoldODE, solve_many
@@ -78,7 +79,7 @@ def random_start(
     True
     """
     K, M, size = count("K", K), count("M", M), count("size", size, minimum=K + M)
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng(checked_seed(seed))
     b, _, _ = centred_moments(f)
     # Teacher vectors along the first M axes: the student's components there are the overlaps.
     weights = number("std_w", std_w, minimum=0.0) * rng.standard_normal((K, size))

@@ -10,8 +10,8 @@ import difflib
 import math
 import operator
 import os
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -26,11 +26,19 @@ __all__ = [
     "count",
     "dtype_name",
     "flag",
+    "function",
+    "instance",
+    "items",
+    "iterable",
     "number",
+    "reals",
+    "seed",
     "seed_words",
     "shown",
     "threads",
 ]
+
+_T = TypeVar("_T")
 
 #: Largest count: beyond it counts are not exact as double-precision numbers, which times and
 #: checkpoints are made of; at a million steps a second it takes 285 years.
@@ -134,6 +142,42 @@ def _real(name: str, value: Any) -> float:
     raise DtypeError(f"{name} = {shown(value)}: must be a number; pass a float")
 
 
+def iterable(name: str, value: Any, what: str) -> Iterable[Any]:
+    """Return `value` if it has entries to go through: a list, a generator; no text, no mapping, no single number.
+
+    Parameters
+    ----------
+    name, value
+        The argument.
+    what
+        What its entries are, and an example, for the message: "whole numbers, for example [50, 100]".
+    """
+    no_list = isinstance(value, (str, bytes, bytearray, Mapping, np.generic)) or np.ma.is_masked(value)
+    if not no_list and isinstance(value, Iterable) and getattr(value, "ndim", None) != 0:
+        return value
+    raise DtypeError(f"{name} = {shown(value)}: must be a list; pass {what}")
+
+
+def items(name: str, value: Any, what: str) -> list[Any]:
+    """Return a list of the entries of `value`, which :func:`iterable` has looked at."""
+    return list(iterable(name, value, what))
+
+
+def instance(name: str, value: Any, kind: type[_T], remedy: str) -> _T:
+    """Return `value` if it is of a class of the package; `remedy` is what to pass instead."""
+    if isinstance(value, kind):
+        return value
+    article = "an" if kind.__name__[0] in "AEIOU" else "a"
+    raise DtypeError(f"{name} = {shown(value)}: must be {article} {kind.__name__}; pass {remedy}")
+
+
+def function(name: str, value: Any, what: str) -> Callable[..., Any]:
+    """Return `value` if it can be called; `what` says of what it is a function."""
+    if callable(value):
+        return value  # type: ignore[no-any-return]
+    raise DtypeError(f"{name} = {shown(value)}: must be a function {what}; pass one")
+
+
 def choice(name: str, value: Any, choices: Iterable[str]) -> str:
     """Return `value` if it is one of `choices`."""
     allowed = list(choices)
@@ -175,29 +219,50 @@ def array(
             f"{name} has shape {given.shape}: must be {wanted}{' ' + rule if rule else ''}; "
             f"pass an array of that shape"
         )
-    target = np.dtype(dtype)
+    result = _converted(name, value, given, np.dtype(dtype))
+    finite = np.isfinite(result)
+    if not finite.all():
+        lost = given.dtype.kind in "iuf" and np.isfinite(given[~finite]).all()
+        what = f"numbers beyond the range of {result.dtype.name}" if lost else "non-finite values"
+        remedy = "rescale them" if lost else f"remove NaN and infinity before you pass {name}"
+        raise InvalidParameterError(
+            f"{name} holds {np.count_nonzero(~finite)} {what}: all entries must be finite; {remedy}"
+        )
+    return result
+
+
+def reals(name: str, value: Any, *, infinite: bool = False, missing: bool = False) -> npt.NDArray[np.float64]:
+    """Return `value` as a C-contiguous array of numbers in its own shape, which may be () and may hold nothing.
+
+    Infinity is refused unless `infinite`, and NaN unless `missing`.
+    """
+    given = _real_array(name, value)
+    result = _converted(name, value, given, np.dtype(np.float64)).reshape(given.shape)
+    wrong = (np.isinf(result) & (not infinite)) | (np.isnan(result) & (not missing))
+    if wrong.any():
+        allowed = " or infinite" * infinite + " or NaN" * missing
+        raise InvalidParameterError(
+            f"{name} holds {np.count_nonzero(wrong)} values such as {result[wrong][0]}: all entries must be "
+            f"finite{allowed}; remove them"
+        )
+    return result
+
+
+def _converted(name: str, value: Any, given: npt.NDArray[Any], target: np.dtype[Any]) -> npt.NDArray[Any]:
+    """Return `given`, made of `value`, as a contiguous array of `target`."""
     needed = given.size * target.itemsize
     # A broadcast array may stand for far more numbers than it holds. Small copies are made unasked.
     if needed > _UNASKED and (given.dtype != target or not given.flags.c_contiguous):
         require(needed, f"{name} of shape {given.shape}", "pass a smaller array")
     try:
         with np.errstate(over="ignore", invalid="ignore"):
-            result = np.ascontiguousarray(given, dtype=target)
-    except (TypeError, ValueError):
+            return np.ascontiguousarray(given, dtype=target)
+    except (TypeError, ValueError, ArithmeticError) as error:
+        if isinstance(error, OverflowError):
+            raise InvalidParameterError(
+                f"{name} holds numbers beyond the range of {target.name}: all entries must be finite; rescale them"
+            ) from None
         raise _not_real(name, value) from None
-    except OverflowError:
-        raise InvalidParameterError(
-            f"{name} holds numbers beyond the range of {target.name}: all entries must be finite; rescale them"
-        ) from None
-    finite = np.isfinite(result)
-    if not finite.all():
-        lost = given.dtype.kind in "iuf" and np.isfinite(given[~finite]).all()
-        what = f"numbers beyond the range of {target.name}" if lost else "non-finite values"
-        remedy = "rescale them" if lost else f"remove NaN and infinity before you pass {name}"
-        raise InvalidParameterError(
-            f"{name} holds {np.count_nonzero(~finite)} {what}: all entries must be finite; {remedy}"
-        )
-    return result
 
 
 def _real_array(name: str, value: Any) -> npt.NDArray[Any]:
@@ -227,12 +292,44 @@ def _not_real(name: str, value: Any) -> DtypeError:
     return DtypeError(f"{name} = {shown(value)}: must be an array of real numbers; pass floats")
 
 
-def seed_words(seed: Any, name: str = "seed") -> npt.NDArray[np.uint32]:
-    """Return the eight 32-bit words that numpy's SeedSequence makes of `seed`."""
-    if isinstance(seed, np.random.SeedSequence):
-        sequence = seed
-    elif isinstance(seed, (list, tuple)):
-        sequence = np.random.SeedSequence([count(name, s, minimum=0, maximum=None) for s in seed])
-    else:
-        sequence = np.random.SeedSequence(count(name, seed, minimum=0, maximum=None))
+#: 32-bit words drawn from a user's generator, the entropy of numpy's own fresh seeds.
+_DRAWN = 4
+
+
+def seed(value: Any, name: str = "seed") -> int | list[int] | np.random.SeedSequence:
+    """Return a seed in the form that is kept: the same words whenever it is used, and shown as what they are.
+
+    Integers of any size, lists of them and :class:`numpy.random.SeedSequence` stand for themselves. From a
+    :class:`numpy.random.Generator` four 32-bit words are drawn, once: what it names is kept, copied and saved as these
+    words, and the next use of the generator names something else. None is refused: nothing here is random by accident.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from hmm_rs.ground.arguments import seed
+    >>> rng = np.random.default_rng(1)
+    >>> seed(rng) == seed(rng), seed(np.random.default_rng(1)) == seed(np.random.default_rng(1))
+    (False, True)
+    """
+    if isinstance(value, np.random.SeedSequence):
+        return value
+    if isinstance(value, np.random.Generator):
+        return [int(word) for word in value.integers(1 << 32, size=_DRAWN, dtype=np.uint32)]
+    if isinstance(value, (list, tuple)) or (isinstance(value, np.ndarray) and value.ndim == 1):
+        if not len(value):
+            raise InvalidParameterError(f"{name} = {shown(value)}: must hold a number; pass {name}=[0], say")
+        return [count(name, word, minimum=0, maximum=None) for word in value]
+    try:
+        return count(name, value, minimum=0, maximum=None)
+    except DtypeError:
+        raise DtypeError(
+            f"{name} = {shown(value)}: must be an integer >= 0, a list of them, or numpy's SeedSequence or Generator; "
+            f"pass {name}=0, or {name}=numpy.random.default_rng() for another one at every call"
+        ) from None
+
+
+def seed_words(value: Any, name: str = "seed") -> npt.NDArray[np.uint32]:
+    """Return the eight 32-bit words that numpy's SeedSequence makes of a seed."""
+    kept = seed(value, name)
+    sequence = kept if isinstance(kept, np.random.SeedSequence) else np.random.SeedSequence(kept)
     return sequence.generate_state(8, np.uint32).astype(np.uint32, copy=False)

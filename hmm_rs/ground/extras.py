@@ -18,7 +18,7 @@ def extra(module: str, *, of: str, needed_by: str) -> Any:
     module
         Name to import, "sklearn.svm" say.
     of
-        The extra that installs it.
+        The extra that installs it; "" where none does, because whoever has it chose its build.
     needed_by
         What the user called.
 
@@ -31,6 +31,8 @@ def extra(module: str, *, of: str, needed_by: str) -> Any:
         return importlib.import_module(module)
     except ImportError as error:
         # What an installed library fails to import itself is its own affair, but worth showing.
+        library = module.partition(".")[0]
+        what = f"'hmm_rs[{of}]'" if of else library
         raise MissingExtraError(
-            f"{needed_by} needs {module.partition('.')[0]} ({error}); pip install 'hmm_rs[{of}]'"
+            f"{needed_by} needs {library} ({error}): it must be installed; pip install {what}"
         ) from error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -11,9 +12,12 @@ from .. import _lib
 from .errors import ShapeError
 from .memory import require
 
-__all__ = ["eigh", "frobenius", "gram", "is_positive_definite", "product", "solve"]
+__all__ = ["eigenvalues", "eigh", "frobenius", "gram", "is_positive_definite", "product", "scale_of", "solve"]
 
 Array = npt.NDArray[np.floating[Any]]
+
+#: Matrices whose largest entry lies beyond this, or below its inverse, are scaled before they are decomposed.
+_FAR = 1e140
 
 
 def product(a: npt.ArrayLike, b: npt.ArrayLike, *, threads: int | None = None) -> Array:
@@ -121,8 +125,30 @@ def eigh(a: npt.ArrayLike) -> tuple[Array, Array]:
     >>> eigh([[2.0, 1.0], [1.0, 2.0]])[0].round(12)
     array([1., 3.])
     """
-    found = _lib.symmetric_eigen(_square(a))
-    return found["values"], found["vectors"]
+    matrix, scale = _near(_square(a))
+    found = _lib.symmetric_eigen(matrix)
+    with np.errstate(over="ignore"):
+        return found["values"] * scale, found["vectors"]
+
+
+def eigenvalues(a: npt.ArrayLike) -> Array:
+    """Return the eigenvalues, ascending, of a symmetric matrix (its lower half is read).
+
+    Examples
+    --------
+    >>> from hmm_rs.ground.linear_algebra import eigenvalues
+    >>> eigenvalues([[2.0, 1.0], [1.0, 2.0]]).round(12)
+    array([1., 3.])
+    """
+    matrix, scale = _near(_square(a))
+    with np.errstate(over="ignore"):
+        return _lib.symmetric_eigenvalues(matrix) * scale
+
+
+def _near(matrix: npt.NDArray[np.float64]) -> tuple[npt.NDArray[np.float64], float]:
+    """Return a matrix in units of the second result: near the ends of the range of floats rotations would leave it."""
+    scale = scale_of(matrix)
+    return (matrix, 1.0) if 1.0 / _FAR < scale < _FAR else (matrix / scale, scale)
 
 
 def is_positive_definite(a: npt.ArrayLike) -> bool:
@@ -164,12 +190,28 @@ def frobenius(a: npt.ArrayLike) -> float:
     5.0
     """
     values = np.asarray(a, dtype=np.float64)
-    scale = float(np.abs(values).max(initial=0.0))
-    if scale == 0.0 or not np.isfinite(scale):
-        return scale
-    # A power of two: it divides without rounding.
-    scale = float(2.0 ** np.floor(np.log2(scale)))
-    return float(scale * np.sqrt(np.sum(np.square(values / scale))))
+    largest = float(np.abs(values).max(initial=0.0))
+    if largest == 0.0 or not np.isfinite(largest):
+        return largest
+    scale = scale_of(values)
+    # As a float of Python: a norm beyond the range of floats is infinite, without a warning.
+    return scale * float(np.sqrt(np.sum(np.square(values / scale))))
+
+
+def scale_of(values: npt.NDArray[np.float64]) -> float:
+    """Return the power of two just below the largest entry in size (1 of zeros): dividing by it rounds nothing.
+
+    Squares and sums of ``values / scale_of(values)`` stay within the range of floats.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from hmm_rs.ground.linear_algebra import scale_of
+    >>> scale_of(np.array([-5.0, 3.0]))
+    4.0
+    """
+    largest = float(np.abs(values).max(initial=0.0))
+    return math.ldexp(1.0, math.frexp(largest)[1] - 1) if largest > 0.0 else 1.0
 
 
 def _square(a: npt.ArrayLike) -> npt.NDArray[np.float64]:

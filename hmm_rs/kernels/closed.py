@@ -95,9 +95,10 @@ def ntk(
            [1.8847, 4.    ]])
     """
     arguments.choice("bias", bias, get_args(Bias))
+    workers = arguments.threads("threads", threads)
     x, y = points_of(X, Y)
     out = _result(x, y)
-    _lib.ntk(x, y, bias=bias, out=out, threads=threads)
+    _lib.ntk(x, y, bias=bias, out=out, threads=workers)
     return out
 
 
@@ -113,7 +114,8 @@ def laplace(
     array([[0.367879]])
     """
     scale = arguments.number("scale", scale, minimum=0.0, exclusive=True)
+    workers = arguments.threads("threads", threads)
     x, y = points_of(X, Y)
     out = _result(x, y)
-    _lib.laplace(x, y, scale=scale, out=out, threads=threads)
+    _lib.laplace(x, y, scale=scale, out=out, threads=workers)
     return out

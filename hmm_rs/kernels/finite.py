@@ -41,7 +41,7 @@ def memory_estimate(
     output = P * Q * np.dtype(dtype).itemsize
     # No tile is larger than the kernel.
     block = min(arguments.count("block", block), max(P, Q))
-    scratch = _lib.network_ntk_bytes(block, dtype=dtype, threads=threads)
+    scratch = _lib.network_ntk_bytes(block, dtype=dtype, threads=arguments.threads("threads", threads))
     return {"output": output, "scratch": scratch, "total": output + scratch}
 
 
@@ -90,8 +90,8 @@ def network_ntk(
     >>> hr.kernels.network_ntk(network, [[3.0]])  # 2 (3^2 + (3^2 + 1) 2^2)
     array([[98.]])
     """
-    if not isinstance(network, MeanFieldNetwork):
-        raise DtypeError(f"network = {network!r:.80}: must be a MeanFieldNetwork; pass one")
+    arguments.instance("network", network, MeanFieldNetwork, "MeanFieldNetwork.random(h, d)")
+    threads = arguments.threads("threads", threads)
     if network.activation not in RECTIFIERS:
         raise InvalidParameterError(
             f"network.activation = {network.activation!r}: the tangent kernel is that of rectified units; "

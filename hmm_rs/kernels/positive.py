@@ -9,7 +9,8 @@ import numpy.typing as npt
 
 from ..ground import arguments
 from ..ground.errors import InvalidParameterError, ShapeError
-from ..ground.linear_algebra import is_positive_definite
+from ..ground.linear_algebra import is_positive_definite, scale_of
+from ..ground.overflow import within_range
 
 __all__ = ["both_labels", "positive_gram", "symmetric_gram"]
 
@@ -25,7 +26,9 @@ def symmetric_gram(K: npt.ArrayLike, name: str = "K") -> Array:
             f"{name} has shape {gram.shape}: must be square; pass the Gram matrix of one point set"
         )
     # Rounding of the entries' own precision, with room for sums in another order.
-    if np.abs(gram - gram.T).max() > (1e-5 if single else 1e-10) * np.abs(gram).max():
+    with np.errstate(over="ignore"):
+        difference = float(np.abs(gram - gram.T).max())
+    if difference > (1e-5 if single else 1e-10) * np.abs(gram).max():
         raise InvalidParameterError(
             f"{name}: must be symmetric; pass (K + K.T)/2 if the difference is rounding"
         )
@@ -44,10 +47,13 @@ def positive_gram(K: npt.ArrayLike, name: str = "K") -> Array:
     """
     single = getattr(K, "dtype", None) == np.float32
     gram = symmetric_gram(K, name)
-    scale = float(np.diag(gram).mean()) or 1.0
+    diagonal = np.diag(gram)
+    unit = scale_of(diagonal)
+    scale = unit * float((diagonal / unit).mean()) or 1.0
     # Semi-definite up to the rounding of the entries.
     slack = (1e-6 if single else 1e-8) * len(gram)
-    lifted = gram / scale
+    with within_range(name):
+        lifted = gram / scale
     lifted[np.diag_indices_from(lifted)] += slack
     if not is_positive_definite(lifted):
         raise InvalidParameterError(f"{name}: must be positive semi-definite; pass a Gram matrix")

@@ -11,6 +11,7 @@ import numpy.typing as npt
 from ..ground import arguments
 from ..ground.errors import InvalidParameterError, ShapeError
 from ..ground.linear_algebra import eigh, frobenius, product
+from ..ground.overflow import finite, within_range
 from .positive import both_labels, symmetric_gram
 
 __all__ = [
@@ -57,7 +58,7 @@ def label_projections(K: npt.ArrayLike, y: npt.ArrayLike) -> dict[str, Array]:
     values, vectors = values[::-1], vectors[:, ::-1]
     omega2 = product(vectors.T, labels) ** 2 / len(labels)
     return {
-        "eigenvalues": values,
+        "eigenvalues": finite("K", values),
         "eigenvectors": vectors,
         "omega2": omega2,
         "cumulative": np.cumsum(omega2),
@@ -97,7 +98,7 @@ def mutual_information(phi: npt.ArrayLike, y: npt.ArrayLike, *, k: int = 5) -> f
     >>> hr.kernels.mutual_information(y + np.linspace(0, 0.1, 100), y) > 0.9
     True
     """
-    values = np.asanyarray(phi)
+    values = arguments.reals("phi", phi)
     values = arguments.array("phi", values[:, None] if values.ndim == 1 else values, (None, None))
     labels = both_labels(y, len(values))
     k = arguments.count("k", k)
@@ -169,12 +170,13 @@ def intrinsic_dimension(K: npt.ArrayLike) -> tuple[float, float]:
     diagonal = np.diag(gram).copy()
     # Distances do not see where the origin is; entries of its size would round them away. What one point shares with
     # all others is taken out exactly where it dominates.
-    square = (diagonal[:, None] - gram) + (diagonal[None, :] - gram)
+    with within_range("K"):
+        square = (diagonal[:, None] - gram) + (diagonal[None, :] - gram)
     np.fill_diagonal(square, np.inf)
     nearest = np.partition(square, 1, axis=1)[:, :2]
     first, second = nearest.T
     # Distances below the rounding of the kernel entries say nothing.
-    rounding = 4.0 * np.finfo(np.float64).eps * diagonal
+    rounding = 4.0 * np.finfo(np.float64).eps * np.abs(diagonal)
     if (first <= rounding).any():
         off = square[~np.eye(n, dtype=bool)]
         if float(np.median(off)) <= 1e4 * float(rounding.max()):

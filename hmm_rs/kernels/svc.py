@@ -12,7 +12,9 @@ import numpy.typing as npt
 
 from ..ground import arguments
 from ..ground.errors import ConvergenceError, InvalidParameterError, ShapeError
+from ..ground.extras import extra
 from ..ground.linear_algebra import product, solve
+from ..ground.overflow import within_range
 from .positive import both_labels, positive_gram
 
 __all__ = ["SupportVectors", "svc"]
@@ -101,9 +103,10 @@ def svc(K: npt.ArrayLike, y: npt.ArrayLike, *, C: float = 1e20, max_iter: int = 
     max_iter = arguments.count("max_iter", max_iter)
     # The coefficients sum to zero with the labels, so a constant added to rows and columns changes nothing;
     # without it the single-precision cache of the solver keeps the digits that matter.
-    rows = gram.mean(axis=0)
-    centred = gram - rows[:, None] - rows[None, :] + rows.mean()
-    scale = float(np.diag(centred).mean())
+    with within_range("K"):
+        rows = gram.mean(axis=0)
+        centred = gram - rows[:, None] - rows[None, :] + rows.mean()
+        scale = float(np.diag(centred).mean())
     if not scale > 0.0:
         raise InvalidParameterError("K: is constant, all points are the same; pass distinct points")
     alpha = _smo(centred / scale, labels, min(bound * scale, 1e20), max_iter) / scale
@@ -128,16 +131,13 @@ def svc(K: npt.ArrayLike, y: npt.ArrayLike, *, C: float = 1e20, max_iter: int = 
 
 def _smo(gram: Array, labels: Array, bound: float, max_iter: int) -> Array:
     """Return the dual coefficients that scikit-learn finds."""
-    try:
-        from sklearn.exceptions import ConvergenceWarning
-        from sklearn.svm import SVC
-    except ImportError:
-        raise ImportError("hr.kernels.svc needs scikit-learn; pip install 'hmm_rs[sklearn]'") from None
+    svm = extra("sklearn.svm", of="sklearn", needed_by="hr.kernels.svc")
+    told = extra("sklearn.exceptions", of="sklearn", needed_by="hr.kernels.svc")
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)
+        warnings.simplefilter("ignore", told.ConvergenceWarning)
         # At a tiny C margins differ by no more than C.
         tolerance = max(1e-6 * min(1.0, bound), 1e-15)
-        machine = SVC(kernel="precomputed", C=bound, tol=tolerance, max_iter=max_iter, cache_size=500)
+        machine = svm.SVC(kernel="precomputed", C=bound, tol=tolerance, max_iter=max_iter, cache_size=500)
         machine.fit(gram, labels)
     alpha = np.zeros(len(labels))
     alpha[machine.support_] = np.abs(machine.dual_coef_[0])

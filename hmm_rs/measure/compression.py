@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from ..ground import arguments
 from ..ground.errors import InvalidParameterError
+from ..ground.linear_algebra import scale_of
+from ..ground.overflow import finite, within_range
+from ..networks.mean_field import MeanFieldNetwork
 
-if TYPE_CHECKING:
-    from ..networks.mean_field import MeanFieldNetwork
-
-__all__ = ["compression", "conserved_quantity", "neuron_alignment", "neuron_points", "temporal_regime"]
+__all__ = [
+    "compression",
+    "conserved_quantity",
+    "invariants",
+    "neuron_alignment",
+    "neuron_points",
+    "temporal_regime",
+]
 
 Array = npt.NDArray[np.float64]
 
@@ -72,7 +79,12 @@ def compression(w: npt.ArrayLike, *, d_par: int = 1) -> dict[str, float]:
         }
 
 
+def _network(value: Any) -> MeanFieldNetwork:
+    return arguments.instance("network", value, MeanFieldNetwork, "MeanFieldNetwork.random(h, d, std_b=1.0)")
+
+
 def _with_bias(network: MeanFieldNetwork) -> tuple[Array, Array, Array]:
+    network = _network(network)
     if network.b is None:
         raise InvalidParameterError(
             "network = one without biases: this needs them; pass std_b when you make it"
@@ -83,6 +95,8 @@ def _with_bias(network: MeanFieldNetwork) -> tuple[Array, Array, Array]:
 def neuron_points(network: MeanFieldNetwork) -> Array:
     r"""Return the foot of every neuron's ReLU hyperplane, z_n = -sqrt(d) b_n omega_n/\|omega_n\|^2, (h, d).
 
+    A neuron whose input weights vanish has no hyperplane: its row is NaN.
+
     Examples
     --------
     >>> import hmm_rs as hr
@@ -91,13 +105,17 @@ def neuron_points(network: MeanFieldNetwork) -> Array:
     array([[-3., -0., -0., -0.]])
     """
     w, b, _ = _with_bias(network)
+    scale = scale_of(w)
+    w = w / scale
     square = (w**2).sum(axis=1, keepdims=True)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        return np.asarray(-np.sqrt(w.shape[1]) * b[:, None] * w / square)
+    with within_range("network"), np.errstate(invalid="ignore"):
+        return np.asarray(-np.sqrt(w.shape[1]) * b[:, None] * w / square / scale)
 
 
 def neuron_alignment(network: MeanFieldNetwork, *, d_par: int = 1) -> Array:
     r"""Return cos^2 = \|omega_par\|^2/\|omega\|^2 of every neuron, shape (h,).
+
+    A neuron whose input weights vanish points nowhere: NaN.
 
     Examples
     --------
@@ -106,10 +124,10 @@ def neuron_alignment(network: MeanFieldNetwork, *, d_par: int = 1) -> Array:
     >>> hr.observables.neuron_alignment(network)
     array([0.36])
     """
-    w = network.w.astype(np.float64)
-    d_par = arguments.count("d_par", d_par)
-    square = w**2
-    with np.errstate(divide="ignore", invalid="ignore"):
+    w = _network(network).w.astype(np.float64)
+    d_par = arguments.count("d_par", d_par, maximum=w.shape[1])
+    square = (w / scale_of(w)) ** 2
+    with np.errstate(invalid="ignore"):
         return np.asarray(square[:, :d_par].sum(axis=1) / square.sum(axis=1))
 
 
@@ -125,6 +143,11 @@ def conserved_quantity(network: MeanFieldNetwork) -> Array:
     >>> hr.observables.conserved_quantity(network)
     array([3.])
     """
+    return finite("network", invariants(network))
+
+
+def invariants(network: MeanFieldNetwork) -> Array:
+    """Return :func:`conserved_quantity` of weights that a run may have driven beyond all bounds."""
     w, b, a = _with_bias(network)
     with np.errstate(over="ignore", invalid="ignore"):
         return np.asarray(a**2 - (w**2).sum(axis=1) - b**2)

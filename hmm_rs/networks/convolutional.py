@@ -17,7 +17,8 @@ import numpy as np
 import numpy.typing as npt
 
 from ..ground.arguments import array, choice, count
-from ..ground.errors import HmmError
+from ..ground.arguments import seed as checked_seed
+from ..ground.extras import extra
 from ..ground.linear_algebra import gram, product
 
 __all__ = ["CNN", "jax_module", "swish_scale"]
@@ -25,17 +26,9 @@ __all__ = ["CNN", "jax_module", "swish_scale"]
 Array = npt.NDArray[Any]
 
 
-class MissingJaxError(HmmError, ImportError):
-    """JAX is not installed."""
-
-
 def jax_module() -> Any:
     """Return JAX, or say how to get it."""
-    try:
-        import jax
-    except ImportError:
-        raise MissingJaxError("hr.cnn needs JAX; pip install 'hmm_rs[cnn]'") from None
-    return jax
+    return extra("jax", of="cnn", needed_by="hr.cnn")
 
 
 def swish_scale() -> float:
@@ -115,7 +108,7 @@ class CNN:
 
     def initial(self, seed: Any = 0) -> npt.NDArray[np.float64]:
         """Return parameters at the start, one flat array: kernels in order, classifier, bias."""
-        theta = np.random.default_rng(seed).normal(size=self.parameters)
+        theta = np.random.default_rng(checked_seed(seed)).normal(size=self.parameters)
         theta[-1] = 0.0
         return theta
 

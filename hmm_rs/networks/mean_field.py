@@ -13,6 +13,7 @@ from ..ground.activations import NODES
 from ..ground.activations import activation as named
 from ..ground.errors import ShapeError
 from ..ground.memory import require
+from ..ground.overflow import finite
 from .base import Network
 
 __all__ = ["MeanFieldNetwork"]
@@ -166,7 +167,7 @@ class MeanFieldNetwork(Network):
         (P, M) activations are never held.
         """
         X = arguments.array("X", X, (None, self.d), rule="(examples, network.d)", dtype=self.w.dtype)
-        return _lib.mean_field_outputs(
+        outputs = _lib.mean_field_outputs(
             X,
             self.a,
             self.w,
@@ -175,3 +176,4 @@ class MeanFieldNetwork(Network):
             dtype=arguments.dtype_name(self.w.dtype),
             threads=arguments.threads("threads", threads),
         )
+        return finite("a, w, b and X", outputs)

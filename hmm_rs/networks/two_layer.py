@@ -15,6 +15,7 @@ from ..ground.arguments import array, count, number, seed_words
 from ..ground.arguments import threads as checked_threads
 from ..ground.errors import ShapeError
 from ..ground.memory import require
+from ..ground.overflow import finite, within_range
 from .base import Network
 
 __all__ = ["TwoLayer"]
@@ -100,9 +101,11 @@ class TwoLayer(Network):
         scale = number("std_w", std_w, minimum=0.0)
         # The weights as drawn and scaled, and the network's own.
         require(3 * 8 * K * (N + 1), f"a network of K={K} units on N={N} inputs", "lower K or N")
-        w = scale * _lib.weight_normals(words, _FIRST_LAYER, K * N).reshape(K, N)
+        with within_range("std_w"):
+            w = scale * _lib.weight_normals(words, _FIRST_LAYER, K * N).reshape(K, N)
         if std_v is not None:
-            v = number("std_v", std_v, minimum=0.0) * _lib.weight_normals(words, _SECOND_LAYER, K)
+            with within_range("std_v"):
+                v = number("std_v", std_v, minimum=0.0) * _lib.weight_normals(words, _SECOND_LAYER, K)
         elif np.ndim(v) == 0:
             v = np.full(K, number("v", v))
         return cls(w, v, activation=activation)
@@ -119,4 +122,4 @@ class TwoLayer(Network):
         outputs = _lib.network_outputs_f64(
             X, self.w, self.v[None], self.activation, 1.0 / math.sqrt(N), checked_threads("threads", threads)
         )
-        return outputs[:, 0]
+        return finite("w, v and X", outputs[:, 0])

@@ -16,13 +16,13 @@ import numpy.typing as npt
 from .. import _lib
 from ..ground import arguments
 from ..ground.errors import ConvergenceError, InvalidParameterError, ShapeError
+from ..ground.overflow import finite, within_range
 from ..ground.results import dataset
 from ..measure.compression import compression
+from ..networks.mean_field import MeanFieldNetwork
 
 if TYPE_CHECKING:
     import xarray as xr
-
-    from ..networks.mean_field import MeanFieldNetwork
 
 __all__ = [
     "PopulationField",
@@ -127,6 +127,7 @@ def attractors(
     >>> [(a["s"], round(a["z"], 4), round(a["growth"], 5)) for a in hr.theory.attractors(5)]
     [(1, -1.4805, 0.12566), (1, 0.6848, 0.03723), (-1, 0.5705, 0.19558)]
     """
+    every = arguments.flag("include_unstable", include_unstable)
     found = _lib.attractors(arguments.count("d", d), _labels(xmin, xmax, inside_label, x0))
     signs = ("s", "beta_sign")
     rows = zip(*(column.tolist() for column in found.values()), strict=True)
@@ -134,7 +135,7 @@ def attractors(
     return [
         {name: int(value) if name in signs else value for name, value in point.items()}
         for point in points
-        if point["stable"] or include_unstable
+        if point["stable"] or every
     ]
 
 
@@ -157,9 +158,10 @@ def compression_time(h: int, alpha: float, growth: float) -> float:
     >>> round(hr.theory.compression_time(200, 1e-6, 0.1955757))
     4995
     """
-    return _lib.characteristic_time(
+    time = _lib.characteristic_time(
         arguments.count("h", h), arguments.number("alpha", alpha), arguments.number("growth", growth)
     )
+    return finite("h, alpha and growth", time, "pass a larger growth or alpha")
 
 
 def compression_all_active(
@@ -214,7 +216,7 @@ def population_field(
     """
     weights = arguments.array("omega", omega, (None,), rule="(input weights of one neuron)")
     field = _lib.population_field(weights, arguments.number("b", b), _labels(xmin, xmax, inside_label, x0))
-    return PopulationField(**field)
+    return PopulationField(**finite("omega and b", field))
 
 
 def neuron_flow(
@@ -263,6 +265,9 @@ def neuron_flow(
     """
     from scipy.integrate import solve_ivp
 
+    network = arguments.instance(
+        "network", network, MeanFieldNetwork, "MeanFieldNetwork.random(h, d, std_b=1.0)"
+    )
     if network.b is None:
         raise InvalidParameterError(
             "network = one without biases: the flow needs them; pass MeanFieldNetwork.random(..., std_b=1.0)"
@@ -273,6 +278,7 @@ def neuron_flow(
     if times[0] < 0 or np.any(np.diff(times) <= 0):
         raise InvalidParameterError("t: must be ascending and start at 0 or later; pass sorted times")
     p = arguments.number("p", p, minimum=1.0)
+    rtol = arguments.number("rtol", rtol, minimum=1e-13, maximum=0.1)
     draw = np.zeros(d) if noise is None else arguments.array("noise", noise, (d,), rule="(d,)")
     if d < 2:
         raise ShapeError("network has d = 1: there is nothing to compress; pass d >= 2")
@@ -283,16 +289,27 @@ def neuron_flow(
         return np.concatenate([rates[name].ravel() for name in ("w", "b", "a")])
 
     start = np.concatenate([network.w.ravel(), network.b, network.a]).astype(np.float64)
-    solution = solve_ivp(rates, (0.0, times[-1]), start, method="DOP853", t_eval=times, rtol=rtol, atol=rtol)
-    w = solution.y[: h * d].T.reshape(-1, h, d)
-    b, a = solution.y[h * d : h * d + h].T, solution.y[h * d + h :].T
-    factors = [compression(weights) for weights in w]
-    result = dataset(
-        {
+    with within_range("network and t", "pass earlier times, or weights of order one"):
+        # At time 0 alone nothing is integrated, and scipy gives no array.
+        states, stopped = start[None], ""
+        if times[-1] > 0.0:
+            solution = solve_ivp(
+                rates, (0.0, times[-1]), start, method="DOP853", t_eval=times, rtol=rtol, atol=rtol
+            )
+            states = solution.y.T
+            stopped = "" if solution.success else f"at t = {solution.t[-1]:g}: {solution.message}"
+        w = states[:, : h * d].reshape(-1, h, d)
+        b, a = states[:, h * d : h * d + h], states[:, h * d + h :]
+        curves = {
             "omega_1": np.sqrt((w[..., 0] ** 2).mean(axis=1)),
             "omega_perp": np.sqrt((w[..., 1:] ** 2).mean(axis=(1, 2))),
             "b": np.sqrt((b**2).mean(axis=1)),
             "beta": np.sqrt((a**2).mean(axis=1)),
+        }
+    factors = [compression(weights) for weights in w]
+    result = dataset(
+        {
+            **curves,
             "compression": [f["ratio_of_rms"] for f in factors],
             "compression_mean_of_rms": [f["mean_of_rms"] for f in factors],
             "compression_sum_perp": [f["sum_perp"] for f in factors],
@@ -307,6 +324,6 @@ def neuron_flow(
         cite=CITE,
         dims={"w": ("t", "i", "j"), "bias": ("t", "i")},
     )
-    if not solution.success:
-        raise ConvergenceError(f"the flow stopped at t = {solution.t[-1]:g}: {solution.message}", result)
+    if stopped:
+        raise ConvergenceError(f"the flow stopped {stopped}; loosen rtol, or pass earlier times", result)
     return result

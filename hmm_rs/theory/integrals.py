@@ -12,9 +12,10 @@ import numpy.typing as npt
 from .. import _lib
 from ..ground.activations import CLOSED
 from ..ground.activations import activation as activation_name
-from ..ground.arguments import array
+from ..ground.arguments import array, items, reals
 from ..ground.errors import ShapeError
 from ..ground.memory import require
+from ..ground.overflow import finite
 from .units import Activation, resolve
 
 __all__ = ["generalisation_error", "i2", "i3", "i4"]
@@ -27,12 +28,15 @@ Units = ClosedUnit | Sequence[ClosedUnit]
 
 def _average(C: npt.ArrayLike, n: int, units: Units) -> npt.NDArray[np.float64]:
     """Return the average of n fields of covariances C, shape (..., n, n)."""
-    given = np.shape(C)
+    covariances = reals("C", C)
+    given = covariances.shape
     if len(given) < 2 or given[-2:] != (n, n):
         raise ShapeError(
             f"C has shape {given}: must be (..., {n}, {n}), the covariance of {n} fields; pass such an array"
         )
-    names: list[str] = [units] * n if isinstance(units, str) else [*units]
+    names: list[str] = (
+        [units] * n if isinstance(units, str) else items("activation", units, "one name, or one per field")
+    )
     if len(names) != n:
         raise ShapeError(
             f"activation has {len(names)} entries: must be one name or {n} (one per field); pass 'erf', say"
@@ -43,8 +47,8 @@ def _average(C: npt.ArrayLike, n: int, units: Units) -> npt.NDArray[np.float64]:
     )
     if math.prod(given) == 0:
         return np.zeros(given[:-2])
-    covariances = array("C", C, given).reshape(-1, n, n)
-    return _lib.gaussian_average(covariances, names).reshape(given[:-2])
+    averages = _lib.gaussian_average(covariances.reshape(-1, n, n), names).reshape(given[:-2])
+    return finite("C", averages)
 
 
 def i2(C: npt.ArrayLike, activation: Units = "erf") -> npt.NDArray[np.float64]:
@@ -174,7 +178,8 @@ def generalisation_error(
     >>> float(generalisation_error(np.eye(2), np.eye(2), np.eye(2), [1, 1], [1, 1]))
     0.0
     """
-    shape, teacher = np.shape(Q), np.shape(T)
+    Q, R, T, v = reals("Q", Q), reals("R", R), reals("T", T), reals("v", v)
+    shape, teacher = Q.shape, T.shape
     if len(shape) < 2:
         raise ShapeError(f"Q has shape {shape}: must be (..., K, K); pass the student's overlaps")
     if len(teacher) < 2 or teacher[-1] != teacher[-2]:
@@ -184,7 +189,7 @@ def generalisation_error(
     v_teacher = array("v_teacher", v_teacher, (M,), rule="= (M,)")
     Q = array("Q", Q, (*lead, K, K), rule="= (..., K, K)").reshape(-1, K, K)
     R = array("R", R, (*lead, K, M), rule="= (..., K, M)").reshape(-1, K, M)
-    v = array("v", v, (K,) if np.ndim(v) == 1 else (*lead, K), rule="= (..., K)")
+    v = array("v", v, (K,) if v.ndim == 1 else (*lead, K), rule="= (..., K)")
     v = np.ascontiguousarray(np.broadcast_to(v, (*lead, K))).reshape(-1, K)
     setting = _lib.OnlineSetting(
         v0=np.ones(K),
@@ -214,4 +219,5 @@ def generalisation_error(
             Q[part], R[part], np.ascontiguousarray(teachers[start]), v[part], setting
         )
         start = stop
+    finite("Q, R, T, v and v_teacher", result)
     return result.reshape(lead) if lead else float(result[0])

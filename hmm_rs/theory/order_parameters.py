@@ -17,6 +17,7 @@ from ..data.nonlinearity import Nonlinearity, check_nonlinearity
 from ..ground.activations import DATA, EXACT, UNITS, activation
 from ..ground.arguments import array, number
 from ..ground.errors import InvalidParameterError
+from ..ground.overflow import finite, within_range
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -202,15 +203,20 @@ def order_parameters(
     w_teacher = array("w_teacher", w_teacher, (None, D), rule="= (M, D) with D columns of F")
     b, _, zeta = centred_moments(f)
     # _lib.weight_overlaps divides by the length of the rows.
-    S = math.sqrt(N) * _lib.weight_overlaps(w, np.ascontiguousarray(F.T))
+    with within_range("F and w"):
+        S = math.sqrt(N) * finite("F and w", _lib.weight_overlaps(w, np.ascontiguousarray(F.T)))
     W, sigma = _lib.weight_overlaps(w, w), _lib.weight_overlaps(S, S)
+    finite("F and w", {"W": W, "Sigma": sigma})
+    overlaps = {
+        "Q": zeta * W + b * b * sigma,
+        "R": b * _lib.weight_overlaps(S, w_teacher),
+        "T": _lib.weight_overlaps(w_teacher, w_teacher),
+        "W": W,
+        "Sigma": sigma,
+    }
+    finite("F, w and w_teacher", overlaps)
+    dims = {"R": ("k", "m"), "T": ("m", "m2")}
     return xr.Dataset(
-        {
-            "Q": (("k", "k2"), zeta * W + b * b * sigma),
-            "R": (("k", "m"), b * _lib.weight_overlaps(S, w_teacher)),
-            "T": (("m", "m2"), _lib.weight_overlaps(w_teacher, w_teacher)),
-            "W": (("k", "k2"), W),
-            "Sigma": (("k", "k2"), sigma),
-        },
+        {name: (dims.get(name, ("k", "k2")), values) for name, values in overlaps.items()},
         attrs={"number_of_inputs": number("N", N), "number_of_latents": number("D", D)},
     )

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ... import _lib
+from ...ground.arguments import seed as checked_seed
 from ...ground.arguments import seed_words
 from ...ground.memory import require
 from ..latent import LatentModel
@@ -74,6 +75,7 @@ class Generator(LatentModel):
             As in :func:`estimate_covariances`, which also says how well they have converged. Called
             twice with the same arguments, the second call costs nothing.
         """
+        seed = checked_seed(seed)
         key = (n_samples, seed_words(seed).tobytes())
         cache: dict[Any, tuple[Vector, Vector]] | None = self.__dict__.get("_covariances")
         if cache is None:

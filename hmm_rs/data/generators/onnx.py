@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import math
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ import numpy.typing as npt
 
 from ...ground.arguments import count
 from ...ground.errors import DtypeError, HmmError, InvalidParameterError, ShapeError
+from ...ground.extras import extra
 from ...ground.memory import require
 from ..files import regular_file
 from .callable import CallableGenerator
@@ -23,10 +23,7 @@ _REALS = {"tensor(float)": np.float32, "tensor(double)": np.float64, "tensor(flo
 
 
 def _need_onnxruntime() -> Any:
-    try:
-        return importlib.import_module("onnxruntime")
-    except ImportError:
-        raise HmmError("from_onnx needs onnxruntime; pip install onnxruntime") from None
+    return extra("onnxruntime", of="generators", needed_by="from_onnx")
 
 
 class _Onnx:

@@ -13,7 +13,8 @@ import numpy.typing as npt
 
 from ... import _lib
 from ...ground.activations import DATA, activation
-from ...ground.arguments import choice, count, flag, seed_words
+from ...ground.arguments import choice, count, flag, items, seed_words
+from ...ground.arguments import seed as checked_seed
 from ...ground.errors import DtypeError, InvalidParameterError, ShapeError
 from ...ground.memory import require
 from ..covariances import recursive_covariances
@@ -32,13 +33,9 @@ class RandomLayers(LayerStack):
     seed: Any
 
     def __init__(self, widths: Sequence[int], f: Any, seed: Any, *, center: bool = True) -> None:
-        if isinstance(widths, (str, bytes)) or np.ndim(widths) != 1:
-            raise DtypeError(f"widths = {widths!r:.80}: must be a list of integers; pass [D, N]")
-        sizes = [count("widths", n) for n in widths]
+        sizes = [count("widths", n) for n in items("widths", widths, "integers, for example [D, N]")]
         if len(sizes) < 2:
-            raise InvalidParameterError(
-                f"widths = {list(widths)}: need latents and at least one layer; pass [D, N]"
-            )
+            raise InvalidParameterError(f"widths = {sizes}: need latents and at least one layer; pass [D, N]")
         if not isinstance(f, (str, list, tuple)):
             raise DtypeError(f"f = {f!r:.80}: must be a name or a list of names; pass one for each layer")
         functions = [f] * (len(sizes) - 1) if isinstance(f, str) else list(f)
@@ -53,6 +50,7 @@ class RandomLayers(LayerStack):
             f"random layers of widths {sizes!r:.60}",
             "pass smaller widths",
         )
+        seed = checked_seed(seed)
         words = seed_words(seed)
         tensors, layers = {}, []
         for i, (fan_in, width) in enumerate(itertools.pairwise(sizes)):

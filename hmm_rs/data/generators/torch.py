@@ -2,32 +2,26 @@
 
 from __future__ import annotations
 
-import importlib
 from typing import Any
 
 import numpy as np
 
 from ...ground.arguments import count
-from ...ground.errors import HmmError
+from ...ground.extras import extra
 from .callable import CallableGenerator
 
 __all__ = ["from_torch"]
-
-
-def _need_torch() -> Any:
-    try:
-        return importlib.import_module("torch")
-    except ImportError:
-        raise HmmError(
-            "from_torch needs torch; pip install torch (see pytorch.org for a CPU build)"
-        ) from None
 
 
 class _Torch:
     """A torch module as a function of numpy arrays."""
 
     def __init__(self, module: Any, D: int, shape: tuple[int, ...] | None) -> None:
-        self.torch, self.module, self.shape = _need_torch(), module.eval(), shape or (D,)
+        self.torch, self.module, self.shape = (
+            extra("torch", of="", needed_by="from_torch"),
+            module.eval(),
+            shape or (D,),
+        )
         parameter = next(iter(module.parameters()), None)
         self.dtype = self.torch.float32 if parameter is None else parameter.dtype
         self.device = "cpu" if parameter is None else parameter.device

@@ -13,6 +13,7 @@ from ... import _lib
 from ...data.features import GaussianFeatures, SampledFeatures
 from ...dynamics.full_batch.fit import Loss, stop_settings
 from ...ground.arguments import array, count, number, seed_words
+from ...ground.arguments import seed as checked_seed
 from ...ground.arguments import threads as checked_threads
 from ...ground.errors import ConvergenceError, DtypeError, InvalidParameterError
 from ...ground.linear_algebra import product
@@ -90,6 +91,7 @@ def full_batch_curve(
     ('alpha', 'seed')
     """
     name = checked_loss("loss", loss, FULL_BATCH)
+    seed = checked_seed(seed)
     if not isinstance(features, GaussianFeatures | SampledFeatures):
         raise DtypeError(
             f"features = {features!r:.80}: must be GaussianFeatures or SampledFeatures; "

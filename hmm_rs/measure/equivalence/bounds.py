@@ -12,10 +12,12 @@ from ...data.draws import generator
 from ...data.hidden_manifold import HiddenManifold
 from ...data.nonlinearity import Nonlinearity
 from ...ground.activations import UNITS, activation
-from ...ground.arguments import array, count, number
+from ...ground.arguments import array, count, number, reals
+from ...ground.arguments import seed as checked_seed
 from ...ground.errors import InvalidParameterError
 from ...ground.linear_algebra import product
 from ...ground.memory import require
+from ...ground.overflow import finite, within_range
 from ...ground.record import Record
 from .fields import covariances, feature_matrix, field_covariance, operator_norm, weight_rows, whitening
 
@@ -49,6 +51,7 @@ def _check_smooth(f: Nonlinearity) -> str:
     return activation("f", f, SMOOTH)
 
 
+@within_range("u and gain")
 def stein_kernel(u: npt.ArrayLike, f: str, *, gain: float = 1.0) -> Vector:
     r"""Return :math:`S(u) = \int_0^1 E_\xi\, g'(tu + \sqrt{1-t^2}\,\xi)\, dt` for :math:`g(u) = f(\mathrm{gain}\,u)`.
 
@@ -60,7 +63,7 @@ def stein_kernel(u: npt.ArrayLike, f: str, *, gain: float = 1.0) -> Vector:
     0.5
     """
     name = _check_smooth(f)
-    points = np.asarray(u, dtype=np.float64)
+    points = reals("u", u)
     s = number("gain", gain, minimum=0.0, exclusive=True)
     if name == "identity":
         return np.full(points.shape, s)
@@ -105,6 +108,7 @@ class _Table:
         return np.asarray(self.spline(np.clip(u, -12.0, 12.0)))
 
 
+@within_range("F, w and teacher")
 def stein_bound(
     F: npt.ArrayLike | HiddenManifold,
     w: npt.ArrayLike,
@@ -165,6 +169,7 @@ def stein_bound(
     a = weight_rows("w", w, N) / math.sqrt(N)
     h = np.zeros((0, D)) if teacher is None else weight_rows("teacher", teacher, D) / math.sqrt(D)
     samples = count("n_samples", n_samples, minimum=2)
+    seed = checked_seed(seed)
     pairs = (len(a) + len(h)) ** 2
     require(
         (3 * samples * pairs + 3 * BLOCK + 8 * N * N) * 8,
@@ -172,9 +177,9 @@ def stein_bound(
         "use fewer samples",
     )
     omega, phi = covariances(matrix, name)
-    covariance = field_covariance(a, h, omega, phi)
+    covariance = finite("F, w and teacher", field_covariance(a, h, omega, phi))
     slices = _slices(covariance, len(a), len(h), directions)
-    products = _malliavin_products(matrix, a, h, name, samples, seed)
+    products = finite("F, w and teacher", _malliavin_products(matrix, a, h, name, samples, seed))
     T = np.einsum("sk,nkl,sl->ns", slices, products, slices)
     exact = np.einsum("sk,kl,sl->s", slices, covariance, slices)
     # The linearised covariance (tanh) is an approximation: the sample mean of T is the exact variance.
@@ -253,6 +258,7 @@ def _malliavin_products(matrix: Vector, a: Vector, h: Vector, f: str, samples: i
     return products
 
 
+@within_range("F and w")
 def crude_bound(F: npt.ArrayLike | HiddenManifold, w: npt.ArrayLike, f: str | None = None) -> Vector:
     r"""Return a closed-form bound on the Kolmogorov distance for twice differentiable f.
 
@@ -275,6 +281,10 @@ def crude_bound(F: npt.ArrayLike | HiddenManifold, w: npt.ArrayLike, f: str | No
     a = weight_rows("w", w, matrix.shape[0]) / math.sqrt(matrix.shape[0])
     first, second = _SUPREMA[f]
     omega = covariances(matrix, f)[0]
-    variance = (product(a, omega) * a).sum(axis=1)
+    variance = finite("F and w", (product(a, omega) * a).sum(axis=1))
+    if not (variance > 0.0).all():
+        raise InvalidParameterError(
+            "w has a row whose field does not vary: its bound needs a variance; drop that row"
+        )
     size = np.abs(a).max(axis=1) * np.sqrt((a * a).sum(axis=1))
     return np.asarray(math.sqrt(10) / 2 * second * first * operator_norm(matrix) ** 3 * size / variance)

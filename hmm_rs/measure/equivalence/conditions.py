@@ -8,13 +8,14 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from ... import _lib
 from ...data.hidden_manifold import HiddenManifold
 from ...data.nonlinearity import Nonlinearity, check_nonlinearity
 from ...ground.activations import EXACT, activation
+from ...ground.arguments import reals
 from ...ground.errors import InvalidParameterError
-from ...ground.linear_algebra import gram, product
+from ...ground.linear_algebra import eigenvalues, gram, product
 from ...ground.memory import require
+from ...ground.overflow import finite, within_range
 from ...ground.record import Record
 from .fields import covariances, feature_matrix, kappas, operator_norm, weight_rows
 
@@ -35,7 +36,7 @@ def kernel(r: npt.ArrayLike, f: Literal["sign", "erf", "relu"]) -> Vector:
     0.0
     """
     name = activation("f", f, EXACT)
-    values = np.asarray(r, dtype=np.float64)
+    values = reals("r", r)
     if not (np.abs(values) <= 1.0).all():
         raise InvalidParameterError(
             "r holds values outside [-1, 1]: must be correlations; divide by the variances"
@@ -47,6 +48,7 @@ def kernel(r: npt.ArrayLike, f: Literal["sign", "erf", "relu"]) -> Vector:
     return np.asarray(2 / math.pi * np.arcsin(values if name == "sign" else values / 2))
 
 
+@within_range("F, w and teacher")
 def conditions(
     F: npt.ArrayLike | HiddenManifold,
     w: npt.ArrayLike,
@@ -121,7 +123,7 @@ def conditions(
         h = weight_rows("teacher", teacher, D)
         result["teacher_norm"] = (h**2).sum(axis=1) / D
     return Record(
-        result,
+        finite("F, w and teacher", result),
         source="theory",
         dim="unit",
         along=np.arange(len(a)),
@@ -130,5 +132,5 @@ def conditions(
 
 
 def _spectral_radius(matrix: npt.NDArray[np.floating[Any]]) -> float:
-    values = _lib.symmetric_eigenvalues(matrix)
+    values = eigenvalues(finite("F and w", matrix))
     return float(max(values[-1], -values[0]))

@@ -10,6 +10,8 @@ import numpy.typing as npt
 from ... import _lib
 from ...ground.arguments import array, number
 from ...ground.errors import InvalidParameterError, ResourceError, ShapeError
+from ...ground.linear_algebra import scale_of
+from ...ground.overflow import within_range
 
 __all__ = ["FLOOR", "LARGEST_SAMPLE", "excess_kurtosis", "kolmogorov_distance", "mmd2", "skewness"]
 
@@ -23,6 +25,8 @@ LARGEST_SAMPLE = 1 << 19
 
 def _standardised(x: npt.ArrayLike) -> Vector:
     values = array("x", x, (None,))
+    # The scale goes out before squares are taken: they overflow, or vanish.
+    values = values / scale_of(values)
     spread = values.std()
     if values.size < 2 or spread == 0:
         raise InvalidParameterError(
@@ -59,6 +63,7 @@ def excess_kurtosis(x: npt.ArrayLike) -> float:
     return float((_standardised(x) ** 4).mean() - 3.0)
 
 
+@within_range("x and bandwidth")
 def mmd2(x: npt.ArrayLike, *, bandwidth: float = 1.0) -> float:
     r"""Return the unbiased squared maximum mean discrepancy of samples (n, d) from :math:`N(0, 1_d)`.
 
@@ -72,7 +77,7 @@ def mmd2(x: npt.ArrayLike, *, bandwidth: float = 1.0) -> float:
     -0.119708915
     """
     points = array("x", x, (None, None), rule="= (samples, dimensions)")
-    h2 = number("bandwidth", bandwidth, minimum=0.0, exclusive=True) ** 2
+    h2 = np.square(np.float64(number("bandwidth", bandwidth, minimum=0.0, exclusive=True)))
     n, d = points.shape
     if n < 2:
         raise ShapeError("x has one row: the estimate needs two; pass more samples")

@@ -7,17 +7,17 @@ import math
 import numpy as np
 import numpy.typing as npt
 
-from ... import _lib
 from ...data.covariances import one_layer_covariances
 from ...data.hidden_manifold import HiddenManifold
 from ...data.latent import LatentModel
 from ...data.moments import gaussian_moments
 from ...data.nonlinearity import Nonlinearity, check_nonlinearity
 from ...ground.activations import EXACT, UNITS
-from ...ground.arguments import array, number
+from ...ground.arguments import array, number, reals
 from ...ground.errors import InvalidParameterError
-from ...ground.linear_algebra import gram, product
+from ...ground.linear_algebra import eigenvalues, gram, product
 from ...ground.memory import require
+from ...ground.overflow import finite, within_range
 
 __all__ = [
     "covariances",
@@ -35,6 +35,7 @@ Vector = npt.NDArray[np.float64]
 _INDEPENDENT = 1e-12
 
 
+@within_range("f and gain")
 def kappas(f: Nonlinearity, *, gain: float = 1.0) -> tuple[float, float, float]:
     r"""Return :math:`\kappa_0, \kappa_1, \kappa_*` of :math:`\xi \mapsto f(\mathrm{gain}\,\xi)`.
 
@@ -73,7 +74,7 @@ def feature_matrix(F: npt.ArrayLike | LatentModel) -> Vector:
 
 def weight_rows(name: str, w: npt.ArrayLike, size: int) -> Vector:
     """Return weights as (units, size)."""
-    return array(name, np.atleast_2d(np.asarray(w, dtype=np.float64)), (None, size), rule="= (units, size)")
+    return array(name, np.atleast_2d(reals(name, w)), (None, size), rule="= (units, size)")
 
 
 def covariances(matrix: Vector, f: Nonlinearity) -> tuple[Vector, Vector]:
@@ -103,7 +104,7 @@ def field_covariance(a: Vector, h: Vector, omega: Vector, phi: Vector) -> Vector
 def operator_norm(matrix: Vector) -> float:
     """Return the largest singular value of `matrix`."""
     side = matrix if matrix.shape[0] <= matrix.shape[1] else matrix.T
-    return math.sqrt(max(float(_lib.symmetric_eigenvalues(gram(side))[-1]), 0.0))
+    return math.sqrt(max(float(eigenvalues(finite("F", gram(side)))[-1]), 0.0))
 
 
 def whitening(covariance: Vector) -> tuple[Vector, Vector]:

@@ -14,10 +14,12 @@ import numpy.typing as npt
 from ...data.draws import generator
 from ...data.hidden_manifold import HiddenManifold
 from ...data.latent import LatentModel
-from ...ground.arguments import count
+from ...ground.arguments import count, shown
+from ...ground.arguments import seed as checked_seed
 from ...ground.errors import InvalidParameterError
 from ...ground.linear_algebra import gram, product
 from ...ground.memory import require
+from ...ground.overflow import finite, within_range
 from ...ground.results import dataset
 from .bounds import SMOOTH, stein_bound
 from .conditions import conditions
@@ -50,6 +52,7 @@ def sampled_fields(model: LatentModel, w: Vector, h: Vector, n: int, seed: Any) 
     return out
 
 
+@within_range("w, teacher and model")
 def test_gaussian_equivalence(
     model: LatentModel,
     w: npt.ArrayLike,
@@ -107,13 +110,14 @@ def test_gaussian_equivalence(
 
     if not isinstance(model, LatentModel):
         raise InvalidParameterError(
-            f"model = {model!r:.80}: must be a model of data; pass HiddenManifold(...) or a generator"
+            f"model = {shown(model)}: must be a model of data; pass HiddenManifold(...) or a generator"
         )
+    seed = checked_seed(seed)
     students = weight_rows("w", w, model.N)
     h = np.zeros((0, model.D)) if teacher is None else weight_rows("teacher", teacher, model.D)
     n = count("n_samples", n_samples, minimum=100)
     K, M = len(students), len(h)
-    fields = sampled_fields(model, students, h, n, seed)
+    fields = finite("w and teacher", sampled_fields(model, students, h, n, seed))
     fields -= fields.mean(axis=0)
     measured = gram(fields.T) / n
     theory = _theory_covariance(model, students, h)

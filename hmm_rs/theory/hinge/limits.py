@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy.typing as npt
 
 from ... import _lib
+from ...ground.overflow import finite
 from .arrays import Floats, flat
 
 __all__ = ["lazy_master", "rich_front"]
@@ -23,7 +24,7 @@ def lazy_master(s: npt.ArrayLike) -> Floats:
     array([0.49914011, 2.90900946])
     """
     values, shape = flat("s", s)
-    return _lib.hinge_lazy_master(values).reshape(shape)
+    return finite("s", _lib.hinge_lazy_master(values).reshape(shape), "pass numbers of a smaller size")
 
 
 def rich_front(tau: npt.ArrayLike) -> Floats:
@@ -38,4 +39,4 @@ def rich_front(tau: npt.ArrayLike) -> Floats:
     -0.047791173719
     """
     values, shape = flat("tau", tau)
-    return _lib.hinge_rich_front(values).reshape(shape)
+    return finite("tau", _lib.hinge_rich_front(values).reshape(shape), "pass numbers of a smaller size")

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy.typing as npt
 
 from ...ground.arguments import choice, count, number
+from ...ground.overflow import finite
 from .arrays import Floats, flat, times
 from .rotation import TIME, Rotation
 
@@ -94,7 +95,7 @@ class HingeMeanField(Rotation):
         variance = self._model.node_variance(
             gammas, x_par=number("xpar", xpar), perpendicular=self._perpendicular(xperp2)
         )
-        values = {"var_node": variance}
+        values = {"var_node": finite("gamma, xpar and xperp2", variance)}
         if self.law == "gaussian":
             errors = self._model.test_errors(gammas, float(M))
             values |= {f"test_error_{name}": error for name, error in errors.items()}
@@ -135,7 +136,7 @@ class HingeMeanField(Rotation):
         N = count("N", N)
         at = times("t", t)
         course = self._model.memorisation(at, float(N))
-        end = float(course.pop("t_end"))
+        end = float(finite("t and N", course, "pass earlier times").pop("t_end"))
         dims: dict[str, tuple[str, ...]] = {name: ("t",) for name in course if name != "gamma"}
         enough = 2.0 * N / self.d**2
         limits = (

@@ -9,9 +9,10 @@ import numpy as np
 import numpy.typing as npt
 
 from ... import _lib
-from ...ground.arguments import array, count, number
+from ...ground.arguments import array, count, function, number, reals
 from ...ground.errors import InvalidParameterError
 from ...ground.memory import require
+from ...ground.overflow import within_range
 from ...ground.results import dataset
 from .arrays import Floats
 from .problem import CITE
@@ -86,7 +87,7 @@ class ProjectedMeanField:
         nodes: int = 24,
         lengths: int = 3,
     ) -> None:
-        x = np.asarray(x_par, dtype=np.float64)
+        x = reals("x_par", x_par)
         x = array("x_par", x[:, None] if x.ndim == 1 else x, (None, None), rule="(points, projections)")
         points, k = x.shape
         d = count("d", d, minimum=k + 1)
@@ -99,8 +100,10 @@ class ProjectedMeanField:
             probabilities = np.full(points, 1.0 / points)
         else:
             probabilities = array("weights", weights, (points,), rule="(one per row of x_par)")
-            if (probabilities < 0.0).any() or probabilities.sum() <= 0.0:
+            if (probabilities < 0.0).any() or not probabilities.any():
                 raise InvalidParameterError("weights: must not be negative nor all zero; pass probabilities")
+            # The largest goes out first: a sum of huge ones overflows.
+            probabilities = probabilities / probabilities.max()
             probabilities = probabilities / probabilities.sum()
         settings: dict[str, Any] = {
             "d": d,
@@ -137,8 +140,11 @@ class ProjectedMeanField:
         `points` is the number of equally likely cells per projection, of which the teacher sees the
         medians.
         """
-        x = sigma_x * _normal_cells(count("points", points, minimum=2), count("k", k))
-        y = np.asarray(teacher(x), dtype=np.float64)
+        labelled = function("teacher", teacher, "of projections (P, k)")
+        sigma_x = number("sigma_x", sigma_x, minimum=0.0, exclusive=True)
+        with within_range("sigma_x"):
+            x = sigma_x * _normal_cells(count("points", points, minimum=2), count("k", k, maximum=32))
+        y = reals("teacher(x)", labelled(x.copy()))
         return cls(d, x_par=x, y=y, sigma_x=sigma_x, **options)
 
     @classmethod
@@ -159,8 +165,10 @@ class ProjectedMeanField:
         means = array("means", means, (None, None), rule="(clusters, projections)")
         labels = array("labels", labels, (len(means),), rule="(one per cluster)")
         k = means.shape[1]
-        noise = sigma_x * _normal_cells(count("points", points), k)
-        x = (means[:, None, :] + noise).reshape(-1, k)
+        sigma_x = number("sigma_x", sigma_x, minimum=0.0, exclusive=True)
+        with within_range("sigma_x and means"):
+            noise = sigma_x * _normal_cells(count("points", points), k)
+            x = (means[:, None, :] + noise).reshape(-1, k)
         return cls(d, x_par=x, y=np.repeat(labels, len(noise)), sigma_x=sigma_x, **options)
 
     def run(self, steps: int, *, dt: float = 1.0, save_at: npt.ArrayLike | None = None) -> xr.Dataset:

@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from ...ground.arguments import choice, count, number
 from ...ground.errors import InvalidParameterError
+from ...ground.overflow import finite, within_range
 from .arrays import Floats, flat, pair, times
 from .problem import HingeProblem
 
@@ -71,8 +72,9 @@ class Rotation(HingeProblem):
         gamma = self.gamma(t)
         a0, w0 = pair(a0, w0)
         gamma = gamma.reshape(gamma.shape + (1,) * a0.ndim)
-        cosh, sinh = np.cosh(gamma), np.sinh(gamma)
-        return a0 * cosh + w0 * sinh, w0 * cosh + a0 * sinh
+        with within_range("t, a0 and w0", "pass earlier times, or smaller weights"):
+            cosh, sinh = np.cosh(gamma), np.sinh(gamma)
+            return a0 * cosh + w0 * sinh, w0 * cosh + a0 * sinh
 
     def satisfaction_time(self, m: npt.ArrayLike) -> tuple[Floats, Floats]:
         """Return (γ, t) at which an example with projection z = y x_par = `m` becomes satisfied.
@@ -122,8 +124,9 @@ class Rotation(HingeProblem):
         table = self.gd(steps, dt=dt)
         a0, w0 = pair(a0, w0)
         P, Q = (table[name].values.reshape((-1,) + (1,) * a0.ndim) for name in "PQ")
-        growing, decaying = 0.5 * (a0 + w0) * P, 0.5 * (a0 - w0) * Q
-        return growing + decaying, growing - decaying
+        with within_range("steps, dt, a0 and w0", "pass fewer or smaller steps"):
+            growing, decaying = 0.5 * (a0 + w0) * P, 0.5 * (a0 - w0) * Q
+            return growing + decaying, growing - decaying
 
     # -- late times ------------------------------------------------------------------------
 
@@ -146,7 +149,7 @@ class Rotation(HingeProblem):
         at = times("t", t)
         if (at <= 0.0).any():
             raise InvalidParameterError("t: late times are positive; pass t > 0")
-        law = self._model.late_time(at)
+        law = finite("t", self._model.late_time(at), "pass times of order one and later")
         constants = {name: float(law.pop(name)) for name in ("R", "A", "K")}
         dims: dict[str, tuple[str, ...]] = dict.fromkeys(("log_law", "chi_times_sqrt_2Rt"), ("t",))
         return self._dataset(law, along=at, label=TIME, dims=dims, **constants)

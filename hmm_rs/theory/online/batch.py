@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy.typing as npt
 
+from ...ground.arguments import iterable, shown
+from ...ground.arguments import threads as checked_threads
 from ...ground.errors import DtypeError
 from .base import Method, OnlineODE, solve_systems
 
@@ -46,14 +48,11 @@ def solve_many(
     >>> bool(fast.eg[-1] < slow.eg[-1])
     True
     """
-    if isinstance(systems, OnlineODE) or not hasattr(systems, "__iter__"):
-        raise DtypeError(
-            f"systems = {systems!r:.60}: must be a sequence of systems of equations; pass [SaadSolla(...), ...]"
-        )
-    given = list(systems)
+    given = list(iterable("systems", systems, "systems of equations, [SaadSolla(...), ...]"))
     for system in given:
         if not isinstance(system, OnlineODE):
             raise DtypeError(
-                f"systems holds {system!r:.60}: must be systems of equations; pass SaadSolla(...)"
+                f"systems holds {shown(system)}: must be systems of equations; pass SaadSolla(...)"
             )
-    return solve_systems(given, t_eval, rtol=rtol, atol=atol, method=method, threads=threads)
+    workers = checked_threads("threads", threads)
+    return solve_systems(given, t_eval, rtol=rtol, atol=atol, method=method, threads=workers)

@@ -10,6 +10,7 @@ import numpy.typing as npt
 from ... import _lib
 from ...ground.arguments import array, choice, flag, number
 from ...ground.errors import DtypeError
+from ...ground.overflow import within_range
 from ..order_parameters import (
     NonlinearityOrMoments,
     centred_moments,
@@ -127,7 +128,8 @@ class HiddenManifoldODE(OnlineODE):
         centred_moments(f, center=center)
         a, b, c = moments(f)
         self.settings.update(delta=delta, f=f, moments=(a, b, c), modes=S, teacher_modes=teacher_modes)
-        self._T = np.einsum("s,smn->mn", weights, t_modes)
+        with within_range("weights and t_modes"):
+            self._T = np.einsum("s,smn->mn", weights, t_modes)
         self._equations = _lib.OnlineEquations.hidden_manifold(
             setting,
             rho=rho,
@@ -271,12 +273,15 @@ class HiddenManifoldODE(OnlineODE):
         T = array("T", T, (R0.shape[1], R0.shape[1]), rule="= (M, M)")
         b, _, _ = centred_moments(f, center=flag("center", options.get("center", True)))
         root = np.sqrt(rho)
-        spread = root / (weights * root).sum()
+        with within_range("delta, W0 and R0"):
+            spread = root / (weights * root).sum()
+            sigma0 = rho[:, None, None] * W0
+            r0 = spread[:, None, None] * (R0 / b if b else R0)
         return cls(
             rho=rho,
             weights=weights,
-            sigma0=rho[:, None, None] * W0,
-            r0=spread[:, None, None] * (R0 / b if b else R0),
+            sigma0=sigma0,
+            r0=r0,
             t_modes=np.broadcast_to(T, (rho.size, *T.shape)),
             W0=W0,
             v0=v0,

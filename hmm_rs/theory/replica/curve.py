@@ -9,8 +9,9 @@ import numpy.typing as npt
 from ... import _lib
 from ...ground.arguments import array
 from ...ground.arguments import threads as checked_threads
+from ...ground.overflow import finite
 from ...ground.results import dataset
-from .settings import CITE, Loss, OnFailure, checked, required, undefined
+from .settings import CITE, QUESTION, Loss, OnFailure, checked, ratio, required, undefined
 from .spectrum import Spectrum, checked_spectrum
 
 if TYPE_CHECKING:
@@ -53,12 +54,16 @@ def learning_curve(
         problem, name=loss, lam=lam, flip=flip, noise=noise, tol=tol, max_iterations=max_iterations
     )
     points = array("alphas", alphas, (None,))
+    ratio(float(points.min()))
+    ratio(float(points.max()))
     workers = checked_threads("threads", threads)
     solved = _lib.replica_curve(problem, points, settings, workers)
     missing = int((~solved["converged"]).sum())
     skipped = undefined(settings["loss"])
+    kept = {name: values for name, values in solved.items() if name not in skipped}
+    finite(QUESTION, {name: values[solved["converged"]] for name, values in kept.items()})
     result = dataset(
-        {name: values for name, values in solved.items() if name not in skipped},
+        kept,
         along=points,
         dim="alpha",
         label="examples over student dimension",

@@ -6,7 +6,7 @@ from ... import _lib
 from ...ground.arguments import number
 from ...ground.noise import deviation
 from ...ground.record import Record
-from .settings import OnFailure, checked, point, required
+from .settings import OnFailure, checked, point, ratio, required
 from .spectrum import Spectrum, checked_spectrum
 
 __all__ = ["max_margin", "ridgeless", "separability_threshold"]
@@ -31,7 +31,7 @@ def ridgeless(spectrum: Spectrum, *, alpha: float, noise: float = 0.0) -> Record
     3.0
     """
     problem = checked_spectrum(spectrum)
-    at, spread = number("alpha", alpha), deviation(noise)
+    at, spread = ratio(alpha), deviation(noise)
     values = _lib.replica_ridgeless(problem, at, spread)
     return point(values, at, {"loss": "ridge", "lam": 0.0, "noise": spread}, problem)
 
@@ -67,7 +67,7 @@ def max_margin(
     settings = checked(
         problem, name="hinge", lam=1.0, flip=flip, noise=noise, tol=tol, max_iterations=max_iterations
     )
-    at = number("alpha", alpha)
+    at = ratio(alpha)
     values = _lib.replica_max_margin(problem, at, settings)
     result = point(values, at, {**settings, "lam": 0.0}, problem)
     required(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from ... import _lib
 from ...ground.arguments import number
 from ...ground.record import Record
-from .settings import Loss, OnFailure, checked, point, required
+from .settings import Loss, OnFailure, checked, point, ratio, required
 from .solve import numbers
 from .spectrum import Spectrum, checked_spectrum
 
@@ -48,7 +48,7 @@ def optimal_ridge(
     settings = checked(
         problem, name=loss, lam=lower, flip=flip, noise=noise, tol=tol, max_iterations=max_iterations
     )
-    at = number("alpha", alpha)
+    at = ratio(alpha)
     found = dict(_lib.replica_optimal_ridge(problem, at, settings, lower, upper))
     lam, at_edge = found.pop("lam"), found.pop("at_edge")
     values = {"lam": lam, "at_edge": at_edge, **numbers(found, settings["loss"])}

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import numpy as np
 import numpy.typing as npt
 
 from ... import _lib
-from ...ground.arguments import array, number
+from ...ground.arguments import array, number, reals
 from ...ground.losses import loss as checked_loss
+from ...ground.overflow import finite
 from ...ground.record import Record
 from .settings import LOSSES, Loss
 
@@ -37,11 +37,11 @@ def prox(s: npt.ArrayLike, V: float, *, loss: Loss) -> Record:
     >>> prox(0.4, 0.9, loss="hinge")["prox"]
     1.0
     """
-    given = np.ma.asanyarray(s) if np.ma.isMaskedArray(s) else np.asarray(s)
+    given = reals("s", s)
     points = array("s", given.ravel(), (None,))
     name = checked_loss("loss", loss, LOSSES)
     width = number("V", V, minimum=0.0, exclusive=True)
-    columns = _lib.replica_prox(points, width, name)
+    columns = finite("s and V", _lib.replica_prox(points, width, name))
     shape = given.shape
     return Record(
         {key: values.reshape(shape) if shape else float(values[0]) for key, values in columns.items()},

@@ -11,16 +11,33 @@ from ...ground.arguments import choice, count, number
 from ...ground.errors import ConvergenceError
 from ...ground.losses import FULL_BATCH, loss
 from ...ground.noise import deviation
+from ...ground.overflow import finite
 from ...ground.record import Record
 from .spectrum import Spectrum
 
-__all__ = ["CITE", "LOSSES", "Loss", "OnFailure", "checked", "point", "required", "undefined"]
+__all__ = [
+    "CITE",
+    "LOSSES",
+    "QUESTION",
+    "Loss",
+    "OnFailure",
+    "checked",
+    "point",
+    "ratio",
+    "required",
+    "undefined",
+]
 
 #: The losses: squared error on real targets, and on labels; logistic; hinge.
 LOSSES = FULL_BATCH
 
 #: Works the numbers rest on.
 CITE = ("gaussian-covariate-model", "gaussian-equivalence")
+
+#: What an answer beyond the range of floats is blamed on.
+QUESTION = "spectrum, alpha, lam and noise"
+#: Largest ratio of examples to features, and inverse of the smallest.
+_LARGEST = 1e30
 
 Loss = Literal["ridge", "square", "squared", "logistic", "hinge"]
 OnFailure = Literal["raise", "flag"]
@@ -55,6 +72,11 @@ def checked(
     }
 
 
+def ratio(alpha: float) -> float:
+    """Return examples over features, checked: beyond 1e30 either way nothing is left of one of them."""
+    return number("alpha", alpha, minimum=1.0 / _LARGEST, maximum=_LARGEST)
+
+
 def undefined(name: str) -> tuple[str, ...]:
     """Return the numbers that the loss called `name` does not define."""
     if name == "ridge":
@@ -64,6 +86,10 @@ def undefined(name: str) -> tuple[str, ...]:
 
 def point(values: Mapping[str, Any], alpha: float, settings: Mapping[str, Any], spectrum: Spectrum) -> Record:
     """Return the numbers of one point of the theory."""
+    if values.get("converged", True):
+        # A noiseless linear teacher separates any number of examples: an infinite threshold is right.
+        known = {name: value for name, value in values.items() if name != "threshold"}
+        finite(QUESTION, known)
     return Record(
         values,
         source="theory",

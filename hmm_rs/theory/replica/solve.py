@@ -8,9 +8,8 @@ from typing import Any
 import numpy as np
 
 from ... import _lib
-from ...ground.arguments import number
 from ...ground.record import Record
-from .settings import Loss, OnFailure, checked, point, required, undefined
+from .settings import Loss, OnFailure, checked, point, ratio, required, undefined
 from .spectrum import Spectrum, checked_spectrum
 
 __all__ = ["numbers", "solve"]
@@ -70,7 +69,7 @@ def solve(
     settings = checked(
         problem, name=loss, lam=lam, flip=flip, noise=noise, tol=tol, max_iterations=max_iterations
     )
-    at = number("alpha", alpha)
+    at = ratio(alpha)
     solved = _lib.replica_curve(problem, np.array([at]), settings, 1)
     result = point(numbers(solved, settings["loss"]), at, settings, problem)
     required(

@@ -11,14 +11,18 @@ import numpy as np
 import numpy.typing as npt
 
 from ... import _lib
-from ...ground.arguments import array, count, number
+from ...ground.arguments import array, count, flag, iterable, number
 from ...ground.errors import InvalidParameterError, ShapeError
 from ...ground.linear_algebra import gram, product
 from ...ground.memory import require
+from ...ground.overflow import finite, within_range
 
 __all__ = ["Spectrum", "checked_spectrum"]
 
 Vector = npt.NDArray[np.float64]
+
+#: Covariances beyond this, or below its inverse, leave the range of floats when they are decomposed.
+_FAR = 1e140
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,7 +72,7 @@ class Spectrum:
             array("t", t, (None,)),
             number("rho", rho),
         )
-        self._take(made, from_labels)
+        self._take(made, flag("from_labels", from_labels))
 
     def _take(self, made: Mapping[str, Any], from_labels: bool) -> None:
         """Store a spectrum that the core has checked."""
@@ -127,8 +131,10 @@ class Spectrum:
         cross = array("Phi", Phi, (k, features.shape[0]), rule="(teacher features, student features)")
         teacher = array("Psi", Psi, (k, k), rule="to match theta")
         # einsum, not BLAS: the bits of a prediction do not depend on how many threads numpy has.
-        rho = float(np.einsum("i,ij,j->", weights, teacher, weights)) / k
-        return cls.from_b(features, np.einsum("ij,i->j", cross, weights) / math.sqrt(k), rho)
+        with within_range("Psi, Phi and theta"):
+            rho = float(np.einsum("i,ij,j->", weights, teacher, weights)) / k
+            b = np.einsum("ij,i->j", cross, weights) / math.sqrt(k)
+        return cls.from_b(features, finite("Phi and theta", b), finite("Psi and theta", rho))
 
     @classmethod
     def from_b(cls, Omega: npt.ArrayLike, b: npt.ArrayLike, rho: float) -> Spectrum:
@@ -146,6 +152,12 @@ class Spectrum:
         if features.shape[0] != features.shape[1]:
             raise ShapeError(f"Omega has shape {features.shape}: must be square; pass a covariance (p, p)")
         vector = array("b", b, (features.shape[0],), rule="to match Omega")
+        largest = float(np.abs(features).max())
+        if not 1.0 / _FAR < largest < _FAR:
+            raise InvalidParameterError(
+                f"Omega: its largest entry is {largest:.3g}: must be between {1.0 / _FAR:g} and {_FAR:g}; rescale the "
+                f"features to variances of order one"
+            )
         return cls._made(_lib.replica_spectrum_from_covariance(features, vector, number("rho", rho)))
 
     @classmethod
@@ -173,7 +185,8 @@ class Spectrum:
         >>> round(spectrum.rho_lin / spectrum.rho, 6)
         1.0
         """
-        batches: Iterable[Any] = [(nu, v)] if v is not None else nu
+        example = "pairs (nu, v) of fields and features, or both arrays: from_samples(nu, v)"
+        batches: Iterable[Any] = [(nu, v)] if v is not None else iterable("nu", nu, example)
         moments: _Moments | None = None
         for batch in batches:
             try:
@@ -188,7 +201,8 @@ class Spectrum:
             joint = np.column_stack([features, fields])
             if moments is None:
                 moments = _Moments(joint.shape[1])
-            moments.add(joint)
+            with within_range("nu and v"):
+                moments.add(joint)
         if moments is None or moments.count < 2:
             raise ShapeError("samples has fewer than 2 rows: a covariance needs more; pass more samples")
         covariance = moments.scatter / moments.count
@@ -211,12 +225,14 @@ class Spectrum:
         """
         features = array("v", v, (None, None))
         targets = array("y", y, (features.shape[0],), rule="to match v")
-        features = features - features.mean(axis=0)
         total = features.shape[0]
+        with within_range("v and y"):
+            features = features - features.mean(axis=0)
+            rho = float((targets * targets).sum()) / total
         made = cls.from_b(
-            gram(features.T) / total,
-            product(features.T, targets) / total,
-            float((targets * targets).sum()) / total,
+            finite("v", gram(features.T) / total),
+            finite("v and y", product(features.T, targets) / total),
+            rho,
         )
         object.__setattr__(made, "from_labels", True)
         return made
@@ -272,7 +288,7 @@ class _Moments:
         centred = batch - mean
         shift = mean - self.mean
         total = self.count + len(batch)
-        self.scatter += gram(centred.T)
+        self.scatter += finite("nu and v", gram(centred.T))
         self.scatter += np.outer(shift, shift) * (self.count * len(batch) / total)
         self.mean += shift * (len(batch) / total)
         self.count = total
