@@ -18,6 +18,7 @@ from ..ground import arguments
 from ..ground.errors import ConvergenceError, InvalidParameterError, ShapeError
 from ..ground.results import dataset
 from ..measure.compression import compression
+from ..provenance.recording import recorded
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -217,6 +218,7 @@ def population_field(
     return PopulationField(**field)
 
 
+@recorded("neuron_flow")
 def neuron_flow(
     network: MeanFieldNetwork,
     t: npt.ArrayLike,

@@ -17,6 +17,7 @@ from ..data.nonlinearity import Nonlinearity, check_nonlinearity
 from ..ground.activations import DATA, EXACT, UNITS, activation
 from ..ground.arguments import array, number
 from ..ground.errors import InvalidParameterError
+from ..provenance.recording import recorded
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -150,6 +151,7 @@ def _hermite_sum(f: Callable[[Any], Any], root: Array, correlation: Array) -> Ar
     return omega
 
 
+@recorded("order_parameters")
 def order_parameters(
     F: Any, w: npt.ArrayLike, w_teacher: npt.ArrayLike, *, f: NonlinearityOrMoments
 ) -> xr.Dataset:

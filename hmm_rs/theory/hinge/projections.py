@@ -13,6 +13,8 @@ from ...ground.arguments import array, count, number
 from ...ground.errors import InvalidParameterError
 from ...ground.memory import require
 from ...ground.results import dataset
+from ...provenance.recording import recorded_method, remembered
+from ...provenance.story import Call
 from .arrays import Floats
 from .problem import CITE
 
@@ -69,6 +71,7 @@ class ProjectedMeanField:
     True
     """
 
+    @remembered
     def __init__(
         self,
         d: int,
@@ -116,6 +119,8 @@ class ProjectedMeanField:
         }
         self.settings = settings
         self._step, self._t = 0, 0.0
+        # A run goes on where the last one ended.
+        self._calls: list[Call] = []
         self._field = _lib.ProjectedHinge(x=x, y=labels, probability=probabilities, kappa=d**-0.5, **settings)
         points_in_use = self._field.points()
         self.x_par, self.y, self.weights = (points_in_use[name] for name in ("x", "y", "weight"))
@@ -163,6 +168,7 @@ class ProjectedMeanField:
         x = (means[:, None, :] + noise).reshape(-1, k)
         return cls(d, x_par=x, y=np.repeat(labels, len(noise)), sigma_x=sigma_x, **options)
 
+    @recorded_method
     def run(self, steps: int, *, dt: float = 1.0, save_at: npt.ArrayLike | None = None) -> xr.Dataset:
         """Take steps of size `dt` until step number `steps` and return what was measured at `save_at`.
 

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 import numpy.typing as npt
 
 from ...ground.errors import DtypeError
+from ...provenance.recording import attach, maker_of
+from ...provenance.story import encoded_call
 from .base import Method, OnlineODE, solve_systems
 
 if TYPE_CHECKING:
@@ -56,4 +58,9 @@ def solve_many(
             raise DtypeError(
                 f"systems holds {system!r:.60}: must be systems of equations; pass SaadSolla(...)"
             )
-    return solve_systems(given, t_eval, rtol=rtol, atol=atol, method=method, threads=threads)
+    results = solve_systems(given, t_eval, rtol=rtol, atol=atol, method=method, threads=threads)
+    # Each is what its system answers by itself.
+    call = encoded_call("solve", {"t_eval": t_eval, "rtol": rtol, "atol": atol, "method": method})
+    for system, result in zip(given, results, strict=True):
+        attach(result, maker_of(system), [call])
+    return results

@@ -10,6 +10,7 @@ import numpy.typing as npt
 from ... import _lib
 from ...ground.arguments import array, choice, flag, number
 from ...ground.errors import DtypeError
+from ...provenance.recording import remembered
 from ..order_parameters import (
     NonlinearityOrMoments,
     centred_moments,
@@ -81,6 +82,7 @@ class HiddenManifoldODE(OnlineODE):
 
     _cite = ("hidden-manifold",)
 
+    @remembered
     def __init__(
         self,
         *,

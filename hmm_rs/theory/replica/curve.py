@@ -10,6 +10,7 @@ from ... import _lib
 from ...ground.arguments import array
 from ...ground.arguments import threads as checked_threads
 from ...ground.results import dataset
+from ...provenance.recording import recorded
 from .settings import CITE, Loss, OnFailure, checked, required, undefined
 from .spectrum import Spectrum, checked_spectrum
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 __all__ = ["learning_curve"]
 
 
+@recorded("replica.learning_curve")
 def learning_curve(
     spectrum: Spectrum,
     alphas: npt.ArrayLike,

@@ -10,12 +10,14 @@ import numpy as np
 from ... import _lib
 from ...ground.arguments import number
 from ...ground.record import Record
+from ...provenance.recording import recorded
 from .settings import Loss, OnFailure, checked, point, required, undefined
 from .spectrum import Spectrum, checked_spectrum
 
 __all__ = ["numbers", "solve"]
 
 
+@recorded("replica.solve")
 def solve(
     spectrum: Spectrum,
     *,
