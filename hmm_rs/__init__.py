@@ -61,6 +61,7 @@ if TYPE_CHECKING:
     from .dynamics import logtimes as logtimes
     from .dynamics import resume as resume
     from .experiments import ensemble as ensemble
+    from .reruns import rerun as rerun
 
 __version__ = _lib.__version__
 
@@ -107,6 +108,7 @@ __all__ = [
     "logtimes",
     "observables",
     "plot",
+    "rerun",
     "resume",
     "set_num_threads",
     "show_versions",
@@ -132,6 +134,7 @@ _LAZY = (
 _LAZY_NAMES = {
     "compare": "comparison",
     "ensemble": "experiments",
+    "rerun": "reruns",
     **dict.fromkeys(
         ("FullBatch", "GradientFlow", "KernelFlow", "OnlineSGD", "Particles", "load", "logtimes", "resume"),
         "dynamics",

@@ -22,9 +22,11 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("data",),
     ("kernels",),
     ("measure",),
+    ("provenance",),
     ("dynamics", "theory"),
     ("comparison",),
     ("experiments",),
+    ("reruns", "frames"),
     ("plot",),
     ("figures",),
     ("testing", "sklearn", "cli", "sweep", "explore", "__main__"),
@@ -34,7 +36,7 @@ FACADE = "hmm_rs"
 
 #: Where a computed name may be imported although the module is no door: what is imported is listed there.
 COMPUTED = {
-    "hmm_rs.dynamics.encoding": "classes of a closed list",
+    "hmm_rs.provenance.encoding": "classes of a closed list",
     "hmm_rs.ground.extras": "libraries of the extras",
 }
 

@@ -33,7 +33,13 @@ HEADINGS = {
     "Data": ("hmm_rs.data",),
     "Networks": ("hmm_rs.networks",),
     "Engines and runs": ("hmm_rs.dynamics",),
-    "Measuring and comparing": ("hmm_rs.measure", "hmm_rs.compar", "hmm_rs.experiments", "hmm_rs.sweep"),
+    "Measuring and comparing": (
+        "hmm_rs.measure",
+        "hmm_rs.compar",
+        "hmm_rs.experiments",
+        "hmm_rs.sweep",
+        "hmm_rs.reruns",
+    ),
     "Errors": ("hmm_rs.ground.errors",),
     "Session": ("hmm_rs",),
 }

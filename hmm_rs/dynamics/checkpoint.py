@@ -83,7 +83,10 @@ _SCHEMA: dict[str, tuple[Callable[[object], bool], str]] = {
     "seconds": (_is_duration, "a number of seconds"),
     "finished": (lambda value: type(value) is bool, "true or false"),
     "stopped": (_is_text, "text"),
+    "history": (lambda value: type(value) is dict, "an object"),
 }
+#: Fields that files of earlier versions lack.
+_OPTIONAL = frozenset({"history"})
 
 
 # -- writing -------------------------------------------------------------------------------------
@@ -378,6 +381,8 @@ def _parse_header(raw: npt.NDArray[Any]) -> dict[str, Any]:
 def _check_header(header: dict[str, Any]) -> None:
     for name, (fits, wanted) in _SCHEMA.items():
         if name not in header:
+            if name in _OPTIONAL:
+                continue
             raise _UnsoundError(f"its header lacks {name!r}")
         if not fits(header[name]):
             raise _UnsoundError(f"its header says {name} = {shown(header[name])}, which must be {wanted}")

@@ -23,6 +23,7 @@ from .. import _lib
 from ..ground.description import spelled
 from ..ground.errors import DivergenceError, HmmError, StopRun
 from ..ground.results import dataset, indexed
+from .history import History
 from .options import RunOptions, Settled, settled
 from .progress import Bar
 from .records import Observation, Records
@@ -67,6 +68,11 @@ class Driver(ABC):
     _records: Records | None = None
     #: Functions of a driver that was read from a file, with the names they have there.
     _names: tuple[tuple[object, str], ...] = ()
+    #: Whether the state after some steps is the same however they were cut into runs.
+    _by_steps: ClassVar[bool] = False
+    #: What the run that is on was asked for, and how the driver was made, as data.
+    _asked: Mapping[str, Any] | None = None
+    _maker: dict[str, Any] | None = None
 
     # -- what an engine provides ---------------------------------------------------------------
 
@@ -143,6 +149,7 @@ class Driver(ABC):
             records = self._records = Records(targets, rows, past=len(rows), seconds=self._records.seconds)
         else:
             self._tell_an_end_behind(targets)
+        self._history.begin(self, "run", self._asked)
         return self._continue(records, settled(options))
 
     def _tell_an_end_behind(self, targets: Times) -> None:
@@ -213,6 +220,7 @@ class Driver(ABC):
 
     def _result(self, records: Records, stopped: str, seconds: float, threads: int | None) -> xr.Dataset:
         """Return the records as a dataset of the schema."""
+        self._history.end(self, len(records.rows) - records.past, unfinished=stopped in _UNFINISHED)
         values = records.stacked()
         dim, label, units = self._axis
         result = dataset(
@@ -231,7 +239,15 @@ class Driver(ABC):
             interrupted=int(stopped == "interrupted"),
             stopped=stopped,
         )
-        return indexed(self._finish(result))
+        result = indexed(self._finish(result))
+        self._history.tell(self, result)
+        return result
+
+    @property
+    def _history(self) -> History:
+        """What was done with the driver since it was made."""
+        history: History = vars(self).setdefault("_calls", History())
+        return history
 
     def _summary(self) -> dict[str, Any]:
         """Return the settings that fit into an attribute: arrays by shape, the rest by repr."""
@@ -250,18 +266,25 @@ class Driver(ABC):
             return self._state()
 
     def __getstate__(self) -> dict[str, Any]:
-        return {"arguments": self._arguments, "state": self._snapshot(), "records": self._records}
+        return {
+            "arguments": self._arguments,
+            "state": self._snapshot(),
+            "records": self._records,
+            "history": self._history.data(),
+        }
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         type(self).__init__(self, **state["arguments"])
         self._restore(state["state"])
         self._records = state["records"]
+        vars(self)["_calls"] = History(state["history"])
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Driver:
         twin = type(self)(**self._arguments)
         twin._restore(self._snapshot())
         twin._records = copy.deepcopy(self._records, memo)
         twin._names = self._names
+        vars(twin)["_calls"] = copy.deepcopy(self._history, memo)
         return twin
 
 

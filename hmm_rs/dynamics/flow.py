@@ -16,6 +16,7 @@ from ..ground.arguments import array, choice, count, flag, number
 from ..ground.arguments import threads as checked_threads
 from ..ground.errors import InvalidParameterError, ResourceError
 from .driver import Driver, Observation
+from .history import stepping
 from .options import RunOptions, long_run
 from .schedule import log_linear_steps, save_times, whole_steps
 
@@ -152,6 +153,7 @@ class Flow(Driver):
 
     # -- running ---------------------------------------------------------------------------------
 
+    @stepping
     def advance(self, n_steps: int, *, threads: int | None = None) -> None:
         """Take `n_steps` steps, or fewer if the run ends."""
         threads = checked_threads("threads", threads)

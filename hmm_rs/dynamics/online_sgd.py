@@ -20,6 +20,7 @@ from ..ground.errors import DtypeError, ShapeError
 from ..ground.memory import require
 from ..networks.two_layer import TwoLayer
 from .driver import Driver, Observation
+from .history import stepping
 from .options import RunOptions, long_run
 from .schedule import save_times
 
@@ -100,6 +101,7 @@ class OnlineSGD(Driver):
 
     _axis: ClassVar[tuple[str, str, str]] = ("t", "time t = steps / N", "")
     _cite: ClassVar[tuple[str, ...]] = ("hidden-manifold",)
+    _by_steps: ClassVar[bool] = True
 
     def __init__(
         self,
@@ -219,6 +221,7 @@ class OnlineSGD(Driver):
         """Return the bytes a run needs beside the feature matrix."""
         return self._engine.memory(threads=checked_threads("threads", threads))
 
+    @stepping
     def advance(self, n_steps: int, *, threads: int | None = None) -> None:
         """Take `n_steps` steps (of `batch` samples each)."""
         self._engine.advance(

@@ -164,11 +164,18 @@ def long_run(
     Its signature and its help show every option; a driver that is running already refuses to start
     again before anything is changed.
     """
+    signature = inspect.signature(run)
 
     @functools.wraps(run)
     def started(driver: _D, /, *args: _P.args, **keywords: _P.kwargs) -> _R:
         with driver._claimed():
-            return run(driver, *args, **keywords)
+            asked = {**signature.bind(driver, *args, **keywords).arguments}
+            # The driver itself, and options, which change nothing of a result.
+            driver._asked = {key: value for key, value in list(asked.items())[1:] if key != "options"}
+            try:
+                return run(driver, *args, **keywords)
+            finally:
+                driver._asked = None
 
     return documented(RunOptions)(started)
 

@@ -18,6 +18,7 @@ from ..ground.errors import DtypeError, InvalidParameterError, ShapeError
 from ..ground.memory import require
 from ..networks.mean_field import MeanFieldNetwork
 from .driver import Driver, Observation
+from .history import stepping
 from .options import RunOptions, long_run
 from .schedule import save_steps
 
@@ -102,6 +103,7 @@ class Particles(Driver):
 
     _axis: ClassVar[tuple[str, str, str]] = ("t", "time t = steps × dt", "")
     _cite: ClassVar[tuple[str, ...]] = ("hinge-mean-field",)
+    _by_steps: ClassVar[bool] = True
 
     def __init__(
         self,
@@ -253,6 +255,7 @@ class Particles(Driver):
             threads=None,
         )
 
+    @stepping
     def advance(self, n_steps: int, *, dt: float = 1.0, threads: int | None = None) -> None:
         """Take `n_steps` steps of size `dt` (fewer if every fixed example becomes satisfied)."""
         self._dt = number("dt", dt, minimum=0.0, exclusive=True)

@@ -13,10 +13,11 @@ import numpy.typing as npt
 
 from ..ground.arguments import shown
 from ..ground.errors import DtypeError, InvalidParameterError, ResourceError
+from ..provenance.decoding import Decoder
 from . import checkpoint as checkpoints
-from .decoding import Decoder
 from .driver import Driver
 from .gradient_flow import GradientFlow
+from .history import History
 from .kernel_flow import KernelFlow
 from .online_sgd import OnlineSGD
 from .options import DEFAULTS, ResumeOptions, RunOptions, documented, refuse_unknown, settled
@@ -156,17 +157,27 @@ def _read(
     columns = {name: arrays[f"record:{name}"] for name in header["records"]}
     length = len(columns["t"]) if columns else 0
     rows = [{name: values[i] for name, values in columns.items()} for i in range(length)]
-    return (
-        driver,
-        header,
-        Records(
-            arrays["targets"],
-            rows,
-            past=header["past"],
-            done=header["done"],
-            seconds=float(header["seconds"]),
-        ),
+    records = Records(
+        arrays["targets"], rows, past=header["past"], done=header["done"], seconds=float(header["seconds"])
     )
+    _tell_history(driver, header, records, where)
+    return driver, header, records
+
+
+def _tell_history(driver: Driver, header: Mapping[str, Any], records: Records, where: str) -> None:
+    """Let a driver know what was done with it before it was saved."""
+    if "history" in header:
+        try:
+            history = History(header["history"])
+        except InvalidParameterError as error:
+            raise InvalidParameterError(
+                f"{where}: {error}; use an earlier checkpoint or start anew"
+            ) from None
+        if history.calls:
+            vars(driver)["_calls"] = history
+            history.end(driver, len(records.rows) - records.past, unfinished=not header["finished"])
+            return
+    driver._history.begin(driver, "run", None)
 
 
 def _check_state(state: Mapping[str, npt.NDArray[Any]], fresh: Mapping[str, npt.NDArray[Any]]) -> None:

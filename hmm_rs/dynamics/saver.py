@@ -10,8 +10,8 @@ import numpy.typing as npt
 
 from ..ground.arguments import shown
 from ..ground.errors import CheckpointWarning, InvalidParameterError
+from ..provenance.encoding import Encoder, same_arguments
 from . import checkpoint as checkpoints
-from .encoding import Encoder, same_arguments
 from .options import Settled
 from .records import Records
 
@@ -72,6 +72,7 @@ class Saver:
         columns = records.stacked()
         header = {
             **self._header,
+            "history": self._driver._history.data(),
             "records": list(columns),
             "past": records.past,
             "done": records.done,

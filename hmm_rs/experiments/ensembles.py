@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from ..ground.arguments import count
 from ..ground.errors import DtypeError, InvalidParameterError
+from ..provenance.story import ATTRIBUTE
+from ..provenance.story import joined as joined_story
 
 if TYPE_CHECKING:
     import xarray as xr
 
-__all__ = ["ensemble"]
+__all__ = ["ensemble", "join_seeds"]
 
 
 def ensemble(make: Callable[[int], xr.Dataset], *, seeds: int | Iterable[int]) -> xr.Dataset:
@@ -57,7 +59,7 @@ def ensemble(make: Callable[[int], xr.Dataset], *, seeds: int | Iterable[int]) -
         raise InvalidParameterError(
             f"seeds = {numbers}: a spread needs at least two seeds, all different; pass seeds=8, say"
         )
-    results = []
+    results: list[xr.Dataset] = []
     for seed in numbers:
         result = make(seed)
         if not isinstance(result, xr.Dataset):
@@ -65,6 +67,13 @@ def ensemble(make: Callable[[int], xr.Dataset], *, seeds: int | Iterable[int]) -
                 f"make({seed}) returned {type(result).__name__}: must be an xarray.Dataset; return sim.run(...)"
             )
         results.append(result)
+    return join_seeds(results, numbers)
+
+
+def join_seeds(results: Sequence[xr.Dataset], numbers: Sequence[int]) -> xr.Dataset:
+    """Return results of several seeds along ``seed``, with their statistics and the stories of all of them."""
+    import xarray as xr
+
     try:
         joined: xr.Dataset = xr.concat(
             [result.expand_dims(seed=[seed]) for seed, result in zip(numbers, results, strict=True)],
@@ -85,4 +94,8 @@ def ensemble(make: Callable[[int], xr.Dataset], *, seeds: int | Iterable[int]) -
             statistics[f"{name}_std"] = spread
             statistics[f"{name}_sem"] = spread / math.sqrt(len(numbers))
     joined = joined.assign(statistics)
+    stories = [result.attrs.get(ATTRIBUTE) for result in results]
+    joined.attrs.pop(ATTRIBUTE, None)
+    if all(isinstance(story, str) for story in stories):
+        joined.attrs[ATTRIBUTE] = joined_story("seed", numbers, [str(story) for story in stories])
     return joined

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import copy
 import functools
 import hashlib
-from typing import Any, NoReturn
+import inspect
+from collections.abc import Callable
+from typing import Any, Concatenate, NoReturn, ParamSpec, TypeVar
 
 import numpy as np
 
-__all__ = ["Description", "spelled"]
+__all__ = ["Description", "drawn", "spelled"]
+
+_P = ParamSpec("_P")
+_D = TypeVar("_D", bound="Description")
 
 
 def spelled(value: Any) -> str:
@@ -39,6 +45,8 @@ class Description:
     """
 
     _arguments: dict[str, Any]
+    #: Of a description that was drawn: the name of its constructor and what that was given.
+    _recipe: tuple[str, dict[str, Any]] | None = None
 
     def _describe(self, **arguments: Any) -> None:
         """Store the checked constructor arguments as attributes."""
@@ -85,7 +93,7 @@ class Description:
         return f"{type(self).__name__}({inside})"
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _rebuild, (type(self), self._arguments)
+        return _rebuild, (type(self), self._arguments, self._recipe)
 
     def __copy__(self) -> Description:
         return self
@@ -94,5 +102,29 @@ class Description:
         return self
 
 
-def _rebuild(cls: type[Description], arguments: dict[str, Any]) -> Description:
-    return cls(**arguments)
+def _rebuild(
+    cls: type[Description], arguments: dict[str, Any], recipe: tuple[str, dict[str, Any]] | None = None
+) -> Description:
+    made = cls(**arguments)
+    object.__setattr__(made, "_recipe", recipe)
+    return made
+
+
+def drawn(
+    constructor: Callable[Concatenate[type[_D], _P], _D],
+) -> Callable[Concatenate[type[_D], _P], _D]:
+    """Make a constructor that draws numbers leave its name and arguments with what it makes.
+
+    The numbers can then be drawn again where they are too many to be written down.
+    """
+    signature = inspect.signature(constructor)
+
+    @functools.wraps(constructor)
+    def made(cls: type[_D], /, *args: _P.args, **keywords: _P.kwargs) -> _D:
+        result = constructor(cls, *args, **keywords)
+        _, *given = signature.bind(cls, *args, **keywords).arguments.items()
+        recipe = f"{cls.__name__}.{constructor.__name__}", {key: copy.copy(value) for key, value in given}
+        object.__setattr__(result, "_recipe", recipe)
+        return result
+
+    return made

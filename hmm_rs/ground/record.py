@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from html import escape
 from typing import TYPE_CHECKING, Any
@@ -37,6 +38,8 @@ class Record(dict[str, Any]):
         What was asked for.
     cite
         Citation keys.
+    provenance
+        How the answer was got, for :func:`hmm_rs.rerun`.
 
     Examples
     --------
@@ -58,6 +61,7 @@ class Record(dict[str, Any]):
         label: str = "",
         settings: Mapping[str, Any] | None = None,
         cite: Sequence[str] = (),
+        provenance: str = "",
     ) -> None:
         super().__init__(values)
         self.__dict__["_schema"] = {
@@ -67,6 +71,7 @@ class Record(dict[str, Any]):
             "label": label or dim,
             "settings": dict(settings or {}),
             "cite": tuple(cite),
+            "provenance": provenance,
         }
 
     def __getattr__(self, name: str) -> Any:
@@ -122,7 +127,14 @@ class Record(dict[str, Any]):
                     f"{name} has shape {numbers.shape}: must lie along {schema['dim']} ({points}); "
                     "leave it out of the dataset"
                 )
-        return dataset(values, dims=dims, **schema, **words)
+        if not schema["provenance"]:
+            schema = {key: value for key, value in schema.items() if key != "provenance"}
+        result = dataset(values, dims=dims, **schema, **words)
+        if "provenance" in schema:
+            # Sizes tell a curve of several answers from one.
+            sizes = {str(dim): int(size) for dim, size in result.sizes.items()}
+            result.attrs["provenance"] = json.dumps({**json.loads(schema["provenance"]), "sizes": sizes})
+        return result
 
 
 def _rebuild(values: dict[str, Any], schema: dict[str, Any]) -> Record:

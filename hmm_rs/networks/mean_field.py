@@ -11,6 +11,7 @@ from .. import _lib
 from ..ground import arguments
 from ..ground.activations import NODES
 from ..ground.activations import activation as named
+from ..ground.description import drawn
 from ..ground.errors import ShapeError
 from ..ground.memory import require
 from ..ground.overflow import finite
@@ -74,6 +75,7 @@ class MeanFieldNetwork(Network):
         self._describe(a=a, w=w, b=b, activation=activation)
 
     @classmethod
+    @drawn
     def random(
         cls,
         width: int,

@@ -13,6 +13,7 @@ from ..ground.activations import CLOSED
 from ..ground.activations import activation as named
 from ..ground.arguments import array, count, number, seed_words
 from ..ground.arguments import threads as checked_threads
+from ..ground.description import drawn
 from ..ground.errors import ShapeError
 from ..ground.memory import require
 from ..ground.overflow import finite, within_range
@@ -63,6 +64,7 @@ class TwoLayer(Network):
         self._describe(w=w, v=v, activation=named("activation", activation, CLOSED))
 
     @classmethod
+    @drawn
     def random(
         cls,
         K: int,

@@ -20,6 +20,7 @@ from ..ground.overflow import finite, within_range
 from ..ground.results import dataset
 from ..measure.compression import compression
 from ..networks.mean_field import MeanFieldNetwork
+from ..provenance.recording import recorded
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -219,6 +220,7 @@ def population_field(
     return PopulationField(**finite("omega and b", field))
 
 
+@recorded("neuron_flow")
 def neuron_flow(
     network: MeanFieldNetwork,
     t: npt.ArrayLike,

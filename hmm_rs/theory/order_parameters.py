@@ -18,6 +18,7 @@ from ..ground.activations import DATA, EXACT, UNITS, activation
 from ..ground.arguments import array, number
 from ..ground.errors import InvalidParameterError
 from ..ground.overflow import finite, within_range
+from ..provenance.recording import recorded
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -151,6 +152,7 @@ def _hermite_sum(f: Callable[[Any], Any], root: Array, correlation: Array) -> Ar
     return omega
 
 
+@recorded("order_parameters")
 def order_parameters(
     F: Any, w: npt.ArrayLike, w_teacher: npt.ArrayLike, *, f: NonlinearityOrMoments
 ) -> xr.Dataset:

@@ -22,9 +22,10 @@ import scipy.special
 
 import hmm_rs as hr
 from hmm_rs.dynamics import checkpoint as checkpoints
-from hmm_rs.dynamics import encoding, resuming
+from hmm_rs.dynamics import resuming
 from hmm_rs.dynamics.driver import Driver
 from hmm_rs.ground.description import Description
+from hmm_rs.provenance import encoding
 
 
 def make(f="erf", seed=4, **options):

@@ -23,6 +23,8 @@ from ...ground.losses import FULL_BATCH
 from ...ground.losses import loss as checked_loss
 from ...ground.memory import require
 from ...ground.record import Record
+from ...provenance.recording import attach, maker_of, remembered
+from ...provenance.story import encoded_call
 
 __all__ = ["STOP", "FullBatch", "Loss", "stop_settings"]
 
@@ -82,7 +84,10 @@ class FullBatch:
     gap: float
     iterations: int
     converged: bool
+    #: What the last fit was asked for.
+    _asked: dict[str, Any]
 
+    @remembered
     def __init__(self, X: npt.ArrayLike, y: npt.ArrayLike, *, loss: Loss, lam: float) -> None:
         self.X: Vector = _frozen(array("X", X, (None, None)))
         self.loss = checked_loss("loss", loss, FULL_BATCH)
@@ -137,6 +142,7 @@ class FullBatch:
         require(needed, f"FullBatch with X of shape {self.X.shape}", "use fewer examples or features")
         workers = checked_threads("threads", threads)
         fitted = _lib.full_batch_fit([(self.X, self.y)], settings, workers)[0]
+        self._asked = {"tol": tol, "max_iterations": max_iterations, "on_failure": "flag"}
         self.w = fitted["w"]
         self.objective, self.gap = fitted["objective"], fitted["gap"]
         self.iterations, self.converged = fitted["iterations"], fitted["converged"]
@@ -163,7 +169,7 @@ class FullBatch:
         """
         if self.w is None:
             self.fit()
-        return Record(
+        record = Record(
             {
                 "w": self.w,
                 "objective": self.objective,
@@ -176,6 +182,8 @@ class FullBatch:
             along=np.arange(self.X.shape[1]),
             settings={"loss": self.loss, "lam": self.lam},
         )
+        attach(record, maker_of(self), [encoded_call("fit", self._asked)])
+        return record
 
 
 def stop_settings(loss: str, lam: float, tol: float | None, max_iterations: int | None) -> dict[str, Any]:

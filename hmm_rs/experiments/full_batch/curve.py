@@ -22,6 +22,7 @@ from ...ground.losses import loss as checked_loss
 from ...ground.memory import require
 from ...ground.noise import deviation
 from ...ground.results import dataset
+from ...provenance.recording import recorded
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -31,6 +32,7 @@ __all__ = ["full_batch_curve"]
 Vector = npt.NDArray[np.float64]
 
 
+@recorded("full_batch_curve")
 def full_batch_curve(
     features: GaussianFeatures | SampledFeatures,
     alphas: npt.ArrayLike,
@@ -99,7 +101,7 @@ def full_batch_curve(
         )
     lam = number("lam", lam, minimum=0.0, exclusive=True)
     flip = number("flip", flip, minimum=0.0, maximum=0.5)
-    noise = deviation(noise)
+    noise = deviation(noise, depth=4)
     if name == "ridge" and flip:
         raise InvalidParameterError(f'flip = {flip:g}: must be 0 for "ridge"; pass loss="square" for labels')
     repeats = count("repeats", repeats)

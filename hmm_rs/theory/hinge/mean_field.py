@@ -17,6 +17,7 @@ import numpy.typing as npt
 
 from ...ground.arguments import choice, count, number
 from ...ground.overflow import finite
+from ...provenance.recording import recorded_method
 from .arrays import Floats, flat, times
 from .rotation import TIME, Rotation
 
@@ -78,6 +79,7 @@ class HingeMeanField(Rotation):
     array([0.398942, 2.925522])
     """
 
+    @recorded_method
     def fluctuations(
         self, gamma: npt.ArrayLike, M: int, *, xpar: float = 0.0, xperp2: float | None = None
     ) -> xr.Dataset:
@@ -125,6 +127,7 @@ class HingeMeanField(Rotation):
         )
         return band["low"].reshape(shape), band["high"].reshape(shape)
 
+    @recorded_method
     def memorisation(self, N: int, t: npt.ArrayLike) -> xr.Dataset:
         """Return learning from N stored examples at the increasing times `t` (infinite width).
 

@@ -14,6 +14,8 @@ from ...ground.errors import InvalidParameterError
 from ...ground.memory import require
 from ...ground.overflow import within_range
 from ...ground.results import dataset
+from ...provenance.recording import recorded_method, remembered
+from ...provenance.story import Call
 from .arrays import Floats
 from .problem import CITE
 
@@ -70,6 +72,7 @@ class ProjectedMeanField:
     True
     """
 
+    @remembered
     def __init__(
         self,
         d: int,
@@ -119,6 +122,8 @@ class ProjectedMeanField:
         }
         self.settings = settings
         self._step, self._t = 0, 0.0
+        # A run goes on where the last one ended.
+        self._calls: list[Call] = []
         self._field = _lib.ProjectedHinge(x=x, y=labels, probability=probabilities, kappa=d**-0.5, **settings)
         points_in_use = self._field.points()
         self.x_par, self.y, self.weights = (points_in_use[name] for name in ("x", "y", "weight"))
@@ -171,6 +176,7 @@ class ProjectedMeanField:
             x = (means[:, None, :] + noise).reshape(-1, k)
         return cls(d, x_par=x, y=np.repeat(labels, len(noise)), sigma_x=sigma_x, **options)
 
+    @recorded_method
     def run(self, steps: int, *, dt: float = 1.0, save_at: npt.ArrayLike | None = None) -> xr.Dataset:
         """Take steps of size `dt` until step number `steps` and return what was measured at `save_at`.
 

@@ -10,6 +10,7 @@ import numpy.typing as npt
 from ...ground.arguments import choice, count, number
 from ...ground.errors import InvalidParameterError
 from ...ground.overflow import finite, within_range
+from ...provenance.recording import recorded_method
 from .arrays import Floats, flat, pair, times
 from .problem import HingeProblem
 
@@ -85,6 +86,7 @@ class Rotation(HingeProblem):
         gamma = self._model.satisfaction_gamma(z)
         return gamma.reshape(shape), self._model.time_of_gamma(gamma).reshape(shape)
 
+    @recorded_method
     def observables(self, t: npt.ArrayLike) -> xr.Dataset:
         """Return ``gamma``, ``chi``, ``unsatisfied`` and ``loss`` at times `t`.
 
@@ -98,6 +100,7 @@ class Rotation(HingeProblem):
 
     # -- gradient descent ------------------------------------------------------------------
 
+    @recorded_method
     def gd(self, steps: int, *, dt: float = 1.0) -> xr.Dataset:
         """Return the exact reduction of gradient descent after 0, ..., `steps` steps, over their times t = step × dt.
 
@@ -130,6 +133,7 @@ class Rotation(HingeProblem):
 
     # -- late times ------------------------------------------------------------------------
 
+    @recorded_method
     def late_time(self, t: npt.ArrayLike) -> xr.Dataset:
         r"""Return the late-time law at times `t` (separable Gaussian data).
 

@@ -17,6 +17,7 @@ from ...ground.arguments import array, choice, count, number
 from ...ground.errors import ConvergenceError, DivergenceError, DtypeError, InvalidParameterError
 from ...ground.results import dataset
 from ...networks.two_layer import TwoLayer
+from ...provenance.recording import recorded_method
 from ..order_parameters import Array, rows_are_alike
 from ..units import Activation, described, resolve
 
@@ -112,6 +113,7 @@ class OnlineODE:
         )
         return setting, v.size, v_t.size
 
+    @recorded_method
     def solve(
         self, t_eval: npt.ArrayLike, *, rtol: float = 1e-8, atol: float = 1e-10, method: Method = "auto"
     ) -> xr.Dataset:

@@ -10,6 +10,8 @@ import numpy.typing as npt
 from ...ground.arguments import iterable, shown
 from ...ground.arguments import threads as checked_threads
 from ...ground.errors import DtypeError
+from ...provenance.recording import attach, maker_of
+from ...provenance.story import encoded_call
 from .base import Method, OnlineODE, solve_systems
 
 if TYPE_CHECKING:
@@ -55,4 +57,9 @@ def solve_many(
                 f"systems holds {shown(system)}: must be systems of equations; pass SaadSolla(...)"
             )
     workers = checked_threads("threads", threads)
-    return solve_systems(given, t_eval, rtol=rtol, atol=atol, method=method, threads=workers)
+    results = solve_systems(given, t_eval, rtol=rtol, atol=atol, method=method, threads=workers)
+    # Each is what its system answers by itself.
+    call = encoded_call("solve", {"t_eval": t_eval, "rtol": rtol, "atol": atol, "method": method})
+    for system, result in zip(given, results, strict=True):
+        attach(result, maker_of(system), [call])
+    return results

@@ -11,6 +11,7 @@ from ... import _lib
 from ...data.gaussian import TeacherStudent
 from ...ground.arguments import array, choice
 from ...ground.errors import DtypeError, InvalidParameterError
+from ...provenance.recording import remembered
 from ..order_parameters import centred_moments
 from ..units import Activation
 from .base import Labels, OnlineODE, Simulation, manifold_of, options_of, remedy
@@ -65,6 +66,7 @@ class CovarianceODE(OnlineODE):
 
     _cite = ("gaussian-equivalence",)
 
+    @remembered
     def __init__(
         self,
         Omega: npt.ArrayLike,

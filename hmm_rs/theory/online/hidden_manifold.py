@@ -11,6 +11,7 @@ from ... import _lib
 from ...ground.arguments import array, choice, flag, number
 from ...ground.errors import DtypeError
 from ...ground.overflow import within_range
+from ...provenance.recording import remembered
 from ..order_parameters import (
     NonlinearityOrMoments,
     centred_moments,
@@ -82,6 +83,7 @@ class HiddenManifoldODE(OnlineODE):
 
     _cite = ("hidden-manifold",)
 
+    @remembered
     def __init__(
         self,
         *,

@@ -10,6 +10,7 @@ from ... import _lib
 from ...data.gaussian import TeacherStudent
 from ...ground.arguments import array
 from ...ground.errors import DtypeError
+from ...provenance.recording import remembered
 from ..units import Activation
 from .base import OnlineODE, Simulation, options_of, remedy
 
@@ -57,6 +58,7 @@ class SaadSolla(OnlineODE):
     True
     """
 
+    @remembered
     def __init__(
         self,
         Q0: npt.ArrayLike,

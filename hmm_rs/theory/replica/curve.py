@@ -11,6 +11,7 @@ from ...ground.arguments import array
 from ...ground.arguments import threads as checked_threads
 from ...ground.overflow import finite
 from ...ground.results import dataset
+from ...provenance.recording import recorded
 from .settings import CITE, QUESTION, Loss, OnFailure, checked, ratio, required, undefined
 from .spectrum import Spectrum, checked_spectrum
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 __all__ = ["learning_curve"]
 
 
+@recorded("replica.learning_curve")
 def learning_curve(
     spectrum: Spectrum,
     alphas: npt.ArrayLike,

@@ -6,12 +6,14 @@ from ... import _lib
 from ...ground.arguments import number
 from ...ground.noise import deviation
 from ...ground.record import Record
+from ...provenance.recording import recorded
 from .settings import OnFailure, checked, point, ratio, required
 from .spectrum import Spectrum, checked_spectrum
 
 __all__ = ["max_margin", "ridgeless", "separability_threshold"]
 
 
+@recorded("replica.ridgeless")
 def ridgeless(spectrum: Spectrum, *, alpha: float, noise: float = 0.0) -> Record:
     r"""Least squares of minimal norm, the limit :math:`\lambda\to0^+` of ridge regression.
 
@@ -31,11 +33,12 @@ def ridgeless(spectrum: Spectrum, *, alpha: float, noise: float = 0.0) -> Record
     3.0
     """
     problem = checked_spectrum(spectrum)
-    at, spread = ratio(alpha), deviation(noise)
+    at, spread = ratio(alpha), deviation(noise, depth=4)
     values = _lib.replica_ridgeless(problem, at, spread)
     return point(values, at, {"loss": "ridge", "lam": 0.0, "noise": spread}, problem)
 
 
+@recorded("replica.max_margin")
 def max_margin(
     spectrum: Spectrum,
     *,

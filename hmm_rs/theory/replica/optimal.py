@@ -5,6 +5,7 @@ from __future__ import annotations
 from ... import _lib
 from ...ground.arguments import number
 from ...ground.record import Record
+from ...provenance.recording import recorded
 from .settings import Loss, OnFailure, checked, point, ratio, required
 from .solve import numbers
 from .spectrum import Spectrum, checked_spectrum
@@ -12,6 +13,7 @@ from .spectrum import Spectrum, checked_spectrum
 __all__ = ["optimal_ridge"]
 
 
+@recorded("replica.optimal_ridge")
 def optimal_ridge(
     spectrum: Spectrum,
     *,

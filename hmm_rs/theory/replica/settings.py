@@ -60,13 +60,13 @@ def checked(
             f"rho_lin pi/2 = {spectrum.rho_lin * math.pi / 2:.3g} exceeds the mean square "
             f"{spectrum.rho:.3g} of the labels: no Gaussian teacher makes such labels, and "
             "predictions of classification errors are off by tens of per cent; ridge predictions hold",
-            stacklevel=3,
+            stacklevel=4,
         )
     return {
         "loss": name,
         "lam": number("lam", lam),
         "flip": number("flip", flip),
-        "noise": deviation(noise, depth=4),
+        "noise": deviation(noise, depth=5),
         "tol": number("tol", tol),
         "max_iterations": count("max_iterations", max_iterations),
     }

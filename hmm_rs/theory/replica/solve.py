@@ -9,12 +9,14 @@ import numpy as np
 
 from ... import _lib
 from ...ground.record import Record
+from ...provenance.recording import recorded
 from .settings import Loss, OnFailure, checked, point, ratio, required, undefined
 from .spectrum import Spectrum, checked_spectrum
 
 __all__ = ["numbers", "solve"]
 
 
+@recorded("replica.solve")
 def solve(
     spectrum: Spectrum,
     *,

@@ -1,4 +1,4 @@
-"""A run's arguments as data: what a checkpoint says of the objects a run was made of.
+"""Arguments as data: what a checkpoint or a result says of the objects a run was made of.
 
 A checkpoint travels between machines and people, so it is data and never code. A file can name the
 classes and functions of the closed lists here and nothing else; their own constructors check what it
@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import hashlib
 import json
 import keyword
 from collections.abc import Iterable, Mapping
@@ -21,7 +22,16 @@ from ..ground.arguments import shown
 from ..ground.description import Description
 from ..ground.errors import InvalidParameterError
 
-__all__ = ["DEEPEST", "Encoder", "descriptions", "elementwise_functions", "same_arguments"]
+__all__ = [
+    "DEEPEST",
+    "Encoder",
+    "claim",
+    "descriptions",
+    "digest",
+    "elementwise_functions",
+    "identifier",
+    "same_arguments",
+]
 
 #: Levels of nested arguments; two descriptions inside each other take about six.
 DEEPEST = 100
@@ -91,6 +101,9 @@ class Encoder:
         Functions with the names under which they were handed over, which they keep.
     """
 
+    #: What is written, for messages.
+    _where = "checkpoint"
+
     def __init__(self, names: Iterable[tuple[object, str]] = ()) -> None:
         self.arrays: dict[str, npt.NDArray[Any]] = {}
         self._given = list(names)
@@ -104,7 +117,7 @@ class Encoder:
 
     def _encode(self, value: Any, argument: str) -> Any:
         if self._depth > DEEPEST:
-            raise _not_storable(argument, value)
+            raise self._not_storable(argument, value)
         self._depth += 1
         try:
             return self._data(value, argument)
@@ -134,25 +147,32 @@ class Encoder:
             return {"is": "mapping", "items": {key: self._encode(item, key) for key, item in value.items()}}
         if (found := _ufunc_name(value)) is not None:
             return {"is": "ufunc", "name": found}
-        if isinstance(value, Description) or _listed_name(type(value)):
+        if isinstance(value, Description) or self._name(type(value)):
             return self._object(value, argument)
         if callable(value):
             return self._function(value, argument)
         if dataclasses.is_dataclass(value):
             return self._object(value, argument)
-        raise _not_storable(argument, value)
+        raise self._not_storable(argument, value)
 
     def _array(self, value: npt.NDArray[Any], argument: str) -> dict[str, str]:
-        if value.dtype.kind not in "biuf" or value.dtype.itemsize > 8:
-            raise _not_storable(argument, value)
+        self._check_array(value, argument)
         name = f"array{len(self.arrays)}"
         self.arrays[name] = value
         return {"is": "array", "name": name}
 
+    def _check_array(self, value: npt.NDArray[Any], argument: str) -> None:
+        if value.dtype.kind not in "biuf" or value.dtype.itemsize > 8:
+            raise self._not_storable(argument, value)
+
+    def _name(self, cls: type) -> str | None:
+        """Return the name by which a class can be found again, None if it is none of ours."""
+        return next((name for name, listed in descriptions().items() if listed is cls), None)
+
     def _object(self, value: Any, argument: str) -> dict[str, Any]:
-        name = _listed_name(type(value))
-        if name is None and not _identifier(type(value).__name__):
-            raise _not_storable(argument, value)
+        name = self._name(type(value))
+        if name is None and not identifier(type(value).__name__):
+            raise self._not_storable(argument, value)
         arguments = getattr(value, "_arguments", None)
         if arguments is None:
             arguments = {
@@ -166,15 +186,21 @@ class Encoder:
 
     def _function(self, value: Any, argument: str) -> dict[str, str]:
         """Store a function by a name that can be typed: its own, or that of its argument."""
-        slot = argument if _identifier(argument) else "function"
+        slot = argument if identifier(argument) else "function"
         own = getattr(value, "__name__", None)
         given = [name for function, name in self._given if function is value]
-        name = given[0] if given else str(own) if _identifier(own) else slot
+        name = given[0] if given else str(own) if identifier(own) else slot
         return {
             "is": "function",
-            "name": _claim(name, value, self._functions),
-            "argument": _claim(slot, value, self._slots),
+            "name": claim(name, value, self._functions),
+            "argument": claim(slot, value, self._slots),
         }
+
+    def _not_storable(self, argument: str, value: object) -> InvalidParameterError:
+        return InvalidParameterError(
+            f"{self._where}: {argument} = {shown(value)} cannot be stored; use numbers, strings, real arrays, "
+            f"functions and descriptions there, or leave checkpoint out"
+        )
 
 
 def same_arguments(
@@ -197,7 +223,7 @@ def same_arguments(
     )
 
 
-def _claim(name: str, value: object, taken: dict[str, object]) -> str:
+def claim(name: str, value: object, taken: dict[str, object]) -> str:
     """Return `name`, or `name` with a number where it means another object already."""
     free, number = name, 2
     while free in taken and taken[free] is not value:
@@ -216,13 +242,14 @@ def _words(entropy: Any) -> int | list[int]:
     return [word for part in parts for word in (part if isinstance(part, list) else [part])]
 
 
-def _identifier(value: object) -> bool:
+def digest(value: npt.NDArray[Any]) -> str:
+    """Return the SHA-256 of an array's bytes."""
+    return hashlib.sha256(np.ascontiguousarray(value).tobytes()).hexdigest()
+
+
+def identifier(value: object) -> bool:
+    """Return whether a value is a name that can be typed."""
     return isinstance(value, str) and value.isidentifier() and not keyword.iskeyword(value)
-
-
-def _listed_name(cls: type) -> str | None:
-    """Return the name of a description in checkpoints, None if it is none of ours."""
-    return next((name for name, listed in descriptions().items() if listed is cls), None)
 
 
 def _ufunc_name(value: Any) -> str | None:
@@ -232,10 +259,3 @@ def _ufunc_name(value: Any) -> str | None:
     known = elementwise_functions().items()
     name = str(value.__name__)
     return next((f"{module}.{name}" for module, found in known if found.get(name) is value), None)
-
-
-def _not_storable(argument: str, value: object) -> InvalidParameterError:
-    return InvalidParameterError(
-        f"checkpoint: {argument} = {shown(value)} cannot be stored; use numbers, strings, real arrays, functions and "
-        f"descriptions there, or leave checkpoint out"
-    )

@@ -1,9 +1,10 @@
-"""Arguments of a run made from what a checkpoint says of them."""
+"""Arguments of a run made from what a checkpoint or a result says of them."""
 
 from __future__ import annotations
 
 import dataclasses
 import inspect
+import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from types import ModuleType
 from typing import Any
@@ -14,7 +15,7 @@ import numpy.typing as npt
 from ..ground.arguments import shown
 from ..ground.description import Description
 from ..ground.errors import DtypeError, InvalidParameterError, ResourceError
-from .encoding import DEEPEST, descriptions, elementwise_functions
+from .encoding import DEEPEST, descriptions, digest, elementwise_functions
 
 __all__ = ["Decoder"]
 
@@ -33,6 +34,12 @@ class Decoder:
         The file's arrays.
     functions, modules
         What the reader hands over: functions by name, and modules that define some.
+    known
+        Further classes that can be named, beside the descriptions of data and networks.
+    makers
+        Constructors of drawn descriptions that can be named.
+    what, remedy
+        What kind of thing is read, and what to do where it cannot be used, for messages.
     """
 
     def __init__(
@@ -42,7 +49,15 @@ class Decoder:
         *,
         functions: Mapping[str, Callable[..., Any]] | None = None,
         modules: Iterable[ModuleType] = (),
+        known: Mapping[str, type] | None = None,
+        makers: Mapping[str, Callable[..., Description]] | None = None,
+        what: str = "checkpoint",
+        remedy: str = "use an earlier checkpoint or start anew",
     ) -> None:
+        self._known = dict(known or {})
+        self._makers = dict(makers or {})
+        self._what = what
+        self._remedy = remedy
         self._where = where
         self._arrays = {key: value for key, value in arrays.items() if key.startswith("array")}
         self._unused = set(self._arrays)
@@ -58,9 +73,29 @@ class Decoder:
 
         It is one of `engines`, or for a `foreign` name a subclass of `base` that the reader hands over.
         """
-        cls = self._foreign_class(name, (base,)) if foreign else engines.get(name)
+        made = self.made(name, arguments, foreign=foreign, classes=engines, base=base)
+        self.refuse_leftovers()
+        return made
+
+    def made(
+        self, name: str, arguments: object, *, foreign: bool, classes: Mapping[str, type], base: type
+    ) -> Any:
+        """Return an object of one of `classes`; what is not used yet may be used by calls."""
+        cls = self._foreign_class(name, (base,)) if foreign else classes.get(name)
         if cls is None:
             raise self._refusal(f"holds a {shown(name)} run, which this version does not know")
+        self.require_functions(arguments)
+        return self._make(name, cls, arguments)
+
+    def arguments(self, arguments: object, allowed: Iterable[str]) -> dict[str, Any]:
+        """Return the arguments of a call, all of them among the `allowed`."""
+        if not isinstance(arguments, dict) or not set(arguments) <= set(allowed):
+            raise self._refusal(f"holds {shown(arguments)} where the arguments of a call belong")
+        self.require_functions(arguments)
+        return {key: self._decode(item) for key, item in arguments.items()}
+
+    def require_functions(self, arguments: object) -> None:
+        """Refuse arguments that nest without end, or need functions that nobody handed over."""
         missing = []
         for item, depth in _within(arguments):
             if depth > DEEPEST:
@@ -69,10 +104,11 @@ class Decoder:
                 missing.append(item)
         if missing:
             raise self._missing([str(item.get("name")) for item in missing])
-        made = self._make(name, cls, arguments)
+
+    def refuse_leftovers(self) -> None:
+        """Refuse arrays that nothing used."""
         if self._unused:
             raise self._refusal(f"holds arrays that nothing uses ({shown(sorted(self._unused))})")
-        return made
 
     # -- values ----------------------------------------------------------------------------------
 
@@ -103,11 +139,42 @@ class Decoder:
             fields = self._fields(data, name=str, arguments=dict)
             name = fields["name"]
             foreign = kind == "foreign"
-            cls = self._foreign_class(name, (Description,)) if foreign else descriptions().get(name)
+            listed = {**descriptions(), **self._known}
+            cls = self._foreign_class(name, (Description,)) if foreign else listed.get(name)
             if cls is None:
                 raise self._refusal(f"names the class {shown(name)}, which is no description of hmm_rs")
             return self._make(name, cls, fields["arguments"])
+        if kind == "number":
+            value = self._fields(data, value=str)["value"]
+            if value not in ("inf", "-inf", "nan"):
+                raise self._refusal(f"holds {shown(data)}, which is no valid 'number'")
+            return float(value)
+        if kind == "drawn":
+            return self._drawn(self._fields(data, name=str, arguments=dict, sha256=dict))
         raise self._refusal(f"holds {shown(data)}, which means nothing here")
+
+    def _drawn(self, fields: dict[str, Any]) -> Any:
+        """Return a description drawn again; say where its numbers are not those of the run."""
+        maker = self._makers.get(fields["name"])
+        if maker is None:
+            raise self._refusal(f"holds weights drawn by {shown(fields['name'])}, which means nothing here")
+        arguments = {key: self._decode(item) for key, item in fields["arguments"].items()}
+        try:
+            made = maker(**arguments)
+        except ResourceError:
+            raise
+        except Exception as error:
+            raise self._refusal(
+                f"holds weights that cannot be drawn here ({type(error).__name__}: {error})"
+            ) from error
+        found = {name: digest(item) for name, item in vars(made).items() if isinstance(item, np.ndarray)}
+        if found != fields["sha256"]:
+            warnings.warn(
+                f"{self._where}: {fields['name']} draws other last digits here than where the run was made; the result "
+                f"will agree to rounding only",
+                stacklevel=2,
+            )
+        return made
 
     def _fields(self, data: dict[str, Any], **types: type) -> dict[str, Any]:
         """Return the fields of a tagged value; every one must be there and of its type."""
@@ -179,7 +246,7 @@ class Decoder:
             ):
                 return found
         raise InvalidParameterError(
-            f"{self._where}: the run uses the class {shown(name)}, which is not part of hmm_rs, and a checkpoint "
+            f"{self._where}: the run uses the class {shown(name)}, which is not part of hmm_rs, and a {self._what} "
             f"never imports; pass modules=[the module that defines it] or functions={{{shown(name)}: the_class}}"
         )
 
@@ -189,12 +256,12 @@ class Decoder:
         several = len(unique) > 1
         return InvalidParameterError(
             f"{self._where}: the run uses the function{'s' if several else ''} {', '.join(map(repr, unique))}, which a "
-            f"checkpoint holds by name only and never imports; pass functions={{{typed}}}, or "
+            f"{self._what} holds by name only and never imports; pass functions={{{typed}}}, or "
             f"modules=[the module that defines {'them' if several else 'it'}]"
         )
 
     def _refusal(self, what: str) -> InvalidParameterError:
-        return InvalidParameterError(f"{self._where}: {what}; use an earlier checkpoint or start anew")
+        return InvalidParameterError(f"{self._where}: {what}; {self._remedy}")
 
 
 def _within(data: object) -> Iterator[tuple[object, int]]:

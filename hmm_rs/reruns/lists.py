@@ -1,0 +1,59 @@
+"""What a result may name: closed lists, so that nothing is ever made or called because a file says so."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import Any
+
+from ..dynamics.full_batch import FullBatch
+from ..experiments.full_batch import full_batch_curve
+from ..ground.description import Description
+from ..networks.mean_field import MeanFieldNetwork
+from ..networks.two_layer import TwoLayer
+from ..theory import (
+    CovarianceODE,
+    HiddenManifoldODE,
+    HingeMeanField,
+    ProjectedMeanField,
+    SaadSolla,
+    neuron_flow,
+    order_parameters,
+    replica,
+)
+
+__all__ = ["DRAWN", "FUNCTIONS", "KNOWN", "SOLVERS"]
+
+#: Functions that a result may name.
+FUNCTIONS: Mapping[str, Callable[..., Any]] = MappingProxyType(
+    {
+        "full_batch_curve": full_batch_curve,
+        "neuron_flow": neuron_flow,
+        "order_parameters": order_parameters,
+        "replica.learning_curve": replica.learning_curve,
+        "replica.max_margin": replica.max_margin,
+        "replica.optimal_ridge": replica.optimal_ridge,
+        "replica.ridgeless": replica.ridgeless,
+        "replica.solve": replica.solve,
+    }
+)
+
+#: Solvers that a result may name, with the methods it may call.
+SOLVERS: Mapping[type, tuple[str, ...]] = MappingProxyType(
+    {
+        SaadSolla: ("solve",),
+        HiddenManifoldODE: ("solve",),
+        CovarianceODE: ("solve",),
+        HingeMeanField: ("observables", "gd", "late_time", "fluctuations", "memorisation"),
+        ProjectedMeanField: ("run",),
+        FullBatch: ("fit",),
+    }
+)
+
+#: What descriptions of solvers may hold beside data and networks.
+KNOWN: Mapping[str, type] = MappingProxyType({"Spectrum": replica.Spectrum})
+
+#: Networks that can be drawn again.
+DRAWN: Mapping[str, Callable[..., Description]] = MappingProxyType(
+    {"TwoLayer.random": TwoLayer.random, "MeanFieldNetwork.random": MeanFieldNetwork.random}
+)
