@@ -6,13 +6,16 @@ import math
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
-from ..ground.arguments import count
+import numpy as np
+
+from ..ground.arguments import count, shown
 from ..ground.errors import DtypeError, InvalidParameterError
+from .joining import join
 
 if TYPE_CHECKING:
     import xarray as xr
 
-__all__ = ["ensemble"]
+__all__ = ["ensemble", "seed_list"]
 
 
 def ensemble(make: Callable[[int], xr.Dataset], *, seeds: int | Iterable[int]) -> xr.Dataset:
@@ -30,7 +33,8 @@ def ensemble(make: Callable[[int], xr.Dataset], *, seeds: int | Iterable[int]) -
     -------
     xarray.Dataset
         Every variable x with a dimension ``seed``, and ``x_mean``, ``x_std`` (of single runs, n - 1 in the
-        denominator) and ``x_sem`` (of the mean).
+        denominator) and ``x_sem`` (of the mean). Attributes are those that all runs share; ``varied`` names
+        the others.
 
     Raises
     ------
@@ -51,9 +55,8 @@ def ensemble(make: Callable[[int], xr.Dataset], *, seeds: int | Iterable[int]) -
     """
     import xarray as xr
 
-    listed = list(range(count("seeds", seeds))) if isinstance(seeds, int) else [*seeds]
-    numbers = [count("seeds", seed, minimum=0) for seed in listed]
-    if len(numbers) < 2 or len(set(numbers)) < len(numbers):
+    numbers = seed_list(seeds)
+    if len(numbers) < 2:
         raise InvalidParameterError(
             f"seeds = {numbers}: a spread needs at least two seeds, all different; pass seeds=8, say"
         )
@@ -65,17 +68,7 @@ def ensemble(make: Callable[[int], xr.Dataset], *, seeds: int | Iterable[int]) -
                 f"make({seed}) returned {type(result).__name__}: must be an xarray.Dataset; return sim.run(...)"
             )
         results.append(result)
-    try:
-        joined: xr.Dataset = xr.concat(
-            [result.expand_dims(seed=[seed]) for seed, result in zip(numbers, results, strict=True)],
-            dim="seed",
-            join="exact",
-            combine_attrs="drop_conflicts",
-        )
-    except ValueError as error:
-        raise InvalidParameterError(
-            f"make returned results that do not fit together ({error}); give all of them the same save_at"
-        ) from None
+    joined = join(results, {"seed": np.array(numbers)})
     joined.attrs["seeds"] = ",".join(map(str, numbers))
     statistics = {}
     for name, values in joined.data_vars.items():
@@ -84,5 +77,19 @@ def ensemble(make: Callable[[int], xr.Dataset], *, seeds: int | Iterable[int]) -
             statistics[f"{name}_mean"] = values.mean("seed")
             statistics[f"{name}_std"] = spread
             statistics[f"{name}_sem"] = spread / math.sqrt(len(numbers))
-    joined = joined.assign(statistics)
-    return joined
+    return joined.assign(statistics)
+
+
+def seed_list(seeds: int | Iterable[int]) -> list[int]:
+    """Return the seeds that a number or a list of them means."""
+    if isinstance(seeds, (str, bytes)):
+        raise DtypeError(
+            f"seeds = {shown(seeds)}: must be a number of seeds or a list of them; pass seeds=8, say"
+        )
+    given = [*seeds] if isinstance(seeds, Iterable) else list(range(count("seeds", seeds)))
+    numbers = [count("seeds", seed, minimum=0) for seed in given]
+    if not numbers or len(set(numbers)) < len(numbers):
+        raise InvalidParameterError(
+            f"seeds = {shown(numbers)}: must be at least one, all different; pass seeds=8, say"
+        )
+    return numbers
