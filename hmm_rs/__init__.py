@@ -36,6 +36,8 @@ from .ground.errors import (
     ResourceError,
     ShapeError,
     StopRun,
+    SweepError,
+    SweepWarning,
 )
 from .ground.versions import cite, show_versions
 from .measure.compression import compression
@@ -61,6 +63,7 @@ if TYPE_CHECKING:
     from .dynamics import logtimes as logtimes
     from .dynamics import resume as resume
     from .experiments import ensemble as ensemble
+    from .sweeps import sweep as sweep
 
 __version__ = _lib.__version__
 
@@ -88,6 +91,8 @@ __all__ = [
     "StopRun",
     "StoredSamples",
     "Stripe",
+    "SweepError",
+    "SweepWarning",
     "TeacherStudent",
     "TwoLayer",
     "UniformSphere",
@@ -110,6 +115,7 @@ __all__ = [
     "resume",
     "set_num_threads",
     "show_versions",
+    "sweep",
     "testing",
     "theory",
 ]
@@ -132,6 +138,7 @@ _LAZY = (
 _LAZY_NAMES = {
     "compare": "comparison",
     "ensemble": "experiments",
+    "sweep": "sweeps",
     **dict.fromkeys(
         ("FullBatch", "GradientFlow", "KernelFlow", "OnlineSGD", "Particles", "load", "logtimes", "resume"),
         "dynamics",
