@@ -36,6 +36,8 @@ from .ground.errors import (
     ResourceError,
     ShapeError,
     StopRun,
+    SweepError,
+    SweepWarning,
 )
 from .ground.versions import cite, show_versions
 from .measure.compression import compression
@@ -62,6 +64,7 @@ if TYPE_CHECKING:
     from .dynamics import resume as resume
     from .experiments import ensemble as ensemble
     from .reruns import rerun as rerun
+    from .sweeps import sweep as sweep
 
 __version__ = _lib.__version__
 
@@ -89,6 +92,8 @@ __all__ = [
     "StopRun",
     "StoredSamples",
     "Stripe",
+    "SweepError",
+    "SweepWarning",
     "TeacherStudent",
     "TwoLayer",
     "UniformSphere",
@@ -112,6 +117,7 @@ __all__ = [
     "resume",
     "set_num_threads",
     "show_versions",
+    "sweep",
     "testing",
     "theory",
 ]
@@ -135,6 +141,7 @@ _LAZY_NAMES = {
     "compare": "comparison",
     "ensemble": "experiments",
     "rerun": "reruns",
+    "sweep": "sweeps",
     **dict.fromkeys(
         ("FullBatch", "GradientFlow", "KernelFlow", "OnlineSGD", "Particles", "load", "logtimes", "resume"),
         "dynamics",

@@ -11,6 +11,8 @@ from .ground.errors import (
     ResourceError,
     ShapeError,
     StopRun,
+    SweepError,
+    SweepWarning,
 )
 
 __all__ = [
@@ -24,4 +26,6 @@ __all__ = [
     "ResourceError",
     "ShapeError",
     "StopRun",
+    "SweepError",
+    "SweepWarning",
 ]

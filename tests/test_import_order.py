@@ -29,7 +29,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("reruns", "frames"),
     ("plot",),
     ("figures",),
-    ("testing", "sklearn", "cli", "sweep", "explore", "__main__"),
+    ("testing", "sklearn", "cli", "sweeps", "explore", "__main__"),
 )
 FLOOR = {room: number for number, row in enumerate(FLOORS) for room in row}
 FACADE = "hmm_rs"

@@ -8,7 +8,6 @@ never changes a bit of its result.
 from __future__ import annotations
 
 import copy
-import sys
 import threading
 import warnings
 from abc import ABC, abstractmethod
@@ -30,7 +29,7 @@ from .records import Observation, Records
 from .saver import Saver
 from .schedule import Times
 from .sharing import RunInProgress, SharedEngine
-from .signals import SAVED, Terminated, Termination
+from .signals import SAVED, Terminated, Termination, interactive
 from .slices import Slices
 
 if TYPE_CHECKING:
@@ -204,7 +203,7 @@ class Driver(ABC):
                 self.result = self._result(records, stopped, slices.seconds(), options.threads)
             if termination.asked and saver is not None:
                 raise SystemExit(SAVED if saver.saved else 1)
-        if error is None or (stopped == "interrupted" and _interactive()):
+        if error is None or (stopped == "interrupted" and interactive()):
             return self.result
         if isinstance(error, DivergenceError):
             error.result = self.result
@@ -290,8 +289,3 @@ class Driver(ABC):
 
 #: Held for the moment in which a run claims its driver.
 _CLAIMING = threading.Lock()
-
-
-def _interactive() -> bool:
-    """Return whether a person sits at a prompt: there a partial result is worth more than a traceback."""
-    return hasattr(sys, "ps1") or bool(sys.flags.interactive) or "ipykernel" in sys.modules

@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Concatenate, Literal, ParamSpec, TypedDict, TypeVar
 
 from ..ground.arguments import flag, number, shown, threads
-from ..ground.errors import DtypeError, InvalidParameterError
+from ..ground.errors import DtypeError
+from .progress import bar_wanted
 
 if TYPE_CHECKING:
     from .driver import Driver
@@ -118,7 +119,7 @@ def settled(options: RunOptions) -> Settled:
     every: RunOptions = {**DEFAULTS, **options}
     progress, seconds, budget = every["progress"], every["checkpoint_every"], every["max_seconds"]
     return Settled(
-        progress="always" if isinstance(progress, str) and _always(progress) else flag("progress", progress),
+        progress=bar_wanted(progress),
         checkpoint=every["checkpoint"],
         checkpoint_every=number("checkpoint_every", _EVERY if seconds is None else seconds, minimum=0.0),
         overwrite=flag("overwrite", every["overwrite"]),
@@ -136,14 +137,6 @@ def refuse_unknown(options: Mapping[str, Any], kind: type) -> None:
             near = difflib.get_close_matches(name, known, n=1)
             guess = f" (did you mean {near[0]}?)" if near else ""
             raise DtypeError(f"{name}: there is no such option{guess}; pass some of {', '.join(known)}")
-
-
-def _always(progress: str) -> bool:
-    if progress != "always":
-        raise InvalidParameterError(
-            f'progress = {shown(progress)}: must be True, False or "always"; pass one of them'
-        )
-    return True
 
 
 def _functions(callbacks: object) -> Sequence[Callback]:

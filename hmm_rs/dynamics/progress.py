@@ -5,7 +5,10 @@ from __future__ import annotations
 import sys
 from typing import Any, Literal
 
-__all__ = ["Bar"]
+from ..ground.arguments import flag, shown
+from ..ground.errors import InvalidParameterError
+
+__all__ = ["Bar", "bar_wanted"]
 
 
 class Bar:
@@ -51,6 +54,17 @@ class Bar:
         """Leave the bar as it is."""
         if self._bar is not None:
             self._bar.close()
+
+
+def bar_wanted(progress: bool | Literal["always"]) -> bool | Literal["always"]:
+    """Return the option `progress`, checked."""
+    if not isinstance(progress, str):
+        return flag("progress", progress)
+    if progress != "always":
+        raise InvalidParameterError(
+            f'progress = {shown(progress)}: must be True, False or "always"; pass one of them'
+        )
+    return "always"
 
 
 def _visible() -> bool:

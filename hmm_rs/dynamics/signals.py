@@ -1,14 +1,15 @@
-"""SIGTERM while a run is on: what a batch system sends before its time limit."""
+"""Being told to end: SIGTERM, which a batch system sends before its time limit, and Ctrl-C at a prompt."""
 
 from __future__ import annotations
 
 import signal
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-__all__ = ["SAVED", "Terminated", "Termination"]
+__all__ = ["SAVED", "Terminated", "Termination", "interactive"]
 
 #: Exit code of a process that saved its run when it was told to end.
 SAVED = 85
@@ -53,3 +54,8 @@ class Termination:
         """Raise again what a handler raised where someone swallowed it, in a callback for example."""
         if self.asked:
             raise Terminated
+
+
+def interactive() -> bool:
+    """Return whether a person sits at a prompt: there a partial result is worth more than a traceback."""
+    return hasattr(sys, "ps1") or bool(sys.flags.interactive) or "ipykernel" in sys.modules

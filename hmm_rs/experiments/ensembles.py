@@ -6,15 +6,18 @@ import math
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING
 
-from ..ground.arguments import count
+import numpy as np
+
+from ..ground.arguments import count, shown
 from ..ground.errors import DtypeError, InvalidParameterError
 from ..provenance.story import ATTRIBUTE
 from ..provenance.story import joined as joined_story
+from .joining import join
 
 if TYPE_CHECKING:
     import xarray as xr
 
-__all__ = ["ensemble", "join_seeds"]
+__all__ = ["ensemble", "join_seeds", "seed_list"]
 
 
 def ensemble(make: Callable[[int], xr.Dataset], *, seeds: int | Iterable[int]) -> xr.Dataset:
@@ -32,7 +35,8 @@ def ensemble(make: Callable[[int], xr.Dataset], *, seeds: int | Iterable[int]) -
     -------
     xarray.Dataset
         Every variable x with a dimension ``seed``, and ``x_mean``, ``x_std`` (of single runs, n - 1 in the
-        denominator) and ``x_sem`` (of the mean).
+        denominator) and ``x_sem`` (of the mean). Attributes are those that all runs share; ``varied`` names
+        the others.
 
     Raises
     ------
@@ -53,9 +57,8 @@ def ensemble(make: Callable[[int], xr.Dataset], *, seeds: int | Iterable[int]) -
     """
     import xarray as xr
 
-    listed = list(range(count("seeds", seeds))) if isinstance(seeds, int) else [*seeds]
-    numbers = [count("seeds", seed, minimum=0) for seed in listed]
-    if len(numbers) < 2 or len(set(numbers)) < len(numbers):
+    numbers = seed_list(seeds)
+    if len(numbers) < 2:
         raise InvalidParameterError(
             f"seeds = {numbers}: a spread needs at least two seeds, all different; pass seeds=8, say"
         )
@@ -72,19 +75,12 @@ def ensemble(make: Callable[[int], xr.Dataset], *, seeds: int | Iterable[int]) -
 
 def join_seeds(results: Sequence[xr.Dataset], numbers: Sequence[int]) -> xr.Dataset:
     """Return results of several seeds along ``seed``, with their statistics and the stories of all of them."""
-    import xarray as xr
-
-    try:
-        joined: xr.Dataset = xr.concat(
-            [result.expand_dims(seed=[seed]) for seed, result in zip(numbers, results, strict=True)],
-            dim="seed",
-            join="exact",
-            combine_attrs="drop_conflicts",
-        )
-    except ValueError as error:
-        raise InvalidParameterError(
-            f"make returned results that do not fit together ({error}); give all of them the same save_at"
-        ) from None
+    stories = [result.attrs.get(ATTRIBUTE) for result in results]
+    # Each run has its own story: not something that varied, but told as one below.
+    bare = [result.copy(deep=False) for result in results]
+    for result in bare:
+        result.attrs.pop(ATTRIBUTE, None)
+    joined = join(bare, {"seed": np.array(numbers)})
     joined.attrs["seeds"] = ",".join(map(str, numbers))
     statistics = {}
     for name, values in joined.data_vars.items():
@@ -94,8 +90,21 @@ def join_seeds(results: Sequence[xr.Dataset], numbers: Sequence[int]) -> xr.Data
             statistics[f"{name}_std"] = spread
             statistics[f"{name}_sem"] = spread / math.sqrt(len(numbers))
     joined = joined.assign(statistics)
-    stories = [result.attrs.get(ATTRIBUTE) for result in results]
-    joined.attrs.pop(ATTRIBUTE, None)
     if all(isinstance(story, str) for story in stories):
         joined.attrs[ATTRIBUTE] = joined_story("seed", numbers, [str(story) for story in stories])
     return joined
+
+
+def seed_list(seeds: int | Iterable[int]) -> list[int]:
+    """Return the seeds that a number or a list of them means."""
+    if isinstance(seeds, (str, bytes)):
+        raise DtypeError(
+            f"seeds = {shown(seeds)}: must be a number of seeds or a list of them; pass seeds=8, say"
+        )
+    given = [*seeds] if isinstance(seeds, Iterable) else list(range(count("seeds", seeds)))
+    numbers = [count("seeds", seed, minimum=0) for seed in given]
+    if not numbers or len(set(numbers)) < len(numbers):
+        raise InvalidParameterError(
+            f"seeds = {shown(numbers)}: must be at least one, all different; pass seeds=8, say"
+        )
+    return numbers

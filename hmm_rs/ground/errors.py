@@ -19,6 +19,8 @@ __all__ = [
     "ResourceError",
     "ShapeError",
     "StopRun",
+    "SweepError",
+    "SweepWarning",
 ]
 
 
@@ -56,12 +58,20 @@ class DivergenceError(_ResultError, FloatingPointError):
     """A run left the range of finite numbers; ``.result`` holds what was computed before."""
 
 
+class SweepError(_ResultError, RuntimeError):
+    """A sweep cannot go on, or its results do not fit together; ``.result`` holds what was computed."""
+
+
 class ResourceError(HmmError, MemoryError):
     """Memory or another resource would not suffice."""
 
 
 class CheckpointWarning(RuntimeWarning):
     """A checkpoint could not be written; the run goes on."""
+
+
+class SweepWarning(RuntimeWarning):
+    """Points of a sweep failed; the others are there."""
 
 
 class MissingExtraError(HmmError, ImportError):

@@ -83,7 +83,7 @@ def learning_curve(
         if i > 0 and not paired and swept is None:
             first += 1
         for which, (value, curve) in enumerate(curves):
-            told = name if value is None else f"{swept} = {value:g}"
+            told = name if value is None else f"{swept} = {value}"
             # Of a sweep the legend names the values once; the shapes say what is simulation.
             _draw(
                 ax, curve, along, COLOURS[(first + which) % len(COLOURS)], result, band,
@@ -100,11 +100,14 @@ def learning_curve(
     return ax
 
 
-def _curves(values: xr.DataArray, swept: str | None) -> list[tuple[float | None, xr.DataArray]]:
+def _curves(values: xr.DataArray, swept: str | None) -> list[tuple[str | None, xr.DataArray]]:
     """Return (value of the swept dimension, curve) for every curve; None without a sweep."""
     if swept is None:
         return [(None, values)]
-    return [(float(value), values.sel({swept: value})) for value in values[swept].values]
+    return [
+        (str(value) if values[swept].dtype.kind in "US" else f"{value:g}", values.isel({swept: which}))
+        for which, value in enumerate(values[swept].values)
+    ]
 
 
 def _draw(

@@ -1,0 +1,131 @@
+"""Handing points to an executor and taking in what comes back, whatever happens to the workers."""
+
+from __future__ import annotations
+
+import pickle
+import queue
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import CancelledError, Executor, Future
+from typing import Any
+
+from ..ground.errors import DtypeError, SweepError
+from .task import Job, Outcome, compute
+
+__all__ = ["hand_out", "pickled"]
+
+#: Points that an executor has at a time: enough for a cluster, few enough to be kept in memory twice.
+_WINDOW = 10_000
+#: How often a point may take its worker with it.
+_LOSSES = 3
+#: How often it may be taken back by the executor, as when a client restarts.
+_RECALLS = 100
+#: Seconds between two looks for Ctrl-C.
+_PATIENCE = 0.2
+#: Errors of an executor that no second try mends.
+_FOR_GOOD = (pickle.PicklingError, pickle.UnpicklingError, ImportError, AttributeError)
+
+
+def pickled(point: Mapping[str, Any]) -> bytes:
+    """Return the keywords of a point, ready to travel."""
+    try:
+        return pickle.dumps(dict(point), protocol=5)
+    except Exception:
+        pass
+    try:
+        import cloudpickle
+
+        return bytes(cloudpickle.dumps(dict(point), protocol=5))
+    except Exception as error:
+        raise DtypeError(
+            f"grid holds values that cannot go to another process ({error}): must be picklable; pass what they are "
+            "made from, and make them inside the function"
+        ) from None
+
+
+def hand_out(
+    executor: Executor, job: Job, points: Mapping[int, bytes], done: Callable[[int, Outcome], None]
+) -> None:
+    """Have every point computed, and call ``done(number, outcome)`` here as they come.
+
+    A point whose worker is lost goes to another one.
+
+    Raises
+    ------
+    SweepError
+        If the executor takes no more points, or a worker can compute none.
+    """
+    arrived: queue.SimpleQueue[tuple[int, Future[Outcome]]] = queue.SimpleQueue()
+    waiting = iter(points.items())
+    flying: dict[int, Future[Outcome]] = {}
+    tries = dict.fromkeys(points, 0)
+    losses = dict.fromkeys(points, 0)
+
+    def send(number: int, point: bytes) -> None:
+        try:
+            future = executor.submit(compute, job, point, tries[number])
+        except Exception as error:
+            raise SweepError(
+                f"the executor takes no more points ({type(error).__name__}: {error}); make a new one and call "
+                "hr.sweep again"
+            ) from error
+        tries[number] += 1
+        flying[number] = future
+        future.add_done_callback(lambda future: arrived.put((number, future)))
+
+    try:
+        _fill(waiting, flying, send)
+        while flying:
+            try:
+                number, future = arrived.get(timeout=_PATIENCE)
+            except queue.Empty:
+                continue
+            del flying[number]
+            outcome = _outcome(future)
+            if outcome is None:
+                recalled = future.cancelled()
+                losses[number] += not recalled
+                if losses[number] < _LOSSES and tries[number] < _RECALLS:
+                    send(number, points[number])
+                    continue
+                outcome = Outcome("failed", _lost(future, tries[number]))
+            if outcome.kind == "refused":
+                raise SweepError(outcome.text)
+            done(number, outcome)
+            _fill(waiting, flying, send)
+    finally:
+        for future in flying.values():
+            future.cancel()
+
+
+def _fill(
+    waiting: Iterable[tuple[int, bytes]],
+    flying: Mapping[int, object],
+    send: Callable[[int, bytes], None],
+) -> None:
+    if len(flying) < _WINDOW:
+        for number, point in waiting:
+            send(number, point)
+            if len(flying) >= _WINDOW:
+                break
+
+
+def _outcome(future: Future[Outcome]) -> Outcome | None:
+    """Return what a worker told; None if it was lost."""
+    try:
+        return future.result()
+    except _FOR_GOOD as error:
+        return Outcome(
+            "refused",
+            f"a worker cannot take points ({type(error).__name__}: {error}): hmm_rs must be installed there, in the "
+            "version that is used here; install it",
+        )
+    except (Exception, CancelledError):
+        return None
+
+
+def _lost(future: Future[Outcome], tries: int) -> str:
+    if future.cancelled():
+        return f"the executor took the point back {tries} times"
+    return (
+        f"its worker was lost, {tries} times ({future.exception()}); perhaps it was killed for want of memory"
+    )
