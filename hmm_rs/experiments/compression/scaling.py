@@ -1,0 +1,191 @@
+"""Compression at the first fit against the number of examples, and power laws with their errors."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple, get_args
+
+import numpy as np
+import numpy.typing as npt
+
+from ...data.manifolds import LabelledGaussian, Stripe
+from ...ground.arguments import array, choice, count, reals
+from ...ground.arguments import seed as checked_seed
+from ...ground.errors import InvalidParameterError
+from ...ground.memory import require
+from ...ground.overflow import within_range
+from ...ground.results import dataset
+from .runs import (
+    CITE,
+    WHY,
+    Array,
+    Convention,
+    flow_of,
+    in_parallel,
+    lambda_star_of,
+    missing,
+    needs_compression,
+)
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+__all__ = ["SIZES", "Exponent", "compression_scaling", "fit_exponent"]
+
+#: Sizes of training sets at which both sides of the law are in sight.
+SIZES = (256, 512, 1024, 2048, 4096)
+
+
+class Exponent(NamedTuple):
+    """A power law y = prefactor x^exponent, with bootstrap errors."""
+
+    exponent: float
+    error: float
+    prefactor: float
+    prefactor_error: float
+
+
+def fit_exponent(
+    x: npt.ArrayLike,
+    samples: npt.ArrayLike,
+    *,
+    average: str = "mean",
+    resamples: int = 1000,
+    seed: Any = 0,
+) -> Exponent:
+    """Fit a power law to averages over an ensemble.
+
+    Parameters
+    ----------
+    x
+        Sizes, shape (n,).
+    samples
+        One value per size and data seed, shape (n, seeds); NaN where a run gave none.
+    average
+        "mean" for errors; "inverse_square", [mean 1/y^2]^(-1/2), for compression factors (the noise of a
+        training set is what it averages); "median".
+    resamples
+        Bootstrap resamples of the seeds, each size by itself.
+    seed
+        Of the bootstrap.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from hmm_rs.experiments.compression import fit_exponent
+    >>> p = np.array([100.0, 200.0, 400.0])
+    >>> round(fit_exponent(p, np.sqrt(p)[:, None] * np.ones(5)).exponent, 6)
+    0.5
+    """
+    sizes = array("x", x, (None,))
+    # A run without a value is NaN here.
+    values = reals("samples", samples, missing=True)
+    if values.ndim != 2 or len(values) != len(sizes) or len(sizes) < 2:
+        raise InvalidParameterError(
+            f"samples has shape {values.shape}: must be (len(x), seeds) with two sizes or more; pass such an array"
+        )
+    if not (np.isnan(values) | (values > 0)).all() or np.isnan(values).all(axis=1).any():
+        raise InvalidParameterError("samples: must be positive with a value at each size; drop empty sizes")
+    if not (sizes > 0.0).all() or np.ptp(np.log(sizes)) == 0.0:
+        raise InvalidParameterError("x: sizes must be positive, two of them different; pass such sizes")
+    choice("average", average, ("mean", "inverse_square", "median"))
+    averages: dict[str, Callable[[Array], Any]] = {
+        "mean": np.mean,
+        "inverse_square": lambda v: np.mean(v**-2.0) ** -0.5,
+        "median": np.median,
+    }
+    rows = [row[~np.isnan(row)] for row in values]
+    resamples = count("resamples", resamples, minimum=2)
+    require(64 * resamples, f"a bootstrap of {resamples} resamples", "pass fewer resamples")
+    generator = np.random.default_rng(checked_seed(seed))
+
+    def line(rows: Sequence[Array]) -> tuple[float, float]:
+        slope, intercept = np.polyfit(np.log(sizes), np.log([averages[average](row) for row in rows]), 1)
+        return float(slope), float(np.exp(intercept))
+
+    with within_range("x and samples"):
+        exponent, prefactor = line(rows)
+        drawn = np.array([line([generator.choice(row, len(row)) for row in rows]) for _ in range(resamples)])
+        error, prefactor_error = drawn.std(axis=0, ddof=1)
+    return Exponent(exponent, float(error), prefactor, float(prefactor_error))
+
+
+def compression_scaling(
+    d: int | LabelledGaussian,
+    *,
+    sizes: Sequence[int] = SIZES,
+    seeds: int = 20,
+    h: int = 200,
+    alpha: float = 1e-6,
+    max_dout: float = 0.3,
+    max_dw: float = 0.02,
+    convention: Convention = "ratio_of_rms",
+) -> xr.Dataset:
+    r"""Measure the compression Lambda* at t*, when a tenth of the examples is fitted, against p.
+
+    Parameters
+    ----------
+    d
+        Input dimension of the stripe, or a data description.
+    sizes, seeds
+        Numbers of examples, and of data sets at each.
+    h, alpha, max_dout, max_dw
+        As in :class:`hmm_rs.GradientFlow`.
+    convention
+        Which factor of :func:`hmm_rs.compression` is Lambda. The theory is that of "ratio_of_rms"; the published
+        curve shows "mean_of_rms", which lies above it.
+
+    Returns
+    -------
+    xarray.Dataset
+        ``lambda_star(p, seed)``, ``t_star(p, seed)``; attributes ``missing`` (which runs gave no value, and why),
+        ``exponent``, ``exponent_error`` of
+        [mean Lambda^-2]^(-1/2), and ``prefactor``, ``prefactor_error``: the mean of that average over sqrt p at
+        sizes of 1024 and more (or the largest). The theory is Lambda* = prefactor sqrt p with
+        ``lambda_over_sqrtp`` of the fastest attractor, once sqrt p is far above 1/prefactor.
+    """
+    data = d if isinstance(d, LabelledGaussian) else Stripe(d)
+    needs_compression(data)
+    choice("convention", convention, get_args(Convention))
+    sizes = [count("sizes", p, minimum=2) for p in sizes]
+    seeds = count("seeds", seeds, minimum=2)
+
+    def run(p: int, seed: int) -> tuple[float, float]:
+        flow = flow_of(data, p, h, alpha, seed, max_dout=max_dout, max_dw=max_dw)
+        attributes = flow.run(stop_frac=0.1, save_steps=[0]).attrs
+        return lambda_star_of(flow, data, convention), attributes.get("t_star", np.nan)
+
+    found = np.array(in_parallel(run, [(p, s) for p in sizes for s in range(seeds)]))
+    lambda_star, t_star = found.reshape(len(sizes), seeds, 2).transpose(2, 0, 1)
+    fit = fit_exponent(sizes, lambda_star, average="inverse_square")
+    # Data sets drawn anew within each size, the average's error by the same bootstrap.
+    large = [i for i, p in enumerate(sizes) if p >= min(1024, max(sizes))]
+    generator = np.random.default_rng(0)
+    ratios = lambda_star[large] / np.sqrt(np.array(sizes)[large])[:, None]
+
+    def prefactor(ratios: Array) -> float:
+        return float((np.nanmean(ratios**-2.0, axis=1) ** -0.5).mean())
+
+    drawn = [prefactor(ratios[:, generator.integers(0, seeds, seeds)]) for _ in range(1000)]
+    return dataset(
+        {"lambda_star": lambda_star, "t_star": t_star},
+        along=sizes,
+        dim="p",
+        label="training examples",
+        source="simulation",
+        settings={
+            "data": repr(data),
+            "h": h,
+            "alpha": alpha,
+            "max_dout": max_dout,
+            "max_dw": max_dw,
+            "convention": convention,
+        },
+        cite=CITE,
+        dims={"lambda_star": ("p", "seed"), "t_star": ("p", "seed")},
+        missing=missing({"lambda_star": lambda_star, "t_star": t_star}, WHY),
+        exponent=fit.exponent,
+        exponent_error=fit.error,
+        prefactor=prefactor(ratios),
+        prefactor_error=float(np.std(drawn, ddof=1)),
+    )
