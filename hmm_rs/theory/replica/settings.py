@@ -14,7 +14,17 @@ from ...ground.noise import deviation
 from ...ground.record import Record
 from .spectrum import Spectrum
 
-__all__ = ["CITE", "LOSSES", "Loss", "OnFailure", "checked", "point", "required", "undefined"]
+__all__ = [
+    "CITE",
+    "LOSSES",
+    "Loss",
+    "OnFailure",
+    "checked",
+    "point",
+    "required",
+    "undefined",
+    "warn_of_labels",
+]
 
 #: The losses: squared error on real targets, and on labels; logistic; hinge.
 LOSSES = FULL_BATCH
@@ -38,13 +48,8 @@ def checked(
 ) -> dict[str, Any]:
     """Check the settings of a solver for the loss called `name`; warn where labels admit no Gaussian teacher."""
     name = loss("loss", name, LOSSES)
-    if name != "ridge" and spectrum.from_labels and spectrum.rho_lin * math.pi / 2 > spectrum.rho:
-        warnings.warn(
-            f"rho_lin pi/2 = {spectrum.rho_lin * math.pi / 2:.3g} exceeds the mean square "
-            f"{spectrum.rho:.3g} of the labels: no Gaussian teacher makes such labels, and "
-            "predictions of classification errors are off by tens of per cent; ridge predictions hold",
-            stacklevel=3,
-        )
+    if name != "ridge":
+        warn_of_labels(spectrum, depth=4)
     return {
         "loss": name,
         "lam": number("lam", lam),
@@ -53,6 +58,17 @@ def checked(
         "tol": number("tol", tol),
         "max_iterations": count("max_iterations", max_iterations),
     }
+
+
+def warn_of_labels(spectrum: Spectrum, *, depth: int) -> None:
+    """Warn where the labels behind a spectrum admit no Gaussian teacher; `depth`: stack level of the user's line."""
+    if spectrum.from_labels and spectrum.rho_lin * math.pi / 2 > spectrum.rho:
+        warnings.warn(
+            f"rho_lin pi/2 = {spectrum.rho_lin * math.pi / 2:.3g} exceeds the mean square "
+            f"{spectrum.rho:.3g} of the labels: no Gaussian teacher makes such labels, and "
+            "predictions of classification errors are off by tens of per cent; ridge predictions hold",
+            stacklevel=depth,
+        )
 
 
 def undefined(name: str) -> tuple[str, ...]:
