@@ -25,6 +25,7 @@ Examples
 [0.3999, 0.3407, 0.2798]
 """
 
+from .bayes import bayes_optimal, state_evolution
 from .curve import learning_curve
 from .limits import max_margin, ridgeless, separability_threshold
 from .optimal import optimal_ridge
@@ -36,6 +37,7 @@ from .spectrum import Spectrum
 __all__ = [
     "LOSSES",
     "Spectrum",
+    "bayes_optimal",
     "learning_curve",
     "max_margin",
     "optimal_ridge",
@@ -43,4 +45,5 @@ __all__ = [
     "ridgeless",
     "separability_threshold",
     "solve",
+    "state_evolution",
 ]

@@ -26,6 +26,7 @@ __all__ = [
     "ratio",
     "required",
     "undefined",
+    "warn_of_labels",
 ]
 
 #: The losses: squared error on real targets, and on labels; logistic; hinge.
@@ -55,13 +56,8 @@ def checked(
 ) -> dict[str, Any]:
     """Check the settings of a solver for the loss called `name`; warn where labels admit no Gaussian teacher."""
     name = loss("loss", name, LOSSES)
-    if name != "ridge" and spectrum.from_labels and spectrum.rho_lin * math.pi / 2 > spectrum.rho:
-        warnings.warn(
-            f"rho_lin pi/2 = {spectrum.rho_lin * math.pi / 2:.3g} exceeds the mean square "
-            f"{spectrum.rho:.3g} of the labels: no Gaussian teacher makes such labels, and "
-            "predictions of classification errors are off by tens of per cent; ridge predictions hold",
-            stacklevel=4,
-        )
+    if name != "ridge":
+        warn_of_labels(spectrum, depth=4)
     return {
         "loss": name,
         "lam": number("lam", lam),
@@ -75,6 +71,17 @@ def checked(
 def ratio(alpha: float) -> float:
     """Return examples over features, checked: beyond 1e30 either way nothing is left of one of them."""
     return number("alpha", alpha, minimum=1.0 / _LARGEST, maximum=_LARGEST)
+
+
+def warn_of_labels(spectrum: Spectrum, *, depth: int) -> None:
+    """Warn where the labels behind a spectrum admit no Gaussian teacher; `depth`: stack level of the user's line."""
+    if spectrum.from_labels and spectrum.rho_lin * math.pi / 2 > spectrum.rho:
+        warnings.warn(
+            f"rho_lin pi/2 = {spectrum.rho_lin * math.pi / 2:.3g} exceeds the mean square "
+            f"{spectrum.rho:.3g} of the labels: no Gaussian teacher makes such labels, and "
+            "predictions of classification errors are off by tens of per cent; ridge predictions hold",
+            stacklevel=depth,
+        )
 
 
 def undefined(name: str) -> tuple[str, ...]:
