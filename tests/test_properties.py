@@ -1164,7 +1164,7 @@ def test_calls_work_as_they_stand(name: str) -> None:
 # -- many of them, in children that may hang or die ------------------------------------------------------
 
 #: Seconds of one call, and bytes of a child.
-SECONDS, MEMORY = 20, 8 << 30
+SECONDS, MEMORY = 60, 8 << 30
 #: One call: entry, argument, and which oddity; those past the listed ones are drawn.
 Job = tuple[str, str, int]
 

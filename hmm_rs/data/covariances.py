@@ -19,6 +19,7 @@ from .nonlinearity import Nonlinearity, check_nonlinearity
 
 __all__ = [
     "linearised_covariances",
+    "mean_squares",
     "nonlinear_covariances",
     "one_layer_covariances",
     "recursive_covariances",
@@ -34,8 +35,13 @@ _LEFT = 1e-10
 _LARGEST = 1e140
 
 
+def mean_squares(F: Array) -> Array:
+    """Return |F_i|²/D, the variances of the fields u_i = F_i·c/√D, shape (N,)."""
+    return np.asarray(np.einsum("ir,ir->i", F, F, optimize=False) / F.shape[1])
+
+
 def row_variances(F: Array) -> Array:
-    """Return the variances q_i = |F_i|²/D of the fields u = F c/√D, shape (N,)."""
+    """Return :func:`mean_squares` of rows that have one, and one that is a floating-point number."""
     sizes = np.abs(F).max(axis=1)
     if not (sizes > 0.0).all():
         raise InvalidParameterError("F has a row of zeros: its input has no variance; drop that row")
@@ -44,7 +50,7 @@ def row_variances(F: Array) -> Array:
             f"F has rows whose entries reach {sizes.min():.3g} to {sizes.max():.3g}: must lie between "
             f"{1.0 / _LARGEST:g} and {_LARGEST:g}, for their squares are taken; rescale them"
         )
-    return np.asarray(np.einsum("ir,ir->i", F, F) / F.shape[1])
+    return mean_squares(F)
 
 
 def one_layer_covariances(F: npt.ArrayLike, f: Nonlinearity) -> tuple[Array, Array]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any, Literal, get_args
 
 import numpy as np
@@ -13,12 +14,12 @@ from ..ground.arguments import array, choice, count, flag, seed_words
 from ..ground.arguments import seed as checked_seed
 from ..ground.errors import InvalidParameterError
 from ..ground.memory import require
-from .covariances import linearised_covariances, one_layer_covariances, row_variances
+from .covariances import linearised_covariances, mean_squares, one_layer_covariances, row_variances
 from .latent import LatentModel
 from .moments import gaussian_moments, row_moments
 from .nonlinearity import Nonlinearity, check_nonlinearity
 
-__all__ = ["HiddenManifold"]
+__all__ = ["HiddenManifold", "rows_are_alike"]
 
 #: Kinds of F that are drawn.
 FeatureKind = Literal["gaussian", "orthogonal", "hadamard", "dct"]
@@ -215,3 +216,20 @@ class HiddenManifold(LatentModel):
             return one_layer_covariances(self.F, self.f)
         a, b, c = self.moments if rows is None else rows
         return linearised_covariances(self.F, a, b, c)
+
+
+#: Rows count as alike while their variances spread no more than this many times as those of Gaussian rows, √(2/D).
+_SPREAD = 3.0
+
+
+def rows_are_alike(F: HiddenManifold | npt.NDArray[np.float64]) -> bool:
+    """Return whether all fields u_i have unit variance, within what chance makes of Gaussian rows of F.
+
+    One set of moments (a, b, c) of f then serves all inputs.
+    """
+    if isinstance(F, HiddenManifold):
+        if F.features != "array" or F.normalise_rows:
+            return True
+        F = F.F
+    deviation = math.sqrt(float(np.mean((mean_squares(F) - 1.0) ** 2)))
+    return deviation <= _SPREAD * math.sqrt(2.0 / F.shape[1]) + 1e-8

@@ -14,7 +14,7 @@ from .. import _lib
 from ..ground import losses
 from ..ground.arguments import array, choice, count, flag, number
 from ..ground.arguments import threads as checked_threads
-from ..ground.errors import InvalidParameterError, ResourceError
+from ..ground.errors import DivergenceError, InvalidParameterError, ResourceError
 from .driver import Driver, Observation
 from .history import stepping
 from .options import RunOptions, long_run
@@ -167,6 +167,11 @@ class Flow(Driver):
     def observe(self, *, threads: int | None = None) -> Observation:
         """Return what is measured now."""
         seen: Observation = self._engine.observe(checked_threads("threads", threads))
+        if not math.isfinite(seen["loss"]):
+            raise DivergenceError(
+                f"the loss leaves the range of floats at t = {self.t:.6g}; pass a margin, a loss_beta and inputs of "
+                f"order one, or look at what was measured so far in .result"
+            )
         seen.update(self._measure())
         predictions = self.test_predictions(threads=threads)
         if predictions is not None and self._y_test is not None:

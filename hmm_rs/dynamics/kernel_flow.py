@@ -6,7 +6,9 @@ import numpy as np
 import numpy.typing as npt
 
 from .. import _lib
+from ..ground.arguments import shown
 from ..ground.arguments import threads as checked_threads
+from ..ground.errors import DtypeError
 from ..ground.losses import Loss
 from ..ground.memory import require
 from ..kernels.positive import positive_gram
@@ -67,8 +69,8 @@ class KernelFlow(Flow):
         y_test: npt.ArrayLike | None = None,
         threads: int | None = None,
     ) -> None:
-        p = np.shape(K)[0] if np.ndim(K) == 2 else 0
-        q = np.shape(K_test)[0] if K_test is not None and np.ndim(K_test) == 2 else 0
+        p = _rows("K", K)
+        q = 0 if K_test is None else _rows("K_test", K_test)
         # The given kernel, the copy that is kept, the engine's, and a decomposition's work beside them.
         require(8 * (8 * p * p + 3 * q * p), f"a kernel of {p} points", "lower p")
         gram = own(positive_gram(K))
@@ -98,3 +100,12 @@ class KernelFlow(Flow):
     def coefficients(self) -> Array:
         """a, shape (p,)."""
         return np.asarray(self._engine.query("theta")["theta"])
+
+
+def _rows(name: str, matrix: npt.ArrayLike) -> int:
+    """Return the number of rows of a matrix, 0 of what is none."""
+    try:
+        shape = np.shape(matrix)
+    except ValueError:
+        raise DtypeError(f"{name} = {shown(matrix)}: must be a matrix of real numbers; pass floats") from None
+    return shape[0] if len(shape) == 2 else 0

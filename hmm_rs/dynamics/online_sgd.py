@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from .. import _lib
 from ..data.gaussian import GaussianEquivalent, TeacherStudent
-from ..data.hidden_manifold import HiddenManifold
+from ..data.hidden_manifold import HiddenManifold, rows_are_alike
 from ..data.latent import LatentModel
 from ..data.stored import StoredSamples
 from ..ground.arguments import choice, count, dtype_name, flag, number, seed_words
@@ -138,6 +138,7 @@ class OnlineSGD(Driver):
                 f"student.w has shape {student.w.shape}: its rows must have length model.N = {model.N}; "
                 f"pass TwoLayer.random(K, {model.N})"
             )
+        classify = flag("classify", classify)
         if classify and isinstance(model, StoredSamples):
             model.signs()
         self._arguments = {
@@ -148,7 +149,7 @@ class OnlineSGD(Driver):
             "lr_v": None if lr_v is None else number("lr_v", lr_v, minimum=0.0),
             "train_second_layer": flag("train_second_layer", train_second_layer),
             "labels": labels,
-            "classify": flag("classify", classify),
+            "classify": classify,
             "noise": number("noise", noise, minimum=0.0),
             "weight_decay": number("weight_decay", weight_decay, minimum=0.0),
             "batch": count("batch", batch),
@@ -302,18 +303,7 @@ def _field_moments(model: LatentModel) -> dict[str, float] | None:
     if isinstance(model, TeacherStudent):
         return {"b": 1.0, "zeta": 0.0}
     manifold = _manifold_of(model)
-    if manifold is None or not _is_centred(model) or not _rows_are_alike(manifold):
+    if manifold is None or not _is_centred(model) or not rows_are_alike(manifold):
         return None
     a, b, c = manifold.moments
     return {"b": b, "zeta": max(c - a * a - b * b, 0.0)}
-
-
-def _rows_are_alike(model: HiddenManifold) -> bool:
-    """Return whether one set of moments serves all inputs.
-
-    Rows of F then have squared norm D, within thrice what chance makes of Gaussian rows.
-    """
-    if model.features != "array" or model.normalise_rows:
-        return True
-    variances = np.einsum("ir,ir->i", model.F, model.F) / model.D
-    return bool(np.sqrt(np.mean((variances - 1.0) ** 2)) <= 3.0 * np.sqrt(2.0 / model.D) + 1e-8)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Concatenate, Literal, ParamSpec, TypedDict, TypeVar
 
-from ..ground.arguments import flag, number, shown, threads
+from ..ground.arguments import flag, items, number, shown, threads
 from ..ground.errors import DtypeError
 from .progress import bar_wanted
 
@@ -140,8 +140,7 @@ def refuse_unknown(options: Mapping[str, Any], kind: type) -> None:
 
 
 def _functions(callbacks: object) -> Sequence[Callback]:
-    # A generator is used up by looking at it.
-    listed = tuple(callbacks) if isinstance(callbacks, Iterable) else (None,)
+    listed = tuple(items("callbacks", callbacks, "[function], a function of (driver, observation)"))
     if not all(callable(callback) for callback in listed):
         raise DtypeError(
             f"callbacks = {shown(callbacks)}: must be a sequence of functions (driver, observation); pass [function]"

@@ -7,7 +7,7 @@ import math
 import numpy as np
 import numpy.typing as npt
 
-from ..ground.arguments import LARGEST_COUNT, array, count, number, shown
+from ..ground.arguments import LARGEST_COUNT, array, count, number, reals, shown
 from ..ground.errors import InvalidParameterError
 from ..ground.memory import require
 
@@ -136,12 +136,13 @@ def whole_steps(name: str, values: npt.ArrayLike) -> npt.NDArray[np.int64]:
 
 def _in_order(name: str, values: npt.ArrayLike, example: str) -> Times:
     """Return times or steps of a user if they are a list in increasing order."""
-    if np.ndim(values) == 0:
+    given = reals(name, values)
+    if given.ndim == 0:
         raise InvalidParameterError(
             f"{name} = {shown(values)}: must list where to measure, not say how many times or how often; pass a "
             f"list, for example {name}={example}"
         )
-    times = array(name, values, (None,))
+    times = array(name, given, (None,))
     if (np.diff(times) < 0).any() or times[0] < 0:
         raise InvalidParameterError(
             f"{name} = {shown(times.tolist())}: must be >= 0 and increasing; sort them"

@@ -138,7 +138,8 @@ def assert_answers_or_refuses(
     call
         Anything.
     finite
-        Whether NaN and infinity in the answer count as a fault.
+        Whether NaN and infinity in the answer count as a fault, but for variables whose attribute ``undefined`` says
+        where they are not defined.
     infinite
         Whether infinity, and only infinity, is an answer all the same.
     own
@@ -173,12 +174,19 @@ def assert_answers_or_refuses(
     except Exception as raw:
         raise AssertionError(f"a raw {type(raw).__name__}: {raw}") from raw
     if finite:
-        for where, leaf in leaves(answer):
+        for where, leaf in leaves(_unexplained(answer)):
             if not isinstance(leaf, str) and leaf.dtype.kind in "fc":
                 wrong = np.count_nonzero(np.isnan(leaf) if infinite else ~np.isfinite(leaf))
                 if wrong:
                     raise AssertionError(f"{where} holds {wrong} values that are not finite")
     return answer
+
+
+def _unexplained(answer: Any) -> Any:
+    """Return a result without the variables that say themselves where they are not defined."""
+    if not hasattr(answer, "data_vars"):
+        return answer
+    return answer.drop_vars([name for name in answer.data_vars if "undefined" in answer[name].attrs])
 
 
 def assert_gaussian_equivalent(

@@ -10,8 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 from .. import _lib
-from ..data.covariances import one_layer_covariances
-from ..data.hidden_manifold import HiddenManifold
+from ..data.covariances import mean_squares, one_layer_covariances
+from ..data.hidden_manifold import HiddenManifold, rows_are_alike
 from ..data.moments import gaussian_moments
 from ..data.nonlinearity import Nonlinearity, check_nonlinearity
 from ..ground.activations import DATA, EXACT, UNITS, activation
@@ -29,7 +29,6 @@ __all__ = [
     "feature_matrix",
     "neglected_covariance",
     "order_parameters",
-    "rows_are_alike",
 ]
 
 Array = npt.NDArray[np.float64]
@@ -69,33 +68,12 @@ def centred_moments(f: NonlinearityOrMoments, *, center: bool = True) -> tuple[f
     return b, c - a * a, max(zeta, 0.0)
 
 
-def _row_variances(F: Array) -> Array:
-    """Return |F_i|²/D, the variances of the fields u_i = F_i·c/√D."""
-    return np.asarray(np.einsum("ir,ir->i", F, F, optimize=False) / F.shape[1])
-
-
-#: Rows count as alike while their variances spread no more than this many times as those of Gaussian rows, √(2/D).
-_SPREAD = 3.0
-
-
-def rows_are_alike(F: Any) -> bool:
-    """Return whether all fields u_i have unit variance, within what chance makes of Gaussian rows.
-
-    The moments (a, b, c) of f belong to a field of unit variance.
-    """
-    if isinstance(F, HiddenManifold) and (F.features != "array" or F.normalise_rows):
-        return True
-    F = feature_matrix(F)
-    deviation = math.sqrt(float(np.mean((_row_variances(F) - 1.0) ** 2)))
-    return deviation <= _SPREAD * math.sqrt(2.0 / F.shape[1]) + 1e-8
-
-
 def check_rows(F: Any, f: NonlinearityOrMoments) -> None:
     """Refuse rows of F of unlike norms, unless f is linear."""
     b, _, zeta = centred_moments(f, center=True)
-    if zeta <= 1e-12 * b * b or rows_are_alike(F):
+    if zeta <= 1e-12 * b * b or rows_are_alike(F if isinstance(F, HiddenManifold) else feature_matrix(F)):
         return
-    variances = _row_variances(feature_matrix(F))
+    variances = mean_squares(feature_matrix(F))
     raise InvalidParameterError(
         f"F has rows of squared norm {variances.min():.3g} D to {variances.max():.3g} D: these equations take one "
         f"set of moments (a, b, c) of f for all inputs, which needs D; scale the rows "
@@ -117,7 +95,7 @@ def neglected_covariance(F: Array, f: Nonlinearity) -> float:
     the fields. Of order 1/D for odd f and 1/√D for others, and 0 for linear ones.
     """
     F = F[:_INPUTS]
-    variances = _row_variances(F)
+    variances = mean_squares(F)
     if len(F) < 2 or not (variances > 0.0).all():
         return 0.0
     root = np.sqrt(variances)

@@ -40,6 +40,9 @@ STOP: dict[str, tuple[float, int]] = {
     "hinge": (1e-9, 200_000),
 }
 
+#: Largest entry of X.
+_LARGEST = 1e140
+
 
 def _frozen(values: Vector) -> Vector:
     """Return a copy that nobody can change."""
@@ -89,7 +92,14 @@ class FullBatch:
 
     @remembered
     def __init__(self, X: npt.ArrayLike, y: npt.ArrayLike, *, loss: Loss, lam: float) -> None:
-        self.X: Vector = _frozen(array("X", X, (None, None)))
+        inputs = array("X", X, (None, None))
+        largest = float(np.abs(inputs).max())
+        if largest > _LARGEST:
+            raise InvalidParameterError(
+                f"X holds entries of up to {largest:.3g}: must be at most {_LARGEST:g}, for their squares are taken; "
+                f"divide X by that"
+            )
+        self.X: Vector = _frozen(inputs)
         self.loss = checked_loss("loss", loss, FULL_BATCH)
         self.lam = number("lam", lam, minimum=0.0, exclusive=True)
         self.y: Vector = _frozen(array("y", y, (self.X.shape[0],), rule="to match the rows of X"))

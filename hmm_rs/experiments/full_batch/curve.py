@@ -12,7 +12,7 @@ import numpy.typing as npt
 from ... import _lib
 from ...data.features import GaussianFeatures, SampledFeatures
 from ...dynamics.full_batch.fit import Loss, stop_settings
-from ...ground.arguments import array, count, number, seed_words
+from ...ground.arguments import LARGEST_COUNT, array, count, number, seed_words
 from ...ground.arguments import seed as checked_seed
 from ...ground.arguments import threads as checked_threads
 from ...ground.errors import ConvergenceError, DtypeError, InvalidParameterError
@@ -106,8 +106,11 @@ def full_batch_curve(
         raise InvalidParameterError(f'flip = {flip:g}: must be 0 for "ridge"; pass loss="square" for labels')
     repeats = count("repeats", repeats)
     wanted = array("alphas", alphas, (None,))
-    if (wanted <= 0).any():
-        raise InvalidParameterError(f"alphas hold {wanted.min():g}: must be > 0; pass values of n/p")
+    if (wanted <= 0).any() or (wanted > LARGEST_COUNT / features.p).any():
+        wrong = wanted.min() if (wanted <= 0).any() else wanted.max()
+        raise InvalidParameterError(
+            f"alphas hold {wrong:g}: must be > 0 and name fewer than 2**53 examples; pass values of n/p"
+        )
     sizes = [max(1, round(float(alpha) * features.p)) for alpha in wanted]
     settings = stop_settings(name, lam, tol, max_iterations)
     labels = {"flip": flip, "noise": noise}
@@ -119,6 +122,11 @@ def full_batch_curve(
     else:
         tests = count("test_size", test_size)
         observed = _sampled(features, sizes, repeats, settings, labels, tests, seed, workers)
+    # Weights that vanish have no direction.
+    lost = observed["norm2"] == 0.0
+    for key in ("margin", "test_error"):
+        if key in observed:
+            observed[key] = np.where(lost, np.nan, observed[key])
     kept = {key: values for key, values in observed.items() if not np.isnan(values).all()}
     result = dataset(
         kept,
@@ -139,6 +147,9 @@ def full_batch_curve(
         p=features.p,
         loss=name,
     )
+    for key in ("margin", "test_error"):
+        if key in kept and lost.any():
+            result[key].attrs["undefined"] = "NaN where the weights vanish: they have no direction"
     missed = int((result.converged == 0).sum())
     if missed:
         raise ConvergenceError(

@@ -11,14 +11,14 @@ import numpy.typing as npt
 
 from ... import _lib
 from ...data.gaussian import GaussianEquivalent, TeacherStudent
-from ...data.hidden_manifold import HiddenManifold
+from ...data.hidden_manifold import HiddenManifold, rows_are_alike
 from ...data.latent import LatentModel
 from ...ground.arguments import array, choice, count, number
 from ...ground.errors import ConvergenceError, DivergenceError, DtypeError, InvalidParameterError
 from ...ground.results import dataset
 from ...networks.two_layer import TwoLayer
 from ...provenance.recording import recorded_method
-from ..order_parameters import Array, rows_are_alike
+from ..order_parameters import Array
 from ..units import Activation, described, resolve
 
 if TYPE_CHECKING:
