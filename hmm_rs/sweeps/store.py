@@ -48,6 +48,7 @@ class Store:
     """
 
     def __init__(self, path: Any, identity: Mapping[str, str], *, resume: bool) -> None:
+        # Loading zarr takes a while: now, not while workers wait for their answers to be kept.
         self._zarr = extra("zarr", of="sweep", needed_by="hr.sweep(out=...)")
         if not isinstance(path, (str, os.PathLike)) or not isinstance(os.fspath(path), str):
             raise DtypeError(f'out = {shown(path)}: must be a path; pass "sweep.zarr", say')
