@@ -70,7 +70,7 @@ def test_200_points_with_a_worker_killed_and_the_client_restarted_are_the_serial
     def disturb(client):
         while len(stored(out)) < 40:
             time.sleep(0.02)
-        (address, worker) = next(iter(cluster.workers.items()))
+        worker = next(iter(cluster.workers.values()))
         os.kill(worker.pid, signal.SIGKILL)
         done.append("killed")
         while len(stored(out)) < 90:
