@@ -9,6 +9,7 @@ from concurrent.futures import CancelledError, Executor, Future
 from typing import Any
 
 from ..ground.errors import DtypeError, SweepError
+from .keeping import Kept
 from .task import Job, Outcome, compute
 
 __all__ = ["hand_out", "pickled"]
@@ -42,10 +43,8 @@ def pickled(point: Mapping[str, Any]) -> bytes:
         ) from None
 
 
-def hand_out(
-    executor: Executor, job: Job, points: Mapping[int, bytes], done: Callable[[int, Outcome], None]
-) -> None:
-    """Have every point computed, and call ``done(number, outcome)`` here as they come.
+def hand_out(executor: Executor, job: Job, points: Mapping[int, bytes], kept: Kept) -> None:
+    """Have every point computed, and keep the outcomes as they come.
 
     A point whose worker is lost goes to another one.
 
@@ -90,8 +89,16 @@ def hand_out(
                 outcome = Outcome("failed", _lost(future, tries[number]))
             if outcome.kind == "refused":
                 raise SweepError(outcome.text)
-            done(number, outcome)
+            kept.take(number, outcome)
             _fill(waiting, flying, send)
+    except BaseException:
+        # What has arrived is done, though nobody has looked at it yet.
+        while not arrived.empty():
+            number, future = arrived.get()
+            outcome = _outcome(future)
+            if outcome is not None and outcome.kind != "refused":
+                kept.hold(number, outcome)
+        raise
     finally:
         for future in flying.values():
             future.cancel()

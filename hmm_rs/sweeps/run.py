@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import json
+import contextlib
 import os
-import warnings
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Executor
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -17,13 +15,13 @@ import numpy.typing as npt
 from .. import _lib
 from ..dynamics.progress import Bar, bar_wanted
 from ..dynamics.signals import interactive
-from ..experiments.joining import check_names, join
 from ..ground.arguments import array, choice, count, flag, shown
-from ..ground.errors import DtypeError, HmmError, InvalidParameterError, SweepError, SweepWarning
+from ..ground.errors import DtypeError, HmmError, InvalidParameterError, SweepError
 from ..theory.online.base import OnlineODE
 from ..theory.online.batch import solve_many
 from .fingerprint import digest, function_digest, function_name
 from .grid import Grid, Plan, check_arguments, planned
+from .keeping import Kept
 from .local import LocalWorkers, processes
 from .loop import hand_out, pickled
 from .parcel import Parcel
@@ -144,139 +142,25 @@ def sweep(
     keys = [digest([identity, point]) for point in plan.points]
     store = None if out is None else Store(out, identity, resume=flag("resume", resume))
     try:
-        kept = _Kept(plan, keys, store)
+        kept = Kept(plan, keys, store, identity)
         try:
             missing = kept.missing()
-            with _bar(wanted, len(keys), missing) as moved:
-
-                def done(number: int, outcome: Outcome) -> None:
-                    kept.take(number, outcome)
-                    moved()
-
-                _compute(fn, plan, times, missing, executor, workers, done)
-        except SweepError as error:
-            error.result = kept.partial(identity)
-            error.add_note(kept.remark())
-            raise
-        except KeyboardInterrupt as interrupt:
-            partial: xr.Dataset = kept.partial(identity)
-            if interactive():
+            with _bar(wanted, len(keys), missing) as kept.moved:
+                _compute(fn, plan, times, missing, executor, workers, kept)
+        except (SweepError, KeyboardInterrupt) as error:
+            # A disk that is full does not take the rest either: it is in .result.
+            with contextlib.suppress(OSError):
+                kept.save()
+            partial: xr.Dataset = kept.partial()
+            if isinstance(error, KeyboardInterrupt) and interactive():
                 return partial
-            interrupt.result = partial  # type: ignore[attr-defined]
-            interrupt.add_note(f"hmm_rs: {kept.remark()}")
+            error.result = partial  # type: ignore[union-attr]
+            error.add_note(f"hmm_rs: {kept.remark()}")
             raise
-        return kept.table(identity)
+        return kept.table()
     finally:
         if store is not None:
             store.close()
-
-
-class _Kept:
-    """What has been computed, and where it is kept."""
-
-    def __init__(self, plan: Plan, keys: list[str], store: Store | None) -> None:
-        self._plan = plan
-        self._keys = keys
-        self._store = store
-        self._parcels: list[Parcel | None] = [None] * len(keys)
-        self._errors: dict[int, str] = {}
-        self._checked = False
-        if store is not None:
-            self._parcels = [store.read(key) for key in keys]
-
-    def missing(self) -> list[int]:
-        """Return the numbers of the points that are to be computed."""
-        return [number for number, parcel in enumerate(self._parcels) if parcel is None]
-
-    def take(self, number: int, outcome: Outcome) -> None:
-        """Keep what became of a point."""
-        parcel = self._parcels[number] = outcome.parcel
-        if parcel is None:
-            self._errors[number] = outcome.text
-        try:
-            if self._store is not None and parcel is not None:
-                self._store.write(self._keys[number], parcel)
-            elif self._store is not None:
-                self._store.write_failure(self._keys[number], outcome.text)
-        except OSError as error:
-            raise SweepError(
-                f"the store cannot be written ({error}); make room, or save .result of this error elsewhere, and call "
-                "hr.sweep again: it computes only what is not in the store"
-            ) from error
-        if parcel is not None and not self._checked:
-            self._checked = True
-            try:
-                check_names(parcel.dataset(), self._plan.dims)
-            except InvalidParameterError as error:
-                raise SweepError(f"results cannot be joined: {error}") from None
-
-    def remark(self) -> str:
-        """Say what is there and how to go on."""
-        there = sum(parcel is not None for parcel in self._parcels)
-        where = (
-            f"they are in {str(self._store.path)!r}, and the same call goes on from there"
-            if self._store is not None
-            else "they are in .result of the error; with out= they would be in a store to go on from"
-        )
-        return f"{there} of {len(self._keys)} points are done; {where}"
-
-    def partial(self, identity: dict[str, str]) -> Any:
-        """Return a table of what is there, or a list where no table can be made."""
-        results = [None if parcel is None else parcel.dataset() for parcel in self._parcels]
-        try:
-            joined = self._joined(results, identity)
-        except HmmError:
-            return results
-        return joined.assign_attrs(interrupted=1)
-
-    def table(self, identity: dict[str, str]) -> xr.Dataset:
-        """Return the table of all points, and put it into the store."""
-        results = [None if parcel is None else parcel.dataset() for parcel in self._parcels]
-        if all(result is None for result in results):
-            number, text = next(iter(self._errors.items()))
-            raise SweepError(
-                f"all {len(results)} points failed, {shown(self._plan.points[number])} with {text}; call the function "
-                "yourself with one of them",
-                results,
-            )
-        try:
-            joined = self._joined(results, identity)
-        except HmmError as error:
-            where = ".result of this error" if self._store is None else f"the store {str(self._store.path)!r}"
-            raise SweepError(
-                f"results cannot be joined: {error}; all of them are in {where}", results
-            ) from None
-        if self._store is not None:
-            try:
-                self._store.write_table(joined)
-            except OSError as error:
-                raise SweepError(
-                    f"the table cannot be written to the store ({error}); it is in .result of this error",
-                    joined,
-                ) from error
-        if self._errors:
-            number, text = next(iter(self._errors.items()))
-            warnings.warn(
-                f"{len(self._errors)} of {len(results)} points failed, the first with {text}; see the coordinate "
-                "'error' of the table",
-                SweepWarning,
-                stacklevel=3,
-            )
-        return joined
-
-    def _joined(self, results: list[xr.Dataset | None], identity: dict[str, str]) -> xr.Dataset:
-        dims = self._plan.dims
-        joined = join(results, dims)
-        for name, (dim, values) in self._plan.along.items():
-            joined = joined.assign_coords({name: (dim, values)})
-        if self._errors:
-            shape = tuple(len(values) for values in dims.values())
-            errors = np.array([self._errors.get(number, "") for number in range(len(results))])
-            joined = joined.assign_coords(error=(tuple(dims), errors.reshape(shape)))
-        return joined.assign_attrs(
-            sweep=json.dumps({**identity, "parameters": self._plan.parameters, "points": len(results)}),
-            failed=len(self._errors),
-        )
 
 
 def _compute(
@@ -286,27 +170,27 @@ def _compute(
     missing: list[int],
     executor: Executor | Literal["here"] | None,
     workers: int | None,
-    done: Callable[[int, Outcome], None],
+    kept: Kept,
 ) -> None:
     """Compute the missing points wherever they are to be computed."""
     if not missing:
         return
     if times is not None and executor in (None, "here") and workers is None:
-        missing = _solve_together(fn, plan, times, missing, done)
+        missing = _solve_together(fn, plan, times, missing, kept)
     if executor == "here":
         for number in missing:
-            done(number, _here(fn, plan.points[number], times))
+            kept.take(number, _here(fn, plan.points[number], times))
         return
     if not missing:
         return
     job = packed(fn, times)
     points = {number: pickled(plan.points[number]) for number in missing}
     if executor is not None:
-        hand_out(executor, job, points, done)
+        hand_out(executor, job, points, kept)
         return
     local = LocalWorkers(min(processes() if workers is None else workers, len(missing)))
     try:
-        hand_out(local, job, points, done)
+        hand_out(local, job, points, kept)
     finally:
         # Whoever is still at work computes for nobody.
         local.shutdown(cancel_futures=True)
@@ -329,7 +213,7 @@ def _solve_together(
     plan: Plan,
     times: npt.NDArray[np.float64],
     missing: list[int],
-    done: Callable[[int, Outcome], None],
+    kept: Kept,
 ) -> list[int]:
     """Solve what the function returns, if that is equations, many at a time; return the points that are left."""
     left: list[int] = []
@@ -353,7 +237,7 @@ def _solve_together(
             left += systems
             continue
         for number, solution in zip(systems, solutions, strict=True):
-            done(number, Outcome("done", parcel=Parcel.of(solution)))
+            kept.take(number, Outcome("done", parcel=Parcel.of(solution)))
     return left
 
 
@@ -382,7 +266,7 @@ def _check_executor(executor: Any, workers: Any) -> None:
         )
 
 
-@contextmanager
+@contextlib.contextmanager
 def _bar(wanted: bool | Literal["always"], total: int, missing: list[int]) -> Iterator[Callable[[], None]]:
     """Show how many points are done."""
     there = total - len(missing)

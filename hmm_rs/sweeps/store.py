@@ -48,6 +48,7 @@ class Store:
     """
 
     def __init__(self, path: Any, identity: Mapping[str, str], *, resume: bool) -> None:
+        # Loading zarr takes a while: now, not while workers wait for their answers to be kept.
         self._zarr = extra("zarr", of="sweep", needed_by="hr.sweep(out=...)")
         if not isinstance(path, (str, os.PathLike)) or not isinstance(os.fspath(path), str):
             raise DtypeError(f'out = {shown(path)}: must be a path; pass "sweep.zarr", say')
@@ -90,8 +91,10 @@ class Store:
         unlike = [name for name in mine if there.get(name) != mine[name]]
         if unlike:
             said = "; ".join(
-                f"{name} {shown(there.get(name))} there, {shown(mine[name])} here" for name in unlike
-            )
+                f"{name} {shown(there.get(name))} there, {shown(mine[name])} here"
+                for name in unlike
+                if name != "content" or len(unlike) == 1
+            ).replace("content ", "the function's code, what it uses, or the times have the hash ")
             raise InvalidParameterError(
                 f"out = {shown(str(self.path))}: is the store of another sweep ({said}); pass another folder, or "
                 "resume=False to start it again"

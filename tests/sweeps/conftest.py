@@ -32,7 +32,7 @@ def line(x, y=1.0, seed=0):
     return xr.Dataset({{"eg": ("t", values)}}, coords={{"t": t}}, attrs={{"source": "simulation", "x": x, "unit": "a"}})
 
 
-def slow(x, seed=0, seconds=0.3):
+def slow(x, seed=0, seconds=0.1):
     time.sleep(seconds)
     return line(x, seed=seed)
 

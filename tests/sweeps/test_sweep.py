@@ -141,9 +141,9 @@ def test_numbers_dictionaries_records_and_arrays_with_labels_are_results():
 
 
 def test_anything_else_fails_in_our_words(toy):
-    with pytest.raises(hr.SweepError, match="all 2 points failed, .* returned str: must be an xarray"):
+    with pytest.raises(hr.SweepError, match=r"all 2 points failed, .* returned str: must be an xarray"):
         hr.sweep(lambda x: "word", {"x": [1, 2]}, executor="here")
-    with pytest.raises(hr.SweepError, match="returned OnlineSGD: .* pass at="):
+    with pytest.raises(hr.SweepError, match=r"returned OnlineSGD: .* pass at="):
         hr.sweep(toy.student, {"lr": [0.1], "D": [5]}, seeds=1, executor="here")
 
 
@@ -230,9 +230,9 @@ def test_a_point_that_takes_every_worker_along_fails(toy, calls):
 
 
 def test_a_broken_pool_is_told_and_what_was_done_is_kept(toy):
-    with ProcessPoolExecutor(1, get_context("spawn")) as pool:
-        with pytest.raises(hr.SweepError, match="executor takes no more points .*make a new one") as seen:
-            hr.sweep(toy.deadly, {"x": [0, 2, 3]}, executor=pool)
+    pool = ProcessPoolExecutor(1, get_context("spawn"))
+    with pool, pytest.raises(hr.SweepError, match=r"executor takes no more points .*make a new one") as seen:
+        hr.sweep(toy.deadly, {"x": [0, 2, 3]}, executor=pool)
     assert float(seen.value.result.value[0]) == 0.0
 
 
