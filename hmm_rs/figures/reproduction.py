@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from ..ground.errors import InvalidParameterError
 
@@ -34,6 +34,10 @@ class Row(NamedTuple):
         Where that size comes from: finite size, sampling error, a rough estimate.
     paper
         What the paper says of it, and how sure we are; empty where nothing is known.
+    side
+        "both": the gap may be `allowed` to either side. "above", "below": a statement of more or of less; the
+        simulation may lie beyond the theory to that side by anything, and by `allowed` only to the other (a negative
+        one asks for that much at least).
     """
 
     quantity: str
@@ -42,6 +46,7 @@ class Row(NamedTuple):
     allowed: float = math.inf
     why: str = "no bound is known"
     paper: str = ""
+    side: Literal["both", "above", "below"] = "both"
 
     @property
     def gap(self) -> float:
@@ -51,7 +56,8 @@ class Row(NamedTuple):
     @property
     def passed(self) -> bool:
         """Whether the gap is within what is allowed; a gap that is no number is not."""
-        return bool(abs(self.gap) <= self.allowed)
+        beyond = {"both": abs(self.gap), "above": -self.gap, "below": self.gap}[self.side]
+        return bool(beyond <= self.allowed)
 
 
 #: What a figure's function returns: datasets by name, the picture, the lines of the table.
@@ -152,7 +158,12 @@ class Reproduction:
 def _cells(row: Row) -> tuple[str, ...]:
     return (
         row.quantity,
-        *(f"{value:.4g}" for value in (row.theory, row.simulation, row.gap, row.allowed)),
+        *(f"{value:.4g}" for value in (row.theory, row.simulation, row.gap)),
+        {
+            "both": f"{row.allowed:.4g}",
+            "above": f">= {-row.allowed + 0.0:.4g}",
+            "below": f"<= {row.allowed:.4g}",
+        }[row.side],
         row.why,
         row.paper,
         "agrees" if row.passed else "FAILED",

@@ -12,10 +12,27 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.axis import Axis
 
-__all__ = ["COLOURS", "axes_of", "check_result", "in_words", "readable_log", "split", "style_of"]
+__all__ = [
+    "COLOURS",
+    "axes_of",
+    "check_result",
+    "distinct_colours",
+    "in_words",
+    "readable_log",
+    "split",
+    "style_of",
+]
 
 #: Colours of a sequence of curves: distinguishable in print and to the colour-blind (Okabe-Ito).
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+
+
+def distinct_colours(count: int) -> list[Any]:
+    """Return `count` colours, no two alike: the usual ones as far as they go, then a scale from dark to bright."""
+    if count <= len(COLOURS):
+        return list(COLOURS[:count])
+    colormap = extra("matplotlib", of="plot", needed_by="hr.plot").colormaps["turbo"]
+    return [colormap(0.03 + 0.94 * i / (count - 1)) for i in range(count)]
 
 
 def axes_of(ax: Axes | None) -> Axes:
@@ -55,14 +72,27 @@ def style_of(result: xr.Dataset) -> dict[str, Any]:
 def readable_log(ax: Axes, which: Literal["x", "y"]) -> None:
     """Make an axis logarithmic, with labels that do not run into each other.
 
-    Over less than two decades the labels are 1, 2, 5 times powers of ten as plain numbers; beyond, powers of ten.
+    Over less than a factor of 2.5 the labels are round numbers at equal steps, over less than two decades 1, 2, 5 times
+    powers of ten as plain numbers; beyond, powers of ten.
     """
-    from matplotlib.ticker import FuncFormatter, LogFormatterMathtext, LogLocator, NullFormatter
+    from matplotlib.ticker import (
+        FuncFormatter,
+        LogFormatterMathtext,
+        LogLocator,
+        MaxNLocator,
+        NullFormatter,
+        NullLocator,
+    )
 
     axis: Axis = ax.xaxis if which == "x" else ax.yaxis
     ax.set(**{f"{which}scale": "log"})
     low, high = sorted(axis.get_view_interval())
-    if low > 0 and high < 100.0 * low:
+    if low > 0 and high < 2.5 * low:
+        # Hardly bent: round numbers at equal steps.
+        axis.set_major_locator(MaxNLocator(nbins=5, steps=[1, 2, 5, 10]))
+        axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+        axis.set_minor_locator(NullLocator())
+    elif low > 0 and high < 100.0 * low:
         subs = (1.0, 2.0, 5.0) if high > 4.0 * low else tuple(range(1, 10))
         axis.set_major_locator(LogLocator(subs=subs, numticks=12))
         axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))

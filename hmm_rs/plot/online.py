@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal
 
-from ..ground.arguments import choice
+from ..ground.arguments import choice, flag
 from ..ground.errors import InvalidParameterError
 from ..ground.results import VARIABLES
-from .axes import COLOURS, axes_of, check_result, in_words, readable_log, split, style_of
+from .axes import COLOURS, axes_of, check_result, distinct_colours, in_words, readable_log, split, style_of
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -21,6 +21,7 @@ def learning_curve(
     labels: tuple[str, ...] | list[str] | None = None,
     variable: str = "eg",
     band: Literal["std", "sem"] = "std",
+    bars: bool = False,
     ax: Axes | None = None,
 ) -> Axes:
     """Draw the error against time (or alpha, or p): simulations as circles, theory as lines.
@@ -40,6 +41,8 @@ def learning_curve(
     band
         Half width of the band over seeds: "std", the spread of single runs, or "sem", the standard error
         of their mean.
+    bars
+        Draw simulations over seeds with error bars in the place of a band: for a few points along a parameter.
     ax
         Axes to draw on; None makes a figure.
 
@@ -60,6 +63,7 @@ def learning_curve(
     if not results:
         raise InvalidParameterError("results: none given; pass at least one dataset")
     choice("band", band, ("std", "sem"))
+    flag("bars", bars)
     for result in results:
         check_result(result, variable)
     if labels is not None and len(labels) != len(results):
@@ -75,6 +79,7 @@ def learning_curve(
             )
     ax = axes_of(ax)
     first = 0
+    colours = list(COLOURS) if swept is None else distinct_colours(results[0].sizes[swept])
     for i, result in enumerate(results):
         source = str(result.attrs.get("source", "simulation"))
         paired = i > 0 and source == "theory" and results[i - 1].attrs.get("source") != "theory"
@@ -86,7 +91,7 @@ def learning_curve(
             told = name if value is None else f"{swept} = {value}"
             # Of a sweep the legend names the values once; the shapes say what is simulation.
             _draw(
-                ax, curve, along, COLOURS[(first + which) % len(COLOURS)], result, band,
+                ax, curve, along, colours[(first + which) % len(colours)], result, band, bars=bars,
                 label=told if value is None or i == 0 else None,
             )  # fmt: skip
     readable_log(ax, "x")
@@ -118,6 +123,7 @@ def _draw(
     result: xr.Dataset,
     band: str,
     *,
+    bars: bool,
     label: str | None,
 ) -> None:
     """Draw one curve, with its band if there are seeds."""
@@ -130,7 +136,14 @@ def _draw(
         spread = seen.std("seed", ddof=1)
         if band == "sem":
             spread = spread / seen.sizes["seed"] ** 0.5
-        low = (middle - spread).clip(min=float(middle.min()) * 1e-3)
+        low = middle - spread
+        if float(middle.min()) > 0.0:
+            # The axis is logarithmic.
+            low = low.clip(min=float(middle.min()) * 1e-3)
+        if bars and not theory:
+            sides = [(middle - low).values, spread.values]
+            ax.errorbar(middle[along], middle, sides, color=colour, linestyle="", linewidth=1, capsize=2)
+            return
         ax.fill_between(
             middle[along].values,
             low.values,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from ..ground.errors import InvalidParameterError
-from .axes import COLOURS, axes_of, check_result, readable_log, style_of
+from .axes import COLOURS, axes_of, check_result, distinct_colours, readable_log, style_of
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -16,16 +16,7 @@ if TYPE_CHECKING:
 
     from ..theory import HingeMeanField
 
-__all__ = ["distinct_colours", "overfitting", "particles", "rotation", "satisfaction", "trajectories"]
-
-
-def distinct_colours(count: int) -> list[Any]:
-    """Return `count` colours, no two alike: the usual ones as far as they go, then a scale from dark to bright."""
-    if count <= len(COLOURS):
-        return list(COLOURS[:count])
-    from matplotlib import colormaps
-
-    return [colormaps["turbo"](x) for x in np.linspace(0.03, 0.97, count)]
+__all__ = ["overfitting", "particles", "rotation", "satisfaction", "trajectories"]
 
 
 def tell_apart(ax: Axes, *, simulation: dict[str, Any], theory: bool) -> None:

@@ -7,7 +7,7 @@ import xarray as xr
 
 import hmm_rs as hr
 from hmm_rs.figures import hinge
-from hmm_rs.plot.particles import distinct_colours
+from hmm_rs.plot.axes import distinct_colours
 
 
 @pytest.mark.parametrize(

@@ -111,3 +111,27 @@ def test_labels_on_logarithmic_axes_do_not_run_into_each_other(high):
         )
         assert len(boxes) >= 2
         assert all(before[1] < after[0] for before, after in itertools.pairwise(boxes))
+
+
+def test_points_along_a_parameter_may_have_error_bars():
+    run, theory = curves("simulation", ("seed",), (4,)), curves("theory", (), ())
+    ax = hr.plot.learning_curve(run, theory, bars=True)
+    assert len(ax.containers) == 1
+    # Simulations have bars in the place of bands; the theory has neither.
+    assert not [shape for shape in ax.collections if type(shape).__name__ == "FillBetweenPolyCollection"]
+    with pytest.raises(hr.HmmError, match="bars"):
+        hr.plot.learning_curve(run, bars="yes")
+
+
+def test_more_than_seven_values_have_a_colour_each():
+    ax = hr.plot.learning_curve(curves("theory", ("K",), (9,)))
+    assert len({line.get_color() for line in ax.get_lines()}) == 9
+
+
+def test_values_below_zero_keep_their_band():
+    data = curves("simulation", ("seed",), (3,)) - 2.0
+    ax = hr.plot.learning_curve(data, bars=True)
+    (bars,) = ax.containers
+    low = min(segment[:, 1].min() for segment in bars.lines[2][0].get_segments())
+    spread = data.eg.std("seed", ddof=1)
+    assert low == pytest.approx(float((data.eg.mean("seed") - spread).min()))

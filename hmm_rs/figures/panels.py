@@ -1,0 +1,37 @@
+"""The sheet a figure is drawn on: panels side by side, lettered as in print."""
+
+from __future__ import annotations
+
+from string import ascii_lowercase
+from typing import TYPE_CHECKING, Any
+
+import numpy.typing as npt
+
+from ..ground.extras import extra
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+__all__ = ["panels"]
+
+
+def panels(
+    rows: int, columns: int, *, width: float = 4.6, height: float = 3.6
+) -> tuple[Figure, npt.NDArray[Any]]:
+    """Return a figure of `rows` times `columns` panels, and its Axes of that shape.
+
+    Parameters
+    ----------
+    rows, columns
+        Panels. Several are lettered (a), (b), ...
+    width, height
+        Size of one panel in inches.
+    """
+    pyplot = extra("matplotlib.pyplot", of="plot", needed_by="hr.figures")
+    figure, axes = pyplot.subplots(
+        rows, columns, figsize=(width * columns, height * rows), layout="constrained", squeeze=False
+    )
+    if axes.size > 1:
+        for letter, ax in zip(ascii_lowercase, axes.flat, strict=False):
+            ax.set_title(f"({letter})", loc="left", fontsize="medium")
+    return figure, axes
