@@ -19,6 +19,7 @@ from .compression import (
 )
 from .hinge import HingeMeanField, ProjectedMeanField, lazy_master, rich_front
 from .integrals import generalisation_error, i2, i3, i4
+from .least_squares import least_squares_flow, optimal_stopping
 from .online import CovarianceODE, HiddenManifoldODE, SaadSolla, solve_many
 from .order_parameters import order_parameters
 from .spectrum import marchenko_pastur
@@ -44,9 +45,11 @@ __all__ = [
     "i4",
     "lazy_master",
     "learning_curve_exponents",
+    "least_squares_flow",
     "marchenko_pastur",
     "neuron_flow",
     "one_layer_covariances",
+    "optimal_stopping",
     "order_parameters",
     "phenomena",
     "population_field",
