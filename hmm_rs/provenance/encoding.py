@@ -10,6 +10,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import hashlib
+import inspect
 import json
 import keyword
 from collections.abc import Iterable, Mapping
@@ -174,10 +175,16 @@ class Encoder:
         if name is None and not identifier(type(value).__name__):
             raise self._not_storable(argument, value)
         arguments = getattr(value, "_arguments", None)
-        if arguments is None:
+        if arguments is None and dataclasses.is_dataclass(value):
             arguments = {
                 field.name: getattr(value, field.name) for field in dataclasses.fields(value) if field.init
             }
+        if arguments is None:
+            # A class that keeps what its constructor takes, under the same names.
+            taken = inspect.signature(type(value)).parameters
+            if not all(hasattr(value, name) for name in taken):
+                raise self._not_storable(argument, value)
+            arguments = {name: getattr(value, name) for name in taken}
         return {
             "is": "object" if name is not None else "foreign",
             "name": name or type(value).__name__,

@@ -526,9 +526,11 @@ def test_bad_input_is_refused(monkeypatch):
     ):
         with pytest.raises(hr.InvalidParameterError):
             law(3, **options)
+    # What is small is not asked for.
     monkeypatch.setattr(memory, "available_bytes", lambda: 100)
+    many = hr.MeanFieldNetwork(np.ones(10**6), np.ones((10**6, X.shape[1])))
     with pytest.raises(hr.ResourceError, match="fewer nodes"):
-        hr.Particles(network, X, y)
+        hr.Particles(many, X, y)
 
 
 def test_memory_of_ten_million_nodes_is_that_of_the_weights():

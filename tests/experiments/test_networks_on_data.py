@@ -1,6 +1,5 @@
 """Independent students, memorisation, increasing complexity; stored samples and image files."""
 
-import builtins
 import gzip
 import re
 import struct
@@ -12,7 +11,7 @@ from hypothesis import strategies as st
 from scipy.special import erf
 
 import hmm_rs as hr
-from hmm_rs.data.images import Images, digits, load_idx, normalise, read_idx
+from hmm_rs.data.images import Images, load_idx, normalise, read_idx
 from hmm_rs.data.stored import StoredSamples
 from hmm_rs.experiments.increasing_complexity import increasing_complexity
 from hmm_rs.experiments.independent_students import SCENARIOS, independent_students
@@ -200,19 +199,6 @@ def test_normalisations():
     np.testing.assert_allclose(normalise(X[:3], "global", reference=X), whole[:3])
     with pytest.raises(hr.InvalidParameterError, match="equal"):
         normalise(np.ones((2, 3)), "image")
-
-
-def test_without_scikit_learn_the_digits_say_what_to_install(monkeypatch):
-    plain = builtins.__import__
-
-    def without(name, *arguments, **options):
-        if name.startswith("sklearn"):
-            raise ImportError(name)
-        return plain(name, *arguments, **options)
-
-    monkeypatch.setattr(builtins, "__import__", without)
-    with pytest.raises(hr.HmmError, match=r"hmm_rs\[sklearn\]"):
-        digits()
 
 
 # -- independent students ------------------------------------------------------------------------
