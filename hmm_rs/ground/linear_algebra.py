@@ -11,7 +11,7 @@ from .. import _lib
 from .errors import ShapeError
 from .memory import require
 
-__all__ = ["eigh", "frobenius", "gram", "is_positive_definite", "product", "solve"]
+__all__ = ["eigh", "eigvalsh", "frobenius", "gram", "is_positive_definite", "product", "solve"]
 
 Array = npt.NDArray[np.floating[Any]]
 
@@ -123,6 +123,31 @@ def eigh(a: npt.ArrayLike) -> tuple[Array, Array]:
     """
     found = _lib.symmetric_eigen(_square(a))
     return found["values"], found["vectors"]
+
+
+def eigvalsh(a: npt.ArrayLike) -> Array:
+    """Return the eigenvalues, ascending, of a symmetric matrix (its lower half is read): faster than `eigh`.
+
+    Parameters
+    ----------
+    a : array, shape (n, n)
+
+    Returns
+    -------
+    array, shape (n,)
+
+    Raises
+    ------
+    ShapeError, InvalidParameterError, ResourceError
+        As `eigh`.
+
+    Examples
+    --------
+    >>> from hmm_rs.ground.linear_algebra import eigvalsh
+    >>> eigvalsh([[2.0, 1.0], [1.0, 2.0]]).round(12)
+    array([1., 3.])
+    """
+    return _lib.symmetric_eigenvalues(_square(a))
 
 
 def is_positive_definite(a: npt.ArrayLike) -> bool:

@@ -8,12 +8,11 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from ... import _lib
 from ...data.hidden_manifold import HiddenManifold
 from ...data.nonlinearity import Nonlinearity, check_nonlinearity
 from ...ground.activations import EXACT, activation
 from ...ground.errors import InvalidParameterError
-from ...ground.linear_algebra import gram, product
+from ...ground.linear_algebra import eigvalsh, gram, product
 from ...ground.memory import require
 from ...ground.record import Record
 from .fields import covariances, feature_matrix, kappas, operator_norm, weight_rows
@@ -130,5 +129,5 @@ def conditions(
 
 
 def _spectral_radius(matrix: npt.NDArray[np.floating[Any]]) -> float:
-    values = _lib.symmetric_eigenvalues(matrix)
+    values = eigvalsh(matrix)
     return float(max(values[-1], -values[0]))

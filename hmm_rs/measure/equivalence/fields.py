@@ -7,7 +7,6 @@ import math
 import numpy as np
 import numpy.typing as npt
 
-from ... import _lib
 from ...data.covariances import one_layer_covariances
 from ...data.hidden_manifold import HiddenManifold
 from ...data.latent import LatentModel
@@ -16,7 +15,7 @@ from ...data.nonlinearity import Nonlinearity, check_nonlinearity
 from ...ground.activations import EXACT, UNITS
 from ...ground.arguments import array, number
 from ...ground.errors import InvalidParameterError
-from ...ground.linear_algebra import gram, product
+from ...ground.linear_algebra import eigvalsh, gram, product
 from ...ground.memory import require
 
 __all__ = [
@@ -103,7 +102,7 @@ def field_covariance(a: Vector, h: Vector, omega: Vector, phi: Vector) -> Vector
 def operator_norm(matrix: Vector) -> float:
     """Return the largest singular value of `matrix`."""
     side = matrix if matrix.shape[0] <= matrix.shape[1] else matrix.T
-    return math.sqrt(max(float(_lib.symmetric_eigenvalues(gram(side))[-1]), 0.0))
+    return math.sqrt(max(float(eigvalsh(gram(side))[-1]), 0.0))
 
 
 def whitening(covariance: Vector) -> tuple[Vector, Vector]:
