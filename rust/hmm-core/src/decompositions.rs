@@ -10,7 +10,8 @@ use faer::linalg::solvers::{Solve, SolveLstsq};
 use faer::{Mat, Side};
 use ndarray::{Array1, Array2, ArrayView1, ArrayView2};
 
-/// Rows from which a decomposition takes longer than a thread of its own costs by far: some ten milliseconds.
+/// Rows from which a decomposition runs on a thread of its own: eigenvectors take some ten milliseconds there, the thread
+/// less than one.
 pub const LARGE: usize = 256;
 
 /// Eigenvalues, ascending, and eigenvectors, columns in that order, of a symmetric matrix whose lower half is read.

@@ -7,7 +7,7 @@
 //! while it is in cache. Of a ReLU's activations one bit each is kept for the way back, and only
 //! examples with a gradient (the unsatisfied ones of the hinge loss) enter that way.
 //!
-//! [`Particles`] is the network in training; [`examples`] what it learns from, [`rule`] how, [`sizes`] what that takes.
+//! [`Particles`] is the network in training; [`Examples`] what it learns from, [`rule`] how, [`Sizes`] what that takes.
 //!
 //! ```
 //! use hmm_core::{Activation, Cancel};
@@ -38,14 +38,14 @@
 //! ```
 
 mod backward;
-pub mod examples;
+mod examples;
 mod forward;
 pub mod initial;
 mod measure;
 mod network;
 mod plan;
 pub mod rule;
-pub mod sizes;
+mod sizes;
 mod stepper;
 
 pub use examples::{Batches, Examples, Labelled, LawBatches};

@@ -582,7 +582,14 @@ mod tests {
         };
         let (a, mut w) = (Array1::<f64>::ones(4), Array2::<f64>::ones((4, 2)));
         w[[1, 1]] = f64::INFINITY;
-        assert!(Particles::new(a, w, labelled(), None, setting, &cancel).is_err());
+        assert!(Particles::new(a.clone(), w, labelled(), None, setting, &cancel).is_err());
+        let other = Setting {
+            unit: Activation::Sigmoid,
+            ..setting
+        };
+        let w = Array2::ones((4, 2));
+        let refused = Particles::new(a, w, labelled(), None, other, &cancel).err();
+        assert!(refused.unwrap().to_string().contains("'sigmoid'"));
         let mut network = network(Activation::Relu, ExampleLoss::Hinge, None);
         // An overflow that the output does not show: the weight of a node that is silent everywhere afterwards.
         let stretch = Stretch {

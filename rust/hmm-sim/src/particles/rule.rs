@@ -1,4 +1,16 @@
 //! How particles learn: units, losses and rates.
+//!
+//! ```
+//! use hmm_sim::loss::ExampleLoss;
+//! use hmm_sim::particles::Rule;
+//! let (alpha, h, beta, subtract_init) = (4.0, 1.0, 2.0, false);
+//! let rule = |exponent| Rule { loss: ExampleLoss::Hinge, alpha, h, beta, exponent, subtract_init };
+//! // The clock c = beta alpha^(1-p): with p = 1 the scale of the output does not matter.
+//! assert_eq!((rule(1.0).clock_rate(), rule(0.0).clock_rate()), (2.0, 8.0));
+//! // An example is satisfied where y f >= h/alpha, and the loss alpha^-p max(0, h - alpha y f) ends there.
+//! let seen = rule(1.0).score(&[0.25, -0.25], &[1.0, 1.0]);
+//! assert_eq!((seen.unsatisfied, seen.error, seen.loss), (0.5, 0.5, 0.5 * 2.0 / 4.0));
+//! ```
 
 use crate::loss::ExampleLoss;
 use hmm_core::{Activation, Error, Loss, Named, Result};
@@ -72,5 +84,20 @@ impl Rule {
     #[inline]
     pub fn deficit(&self, label: f64, output: f64) -> f64 {
         self.h - self.alpha * label * output
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_particles_do_not_know_is_refused_with_the_list() {
+        assert_eq!(unit(Activation::Erf).unwrap(), Activation::Erf);
+        let text = unit(Activation::Linear).unwrap_err().to_string();
+        assert!(text.contains("'linear'") && text.contains("'relu', 'erf', 'tanh'"));
+        assert_eq!(example_loss(Loss::Hinge).unwrap(), ExampleLoss::Hinge);
+        let text = example_loss(Loss::SoftHinge).unwrap_err().to_string();
+        assert!(text.contains("'softhinge'") && text.contains("'hinge', 'squared', 'logistic'"));
     }
 }

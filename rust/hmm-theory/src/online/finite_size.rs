@@ -1,4 +1,20 @@
 //! Modes of given weights: projections on eigenvectors, the same on any number of threads and with any BLAS.
+//!
+//! ```
+//! use hmm_core::Cancel;
+//! use hmm_theory::online::finite_size::manifold_modes;
+//! use ndarray::{Ix1, Ix2, Ix3, array};
+//! // Orthogonal columns of squared norm N = 4: all D = 2 modes have the eigenvalue 1 and are one.
+//! let features = array![[2.0, 0.0], [0.0, 2.0], [0.0, 0.0], [0.0, 0.0]];
+//! let (w, teacher) = (array![[3.0, 1.0, 1.0, 1.0]], array![[1.0, 2.0]]);
+//! let modes = manifold_modes(features.view(), w.view(), teacher.view(), &Cancel::new())?;
+//! assert_eq!(modes.array::<f64, Ix1>("rho")?, array![1.0]);
+//! assert_eq!(modes.array::<f64, Ix2>("W0")?, array![[3.0]]); // |w|^2/N
+//! // S = w F/sqrt N = (3, 1): Sigma = S.S/D, r = S.w~/D.
+//! assert_eq!(modes.array::<f64, Ix3>("sigma0")?, array![[[5.0]]]);
+//! assert_eq!(modes.array::<f64, Ix3>("r0")?, array![[[2.5]]]);
+//! # Ok::<(), hmm_core::Error>(())
+//! ```
 
 use crate::checks::{finite, shape};
 use hmm_core::decompositions::symmetric_eigen;
