@@ -27,7 +27,7 @@ import hmm_rs
 
 SNAPSHOTS = Path(__file__).with_name("snapshots")
 RUST = Path(__file__).parents[1] / "rust"
-PURE_CRATES = ("hmm-core", "hmm-sim", "hmm-theory", "hmm")
+PURE_CRATES = ("hmm-core", "hmm-sim", "hmm-theory", "hidden-manifold")
 RENEW = "renew with `python tests/test_public_names.py` if it is meant"
 
 #: Packages that users address by name although the top of the package does not list them.

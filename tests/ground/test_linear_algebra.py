@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import hmm_rs as hr
-from hmm_rs.ground.linear_algebra import gram, product
+from hmm_rs.ground.linear_algebra import eigh, eigvalsh, gram, product
 
 
 def normals(seed, *shape, dtype=np.float64):
@@ -77,3 +77,30 @@ def test_what_does_not_fit_is_refused():
         gram(np.ones(3))
     with pytest.raises(hr.errors.ResourceError, match="blocks"):
         gram(np.zeros((10**7, 1)))
+
+
+def test_eigenvalues_alone_are_those_of_the_decomposition():
+    a = normals(6, 40, 40)
+    a += a.T
+    # Norm 2 sqrt(2 n) = 18, times n roundings.
+    np.testing.assert_allclose(eigvalsh(a), eigh(a)[0], rtol=0, atol=40 * 18 * 2.3e-16)
+    np.testing.assert_allclose(eigvalsh(a), np.linalg.eigvalsh(a), rtol=0, atol=40 * 18 * 2.3e-16)
+
+
+@pytest.mark.parametrize("name", ["eigh", "eigvalsh", "solve"])
+def test_a_signal_ends_the_wait_for_a_decomposition(name):
+    # 4000 rows take many seconds, in one call of a library that nothing stops.
+    code = (
+        "import os, signal, threading, time, numpy as np;"
+        "from hmm_rs.ground import linear_algebra;"
+        "a = np.random.default_rng(1).normal(size=(4000, 4000)); a += a.T; ended = 0.0\n"
+        "def send():\n"
+        "    global sent; time.sleep(0.3); sent = time.monotonic(); os.kill(os.getpid(), signal.SIGINT)\n"
+        "threading.Thread(target=send).start()\n"
+        f"try: linear_algebra.{name}(a, *([a[0]] if {name!r} == 'solve' else []))\n"
+        "except KeyboardInterrupt: ended = time.monotonic()\n"
+        "print(ended - sent)"
+    )
+    result = subprocess.run([sys.executable, "-P", "-c", code], capture_output=True, text=True, check=True)
+    # Signals are looked at every 50 ms; a busy machine may be late.
+    assert 0.0 < float(result.stdout) < 1.5

@@ -13,7 +13,7 @@ from ...data.nonlinearity import Nonlinearity, check_nonlinearity
 from ...ground.activations import EXACT, activation
 from ...ground.arguments import reals
 from ...ground.errors import InvalidParameterError
-from ...ground.linear_algebra import eigenvalues, gram, product
+from ...ground.linear_algebra import eigvalsh, gram, product
 from ...ground.memory import require
 from ...ground.overflow import finite, within_range
 from ...ground.record import Record
@@ -132,5 +132,5 @@ def conditions(
 
 
 def _spectral_radius(matrix: npt.NDArray[np.floating[Any]]) -> float:
-    values = eigenvalues(finite("F and w", matrix))
+    values = eigvalsh(finite("F and w", matrix))
     return float(max(values[-1], -values[0]))

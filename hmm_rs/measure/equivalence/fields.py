@@ -15,7 +15,7 @@ from ...data.nonlinearity import Nonlinearity, check_nonlinearity
 from ...ground.activations import EXACT, UNITS
 from ...ground.arguments import array, number, reals
 from ...ground.errors import InvalidParameterError
-from ...ground.linear_algebra import eigenvalues, gram, product
+from ...ground.linear_algebra import eigvalsh, gram, product
 from ...ground.memory import require
 from ...ground.overflow import finite, within_range
 
@@ -104,7 +104,7 @@ def field_covariance(a: Vector, h: Vector, omega: Vector, phi: Vector) -> Vector
 def operator_norm(matrix: Vector) -> float:
     """Return the largest singular value of `matrix`."""
     side = matrix if matrix.shape[0] <= matrix.shape[1] else matrix.T
-    return math.sqrt(max(float(eigenvalues(finite("F", gram(side)))[-1]), 0.0))
+    return math.sqrt(max(float(eigvalsh(finite("F", gram(side)))[-1]), 0.0))
 
 
 def whitening(covariance: Vector) -> tuple[Vector, Vector]:

@@ -32,7 +32,7 @@ pub fn rows() -> Result<Vec<[f64; 3]>> {
         subtract_init: false,
     };
     let setting = ParticleSetting {
-        unit: ParticleUnit::Relu,
+        unit: Activation::Relu,
         rule,
         recorded: 0,
         tile: None,

@@ -30,10 +30,10 @@ pub use hmm_sim::source::Source;
 
 // Engines: one contract, one-pass SGD, particles.
 pub use hmm_sim::fields::{FieldMoments, Labels, Teacher};
+pub use hmm_sim::loss::ExampleLoss;
 pub use hmm_sim::online::{Measurement, OnlineSgd, Rule as OnlineRule, Student};
 pub use hmm_sim::particles::{
-    ExampleLoss, Examples, Labelled, LawBatches, Particles, Rule as ParticleRule,
-    Setting as ParticleSetting, Unit as ParticleUnit,
+    Examples, Labelled, LawBatches, Particles, Rule as ParticleRule, Setting as ParticleSetting,
 };
 pub use hmm_sim::stepper::{Clock, Stepper, Stretch};
 

@@ -9,6 +9,13 @@ use std::ops::{Deref, DerefMut};
 const LINE: usize = 64;
 
 /// A fixed-length buffer whose first entry begins a cache line.
+///
+/// ```
+/// use hmm_core::{Aligned, Real};
+/// let w = Aligned::copied_from(&[3.0_f32, 4.0]);
+/// assert_eq!(w.as_ptr().align_offset(64), 0);
+/// assert_eq!(f32::dot(&w, &w), 25.0);
+/// ```
 #[derive(Debug, Default)]
 pub struct Aligned<T> {
     storage: Vec<T>,

@@ -1,4 +1,31 @@
-//! Cooperative interruption: long loops look at a flag between chunks.
+//! Cooperative interruption: long loops look at a flag between chunks of work, and a call of a library that cannot look
+//! runs on a thread of its own ([`apart`]), so that the wait for it ends.
+//!
+//! ```
+//! use hmm_core::cancel::apart;
+//! use hmm_core::{Cancel, Error, Result};
+//! use std::time::{Duration, Instant};
+//! // The Leibniz series for pi/4, a chunk at a time, until it is told to stop.
+//! fn leibniz(chunks: u32, cancel: &Cancel) -> Result<f64> {
+//!     let mut sum = 0.0;
+//!     for chunk in 0..chunks {
+//!         cancel.check()?;
+//!         let terms = (1000 * chunk..1000 * (chunk + 1)).map(f64::from);
+//!         sum += terms.map(|k| (0.5 - k % 2.0) * 2.0 / (2.0 * k + 1.0)).sum::<f64>();
+//!     }
+//!     Ok(4.0 * sum)
+//! }
+//! let cancel = Cancel::new();
+//! assert!((leibniz(100, &cancel)? - std::f64::consts::PI).abs() < 1.01e-5); // 1/terms
+//! std::thread::scope(|scope| {
+//!     scope.spawn(|| cancel.raise());
+//!     let start = Instant::now();
+//!     let waited = apart(&cancel, || std::thread::sleep(Duration::from_secs(60)));
+//!     assert!(matches!(waited, Err(Error::Interrupted)) && start.elapsed().as_secs() < 30);
+//! });
+//! assert!(matches!(leibniz(100, &cancel), Err(Error::Interrupted)));
+//! # Ok::<(), Error>(())
+//! ```
 
 use crate::{Error, Result};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -70,6 +97,23 @@ pub fn apart<R: Send + 'static>(
     }
 }
 
+/// [`apart`] where the work is `large`, so that a thread of its own is worth its price; otherwise right here.
+///
+/// # Errors
+/// As [`apart`]; [`Error::Interrupted`] before any work if the flag is raised.
+pub fn apart_if<R: Send + 'static>(
+    large: bool,
+    cancel: &Cancel,
+    work: impl FnOnce() -> R + Send + 'static,
+) -> Result<R> {
+    cancel.check()?;
+    if large {
+        apart(cancel, work)
+    } else {
+        Ok(work())
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -78,7 +122,11 @@ mod tests {
     fn work_apart_is_waited_for_until_the_flag_is_raised() {
         let cancel = Cancel::new();
         assert_eq!(apart(&cancel, || 6 * 7).unwrap(), 42);
+        let own = std::thread::current().id();
+        let place = |large| apart_if(large, &cancel, || std::thread::current().id()).unwrap();
+        assert!(place(false) == own && place(true) != own);
         cancel.raise();
+        assert!(apart_if(false, &cancel, || panic!("not begun")).is_err());
         let start = std::time::Instant::now();
         let stopped = apart(&cancel, || std::thread::sleep(Duration::from_secs(2)));
         assert!(matches!(stopped, Err(Error::Interrupted)));

@@ -1,4 +1,21 @@
 //! The one error type. Its messages name the argument, the value, the rule and the remedy.
+//!
+//! ```
+//! use hmm_core::{Error, Result};
+//! // The capacity of a perceptron, alpha_c = 2 (Cover 1965), as a rule on an argument.
+//! fn separable(alpha: f64) -> Result<()> {
+//!     if alpha < 2.0 {
+//!         return Ok(());
+//!     }
+//!     let rule = "random labels are separable below 2";
+//!     Err(Error::invalid("alpha", alpha, rule, "pass fewer examples per input"))
+//! }
+//! assert!(separable(1.9).is_ok());
+//! assert_eq!(
+//!     separable(2.5).unwrap_err().to_string(),
+//!     "alpha = 2.5: random labels are separable below 2; pass fewer examples per input"
+//! );
+//! ```
 
 /// `Result` with this crate's [`Error`].
 pub type Result<T> = std::result::Result<T, Error>;

@@ -9,12 +9,12 @@
 //!
 #![doc = include_str!("../README.md")]
 
-pub mod aligned;
+mod aligned;
 pub mod cancel;
 pub mod decompositions;
 pub mod dormand_prince;
 pub mod error;
-pub mod fused;
+mod fused;
 pub mod linalg;
 pub mod memory;
 pub mod names;

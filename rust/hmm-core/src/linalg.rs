@@ -2,6 +2,17 @@
 //!
 //! The shapes are the caller's responsibility: like slice indexing, a product of shapes that do not fit
 //! panics.
+//!
+//! ```
+//! use hmm_core::linalg::{matmul, rows, rows_mut};
+//! // Turning by a and by b turns by a + b.
+//! let turn = |angle: f64| [angle.cos(), -angle.sin(), angle.sin(), angle.cos()];
+//! let mut product = [f64::NAN; 4];
+//! matmul(rows_mut(&mut product, 2, 2), rows(&turn(0.3), 2, 2), rows(&turn(0.9), 2, 2), 1.0);
+//! for (found, known) in product.iter().zip(turn(1.2)) {
+//!     assert!((found - known).abs() < 1e-15);
+//! }
+//! ```
 
 use crate::Real;
 use faer::linalg::matmul::matmul as faer_matmul;

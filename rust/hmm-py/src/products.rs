@@ -48,18 +48,35 @@ fn symmetric_eigen<'py>(
     a: PyReadonlyArray2<'_, f64>,
 ) -> PyResult<Bound<'py, PyDict>> {
     let a = a.as_array();
-    let (values, vectors) = run(py, Some(1), |_| decompositions::symmetric_eigen(a))?;
+    let (values, vectors) = run(py, Some(1), |cancel| {
+        decompositions::symmetric_eigen(a, cancel)
+    })?;
     to_dict(
         py,
         Table::new().with("values", values).with("vectors", vectors),
     )
 }
 
+/// Eigenvalues, ascending, of a symmetric matrix.
+#[pyfunction]
+fn symmetric_eigenvalues<'py>(
+    py: Python<'py>,
+    a: PyReadonlyArray2<'_, f64>,
+) -> PyResult<Bound<'py, PyArray1<f64>>> {
+    let a = a.as_array();
+    let values = run(py, Some(1), |cancel| {
+        decompositions::symmetric_eigenvalues(a, cancel)
+    })?;
+    Ok(PyArray1::from_owned_array(py, values))
+}
+
 /// Whether a symmetric matrix is positive definite.
 #[pyfunction]
 fn is_positive_definite(py: Python<'_>, a: PyReadonlyArray2<'_, f64>) -> PyResult<bool> {
     let a = a.as_array();
-    run(py, Some(1), |_| decompositions::is_positive_definite(a))
+    run(py, Some(1), |cancel| {
+        decompositions::is_positive_definite(a, cancel)
+    })
 }
 
 /// The solution of a linear system, in least squares where it is singular.
@@ -70,7 +87,7 @@ fn solve_linear<'py>(
     b: PyReadonlyArray1<'_, f64>,
 ) -> PyResult<Bound<'py, PyArray1<f64>>> {
     let (a, b) = (a.as_array(), b.as_array());
-    let x = run(py, Some(1), |_| decompositions::solve(a, b))?;
+    let x = run(py, Some(1), |cancel| decompositions::solve(a, b, cancel))?;
     Ok(PyArray1::from_owned_array(py, x))
 }
 
@@ -78,6 +95,7 @@ fn solve_linear<'py>(
 pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(matmul, module)?)?;
     module.add_function(wrap_pyfunction!(symmetric_eigen, module)?)?;
+    module.add_function(wrap_pyfunction!(symmetric_eigenvalues, module)?)?;
     module.add_function(wrap_pyfunction!(is_positive_definite, module)?)?;
     module.add_function(wrap_pyfunction!(solve_linear, module)?)
 }

@@ -2,6 +2,23 @@
 //! gradient descent on the cross-entropy of a relu network.
 //!
 //! A run is serial, so its bits cannot depend on threads; ensembles run side by side.
+//!
+//! ```
+//! use hmm_core::{Activation, Cancel};
+//! use hmm_sim::classifier::{Classifier, outputs};
+//! use hmm_sim::weights::layer_weights;
+//! use ndarray::{Array2, array, aview1};
+//! let (x, w) = (array![[1.0, -2.0], [0.5, 3.0]], layer_weights(&[1; 8], 0, (4, 2), &Cancel::new())?);
+//! // Without an opinion the cross-entropy of C classes is ln C.
+//! let mut network = Classifier::new(w.view(), Array2::zeros((3, 4)).view())?;
+//! let loss = network.learn(x.view(), aview1(&[0, 2]), aview1(&[0, 1]), 0.1, 2, &Cancel::new())?;
+//! assert!((loss - 3_f64.ln()).abs() < 1e-15);
+//! // Rectified units are homogeneous: weights twice as large, outputs twice as large.
+//! let (w, v) = network.into_layers();
+//! let of = |w: &Array2<f64>| outputs(x.view(), w.view(), v.view(), Activation::Relu, 1.0, &Cancel::new());
+//! assert_eq!(of(&(&w * 2.0))?, of(&w)? * 2.0);
+//! # Ok::<(), hmm_core::Error>(())
+//! ```
 
 use crate::activation::values_in_place;
 use hmm_core::linalg::{matmul, matmul_add, rows, rows_mut};

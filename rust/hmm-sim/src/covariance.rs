@@ -1,4 +1,24 @@
-//! Covariances of a source, streamed: nothing larger than the accumulators and one slab of samples.
+//! Covariances of a source, streamed: Omega of the inputs x and Phi of inputs and latents c, with nothing larger in
+//! memory than the accumulators and one slab of samples.
+//!
+//! ```
+//! use hmm_core::Cancel;
+//! use hmm_core::random::{Purpose, Stream};
+//! use hmm_sim::covariance::CovarianceStream;
+//! use hmm_sim::gaussian::GaussianInputs;
+//! use std::sync::Arc;
+//! // Vanilla inputs are their own latents, x = c, and white: Omega = Phi = 1.
+//! let (source, stream) = (GaussianInputs { inputs: 3 }, Stream::new(&[1; 8], Purpose::Sample));
+//! let mut seen = CovarianceStream::new(Arc::new(source), stream)?;
+//! seen.advance(10_000, &Cancel::new())?;
+//! let found = seen.estimate()?;
+//! for ((i, j), omega) in found.omega.indexed_iter() {
+//!     assert!((omega - found.phi[[i, j]]).abs() < 1e-12);
+//!     // Five standard errors of a variance.
+//!     assert!((omega - f64::from(i == j)).abs() < 5.0 * (2.0 / 10_000_f64).sqrt());
+//! }
+//! # Ok::<(), hmm_core::Error>(())
+//! ```
 
 use crate::source::{Source, sample, stream_length};
 use faer::Mat;

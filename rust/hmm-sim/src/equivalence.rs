@@ -1,13 +1,24 @@
-//! What tests of Gaussian equivalence ask of samples and matrices.
+//! What tests of Gaussian equivalence ask of samples: the mean of a Gaussian kernel over pairs of points, from which the
+//! distance of two clouds is made (maximum mean discrepancy).
+//!
+//! ```
+//! use hmm_core::Cancel;
+//! use hmm_sim::equivalence::mean_pair_kernel;
+//! use hmm_sim::weights::layer_weights;
+//! // Standard normal points in d dimensions have the mean (1 + 2/width^2)^(-d/2).
+//! let (d, width, cancel) = (2, 1.0, Cancel::new());
+//! let points = layer_weights(&[5; 8], 0, (2000, d), &cancel)?;
+//! let found = mean_pair_kernel(points.view(), width, &cancel)?;
+//! // Five standard errors: a point's own mean varies by .15, and counts twice.
+//! assert!((found - 1.0 / 3.0).abs() < 5.0 * 2.0 * 0.15 / 2000_f64.sqrt());
+//! # Ok::<(), hmm_core::Error>(())
+//! ```
 
-use faer::Side;
-use hmm_core::cancel::apart;
-use hmm_core::linalg::rows;
 use hmm_core::parallel::sum_chunks;
 use hmm_core::special::f64::exp;
 use hmm_core::special::vectorised;
 use hmm_core::{Cancel, Error, Result};
-use ndarray::{Array1, ArrayView2};
+use ndarray::ArrayView2;
 
 /// Points whose pairs with all before them make one partial sum.
 const CHUNK: usize = 64;
@@ -77,37 +88,6 @@ fn block_kernel(
     squares.iter().sum()
 }
 
-/// Eigenvalues of a symmetric matrix given by its lower triangle, ascending, (n).
-///
-/// # Errors
-/// A matrix that is not square or not finite, an interruption.
-pub fn symmetric_eigenvalues(matrix: ArrayView2<'_, f64>, cancel: &Cancel) -> Result<Array1<f64>> {
-    let (n, columns) = matrix.dim();
-    if n == 0 || n != columns {
-        return Err(Error::shape(
-            "matrix",
-            &[n, columns],
-            "must be square",
-            "pass a symmetric matrix",
-        ));
-    }
-    let entries: Vec<f64> = matrix.iter().copied().collect();
-    if entries.iter().any(|x| !x.is_finite()) {
-        return Err(Error::invalid(
-            "matrix",
-            "entries that are not finite",
-            "must be finite",
-            "remove NaN and infinity",
-        ));
-    }
-    let values = apart(cancel, move || {
-        rows(&entries, n, n).self_adjoint_eigenvalues(Side::Lower)
-    })?;
-    values
-        .map(Array1::from)
-        .map_err(|error| Error::Convergence(format!("the eigenvalues were not found: {error:?}")))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -136,18 +116,5 @@ mod tests {
         assert!((found[0] / expected - 1.0).abs() < 1e-13);
         assert!(found.iter().all(|other| *other == found[0]));
         assert!(mean_pair_kernel(array![[1.0]].view(), 1.0, &Cancel::new()).is_err());
-    }
-
-    #[test]
-    fn eigenvalues_ascend_and_refuse_what_is_no_matrix() {
-        let cancel = Cancel::new();
-        let found = symmetric_eigenvalues(array![[2.0, 0.0], [1.0, 2.0]].view(), &cancel).unwrap();
-        assert!(
-            (&found - &array![1.0, 3.0])
-                .iter()
-                .all(|gap| gap.abs() < 1e-14)
-        );
-        assert!(symmetric_eigenvalues(array![[1.0, 2.0]].view(), &cancel).is_err());
-        assert!(symmetric_eigenvalues(array![[f64::NAN]].view(), &cancel).is_err());
     }
 }

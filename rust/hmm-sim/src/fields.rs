@@ -1,4 +1,19 @@
 //! Teacher, order parameters of given weights, and the error they imply.
+//!
+//! ```
+//! use hmm_core::{Activation, Cancel};
+//! use hmm_sim::fields::{Outputs, squared_error};
+//! // One erf unit that learns another, all fields of variance one and the overlap R:
+//! // error = 1/3 - (2/pi) asin(R/2) (Saad and Solla 1995).
+//! let network = Outputs { v: &[1.0], unit: Activation::Erf };
+//! let one: &[f64] = &[1.0];
+//! for r in [0.0, 0.5, 1.0] {
+//!     let found = squared_error([one, &[r], one], network, network, &Cancel::new())?;
+//!     let known = 1.0 / 3.0 - std::f64::consts::FRAC_2_PI * (0.5 * r).asin();
+//!     assert!((found.unwrap_or(f64::NAN) - known).abs() < 1e-15);
+//! }
+//! # Ok::<(), hmm_core::Error>(())
+//! ```
 
 use crate::activation::{CLOSED, Formula};
 use crate::monomorphic;

@@ -1,7 +1,24 @@
-//! Gaussian inputs: independent ones, and ones with given covariances.
+//! Gaussian inputs: independent ones, and ones with given covariances Ω = E x xᵀ and Φ = E x cᵀ.
+//!
+//! ```
+//! use hmm_core::Cancel;
+//! use hmm_core::random::{Purpose, Stream};
+//! use hmm_sim::gaussian::CorrelatedGaussian;
+//! use hmm_sim::source::sample;
+//! use ndarray::{Array2, array};
+//! // Where Ω = Φ Φᵀ the latents say everything, and x = Φ c.
+//! let (phi, cancel) = (array![[0.5, 0.1], [0.2, -0.4], [0.0, 0.3]], Cancel::new());
+//! let source = CorrelatedGaussian::<f64>::conjugate(phi.dot(&phi.t()).view(), phi.view(), &cancel)?;
+//! let (mut x, mut c) = (Array2::zeros((9, 3)), Array2::zeros((9, 2)));
+//! let stream = Stream::new(&[1; 8], Purpose::Sample);
+//! sample(&source, &stream, 0, x.view_mut(), c.view_mut(), &cancel)?;
+//! // Roots of what rounding leaves of the noise's variance.
+//! assert!((x - c.dot(&phi.t())).iter().all(|gap: &f64| gap.abs() < 1e-7));
+//! # Ok::<(), hmm_core::Error>(())
+//! ```
 
 use crate::source::{INPUT_NOISE_UNIT, Source};
-use faer::{Mat, Side};
+use hmm_core::decompositions::symmetric_eigen;
 use hmm_core::linalg::{matmul, matmul_add, rows, rows_mut};
 use hmm_core::memory::{bytes_of, require, zero_matrix};
 use hmm_core::products::gram;
@@ -87,8 +104,8 @@ impl<T: Real> CorrelatedGaussian<T> {
     /// Sampling errors make the smallest eigenvalues of the difference slightly negative; they count as zero.
     ///
     /// # Errors
-    /// Shapes that do not fit, entries that are not finite, [`Error::Resource`], an interruption. The decomposition is
-    /// one library call, half a second at N = 1000.
+    /// Shapes that do not fit, entries that are not finite, [`Error::Resource`], an interruption. The decomposition
+    /// takes half a second at N = 1000.
     pub fn conjugate(
         omega: ArrayView2<'_, f64>,
         phi: ArrayView2<'_, f64>,
@@ -111,15 +128,18 @@ impl<T: Real> CorrelatedGaussian<T> {
         )?;
         let mut rest = zero_matrix((n, n), what, "lower N")?;
         gram(phi, rest.view_mut(), cancel)?;
-        let difference = Mat::from_fn(n, n, |i, j| omega[(i, j)] - rest[(i, j)]);
-        cancel.check()?;
-        let eigen = difference.self_adjoint_eigen(Side::Lower).map_err(|_| {
-            Error::Convergence(
-                "the covariances have no eigenvalues; check that all entries are finite".to_owned(),
-            )
-        })?;
+        rest.zip_mut_with(&omega, |rest, omega| *rest = omega - *rest);
+        if rest.iter().any(|x| !x.is_finite()) {
+            return Err(Error::invalid(
+                "Omega",
+                "an array",
+                "all entries of Omega - Phi Phi^T must be finite",
+                "pass covariances of one model",
+            ));
+        }
+        let (values, vectors) = symmetric_eigen(rest.view(), cancel)?;
         for ((i, j), root) in rest.indexed_iter_mut() {
-            *root = eigen.U()[(i, j)] * eigen.S()[j].max(0.0).sqrt();
+            *root = vectors[(i, j)] * values[j].max(0.0).sqrt();
         }
         Self::new(phi, rest.view())
     }

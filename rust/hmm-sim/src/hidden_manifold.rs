@@ -1,4 +1,29 @@
 //! The hidden manifold: x = f(C Fᵀ/√D) - a, and its conjugate Gaussian data.
+//!
+//! ```
+//! use hmm_core::random::{Purpose, Stream};
+//! use hmm_core::{Activation, Cancel};
+//! use hmm_sim::features::{FeatureKind, Features};
+//! use hmm_sim::hidden_manifold::{HiddenManifold, Mean};
+//! use hmm_sim::nonlinearity::Nonlinearity;
+//! use hmm_sim::source::sample;
+//! use ndarray::Array2;
+//! use std::sync::Arc;
+//! let (n, d, count, cancel) = (64, 32, 1000, Cancel::new());
+//! let disorder = Stream::new(&[1; 8], Purpose::Disorder);
+//! let f = Features::<f64>::draw(FeatureKind::Hadamard, n, d, false, &disorder, &cancel)?;
+//! let rows = f.dense(&cancel)?;
+//! let sign = Nonlinearity::named(Activation::Sign)?;
+//! let data = HiddenManifold::new(Arc::new(f), sign, &Mean::Common(0.0))?;
+//! let (mut x, mut c) = (Array2::zeros((count, n)), Array2::zeros((count, d)));
+//! sample(&data, &disorder.with_purpose(Purpose::Sample), 0, x.view_mut(), c.view_mut(), &cancel)?;
+//! // c = E f² = 1 of the sign, and b = E u f(u) = √(2/π), of which the mean over samples knows two digits.
+//! assert!(x.iter().all(|x| x * x == 1.0));
+//! let u = c.dot(&rows.t()) / (d as f64).sqrt();
+//! let b = (&u * &x).sum() / x.len() as f64;
+//! assert!((b - (2.0 / std::f64::consts::PI).sqrt()).abs() < 0.02);
+//! # Ok::<(), hmm_core::Error>(())
+//! ```
 
 use crate::features::Features;
 use crate::nonlinearity::Nonlinearity;

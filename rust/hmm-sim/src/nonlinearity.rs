@@ -1,4 +1,21 @@
 //! Nonlinearity f of the data, x = f(u) - a, applied to a block in place.
+//!
+//! ```
+//! use hmm_core::Activation::{Linear, Relu, Sign};
+//! use hmm_sim::nonlinearity::Nonlinearity;
+//! let u = [-1.5, 0.0, 0.25_f64];
+//! let of = |f, mean| {
+//!     let mut block = u;
+//!     Nonlinearity::named(f)?.apply(&mut block, 3, mean).map(|()| block)
+//! };
+//! // |u| = u sign(u) = 2 max(u, 0) - u.
+//! for i in 0..3 {
+//!     let size = u[i] * of(Sign, 0.0)?[i];
+//!     assert_eq!((size, size), (u[i].abs(), 2.0 * of(Relu, 0.0)?[i] - u[i]));
+//! }
+//! assert_eq!(of(Linear, 1.0)?, [-2.5, -1.0, -0.75]);
+//! # Ok::<(), hmm_core::Error>(())
+//! ```
 
 use hmm_core::special::map_in_place;
 use hmm_core::{Activation, Error, Named, Real, Result};

@@ -1,4 +1,54 @@
 //! The contract of every engine: what a driver asks of something that takes steps.
+//!
+//! ```
+//! use hmm_core::{Cancel, Result, Table};
+//! use hmm_sim::stepper::{Clock, Stepper, Stretch};
+//! /// dy/dt = -y by Euler's steps.
+//! struct Decay { y: f64, step: u64, t: f64 }
+//! impl Stepper for Decay {
+//!     fn clock(&self) -> Clock {
+//!         Clock { step: self.step, t: self.t }
+//!     }
+//!     fn advance(&mut self, stretch: &Stretch, cancel: &Cancel) -> Result<bool> {
+//!         for _ in 0..stretch.steps {
+//!             if self.step >= stretch.until_step || self.t >= stretch.until {
+//!                 return Ok(true);
+//!             }
+//!             cancel.check()?;
+//!             (self.y, self.step, self.t) =
+//!                 (self.y - stretch.dt * self.y, self.step + 1, self.t + stretch.dt);
+//!         }
+//!         Ok(false)
+//!     }
+//!     fn observe(&mut self, _: &Cancel) -> Result<Table> {
+//!         Ok(Table::new().with("y", self.y))
+//!     }
+//!     fn snapshot(&self) -> Table {
+//!         Table::new().with("y", self.y).with("step", self.step).with("t", self.t)
+//!     }
+//!     fn restore(&mut self, state: &Table, _: &Cancel) -> Result<()> {
+//!         (self.y, self.step, self.t) =
+//!             (state.number("y")?, state.number("step")?, state.number("t")?);
+//!         Ok(())
+//!     }
+//!     fn memory(&self, _: usize) -> u64 {
+//!         0
+//!     }
+//! }
+//! let cancel = Cancel::new();
+//! let to_one = |steps| Stretch { until: 1.0, dt: 0.125, ..Stretch::steps(steps) };
+//! let mut run = Decay { y: 1.0, step: 0, t: 0.0 };
+//! assert!(run.advance(&to_one(100), &cancel)?);
+//! assert_eq!(run.y, 0.875_f64.powi(8)); // (1 - dt)^n
+//! // In pieces, and through a state that went out and in: the same bits.
+//! let mut pieces = Decay { y: 1.0, step: 0, t: 0.0 };
+//! assert!(!pieces.advance(&to_one(3), &cancel)?);
+//! let mut resumed = Decay { y: f64::NAN, step: 0, t: 0.0 };
+//! resumed.restore(&pieces.snapshot(), &cancel)?;
+//! assert!(resumed.advance(&to_one(100), &cancel)?);
+//! assert_eq!(resumed.snapshot(), run.snapshot());
+//! # Ok::<(), hmm_core::Error>(())
+//! ```
 
 use hmm_core::{Cancel, Error, Result, Table};
 

@@ -1,4 +1,21 @@
-//! A finite set of labelled samples as a source: rows drawn with replacement.
+//! A finite set of labelled samples as a source: rows drawn with replacement, as one-pass learning of real data does.
+//!
+//! ```
+//! use hmm_core::Cancel;
+//! use hmm_core::random::{Purpose, Stream};
+//! use hmm_sim::source::sample;
+//! use hmm_sim::stored::StoredSamples;
+//! use ndarray::{Array2, array};
+//! let source = StoredSamples::<f64>::new(array![[1.0], [2.0], [3.0]].view(), array![1.0, 4.0, 9.0].view())?;
+//! let (mut x, mut y) = (Array2::zeros((3000, 1)), Array2::zeros((3000, 1)));
+//! let stream = Stream::new(&[1; 8], Purpose::Sample);
+//! sample(&source, &stream, 0, x.view_mut(), y.view_mut(), &Cancel::new())?;
+//! // A row keeps its label, y = x², and rows are equally likely: the mean label is that of the set, 14/3.
+//! assert_eq!(&x * &x, y);
+//! let error = (98.0 / 3.0 - 14.0_f64.powi(2) / 9.0).sqrt() / 3000_f64.sqrt();
+//! assert!((y.sum() / 3000.0 - 14.0 / 3.0).abs() < 5.0 * error);
+//! # Ok::<(), hmm_core::Error>(())
+//! ```
 
 use crate::source::Source;
 use hmm_core::memory::zeros;

@@ -1,4 +1,19 @@
 //! Independent normals as weights, one random stream a purpose: what is drawn with equal seeds never coincides.
+//!
+//! ```
+//! use hmm_core::Cancel;
+//! use hmm_sim::weights::{layer_weights, network_weights};
+//! let (seed, count, cancel) = ([7; 8], 100_000, Cancel::new());
+//! let w = network_weights(&seed, 0, count, &cancel)?;
+//! // Moments 1 and 3 of a normal, within five standard errors √(2/count) and √(96/count).
+//! let moment = |power| w.mapv(|w: f64| w.powi(power)).sum() / count as f64;
+//! assert!((moment(2) - 1.0).abs() < 5.0 * (2.0 / count as f64).sqrt());
+//! assert!((moment(4) - 3.0).abs() < 5.0 * (96.0 / count as f64).sqrt());
+//! // A layer drawn with the same seed is independent of them.
+//! let layer = layer_weights(&seed, 0, (1, count), &cancel)?;
+//! assert!((w.dot(&layer.row(0)) / count as f64).abs() < 5.0 / (count as f64).sqrt());
+//! # Ok::<(), hmm_core::Error>(())
+//! ```
 
 use hmm_core::memory::{zero_matrix, zeros};
 use hmm_core::random::{Purpose, Seed, Stream, fill_normal};

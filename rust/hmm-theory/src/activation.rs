@@ -2,6 +2,22 @@
 //!
 //! The one list of units is [`Activation`]; this is the one file of its formulas on this side. The simulation has its
 //! own. Averages over several fields are in [`crate::integrals`].
+//!
+//! ```
+//! use hmm_core::{Activation, Cancel, Named};
+//! use hmm_theory::activation::{Formula, Smoothness};
+//! use hmm_theory::quadrature::gauss_normal;
+//! let rule = gauss_normal(80, &Cancel::new())?;
+//! let average = |f: &dyn Fn(f64) -> f64| rule.nodes.iter().zip(&rule.weights).map(|(u, w)| w * f(*u)).sum::<f64>();
+//! for (unit, name) in Activation::NAMES.iter().filter(|(unit, _)| unit.smoothness() == Smoothness::Smooth) {
+//!     let moments = unit.moments();
+//!     // Stein: b = E u g(u) = E g'(u).
+//!     assert!((moments.b - average(&|u| unit.jet(u).slope)).abs() < 1e-8, "{name}");
+//!     // What a, b and c leave to the noise, ζ = c - a² - b², is no negative variance.
+//!     assert!(moments.c >= moments.a.powi(2) + moments.b.powi(2));
+//! }
+//! # Ok::<(), hmm_core::Error>(())
+//! ```
 
 use hmm_core::{Activation, Error, Named, Result};
 use std::f64::consts::{FRAC_1_PI, FRAC_1_SQRT_2, FRAC_2_PI, PI, SQRT_2};

@@ -1,5 +1,20 @@
 //! Nodes and weights: the one maker of Gauss rules, and the 21-point Kronrod rule with its 10-point Gauss rule
 //! (QUADPACK `qk21`) for adaptive integration.
+//!
+//! ```
+//! use hmm_core::Cancel;
+//! use hmm_theory::quadrature::{Rule, adaptive, gauss_gamma, gauss_legendre, gauss_normal};
+//! let average = |rule: &Rule, power| {
+//!     rule.nodes.iter().zip(&rule.weights).map(|(x, w)| w * x.powi(power)).sum::<f64>()
+//! };
+//! // n nodes are exact to degree 2 n - 1: the integral of x^4 over [-1, 1], E u^4 = 3, E x^2 = s (s + 1).
+//! assert!((average(&gauss_legendre(3), 4) - 0.4).abs() < 1e-14);
+//! assert!((average(&gauss_normal(3, &Cancel::new())?, 4) - 3.0).abs() < 1e-14);
+//! assert!((average(&gauss_gamma(2, 2.5, &Cancel::new())?, 2) - 8.75).abs() < 1e-13);
+//! // A kink is found by bisection.
+//! assert!((adaptive(|x| (x - 0.3).abs(), 0.0, 1.0, 1e-12) - 0.29).abs() < 1e-14);
+//! # Ok::<(), hmm_core::Error>(())
+//! ```
 
 use hmm_core::{Cancel, Error, Result};
 use ndarray::Array1;

@@ -1,4 +1,18 @@
 //! Spectrum of F^T F / N for an i.i.d. Gaussian N x D feature matrix, as a quadrature.
+//!
+//! ```
+//! use hmm_core::Cancel;
+//! use hmm_theory::spectrum::marchenko_pastur;
+//! // Moments of the law of ratio delta = D/N: 1 and 1 + delta; its atom at zero: 1 - 1/delta.
+//! for delta in [0.3, 2.0] {
+//!     let law = marchenko_pastur(delta, 50, &Cancel::new())?;
+//!     let moment = |power| law.rho.iter().zip(&law.weights).map(|(r, w)| w * r.powi(power)).sum::<f64>();
+//!     assert!((moment(1) - 1.0).abs() < 1e-14 && (moment(2) - 1.0 - delta).abs() < 1e-14);
+//!     let atom = law.weights[50];
+//!     assert!((atom - (1.0_f64 - 1.0 / delta).max(0.0)).abs() < 1e-12);
+//! }
+//! # Ok::<(), hmm_core::Error>(())
+//! ```
 
 use hmm_core::memory::filled;
 use hmm_core::{Cancel, Error, Result};

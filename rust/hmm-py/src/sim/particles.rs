@@ -9,6 +9,7 @@ use crate::convert::seed::SeedWords;
 use hmm_core::random::Seed;
 use hmm_core::{Activation, Entry, Error, Loss, Real};
 use hmm_sim::labelled::LabelledLaw;
+use hmm_sim::particles::rule::{example_loss, unit};
 use hmm_sim::particles::{Examples, Labelled, LawBatches, Particles, Rule, Setting, Sizes};
 use numpy::{Element, PyReadonlyArray1, PyReadonlyArray2};
 use pyo3::prelude::*;
@@ -110,9 +111,9 @@ fn particles(
 ) -> PyResult<Engine> {
     let setting = border::call(py, || {
         Ok(Setting {
-            unit: activation.0.try_into()?,
+            unit: unit(activation.0)?,
             rule: Rule {
-                loss: loss.0.try_into()?,
+                loss: example_loss(loss.0)?,
                 alpha,
                 h,
                 beta,
@@ -158,7 +159,7 @@ fn particles_memory(
         let sizes = Sizes {
             width,
             d,
-            unit: activation.0.try_into()?,
+            unit: unit(activation.0)?,
             examples,
             tests,
             fresh,

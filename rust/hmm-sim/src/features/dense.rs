@@ -3,6 +3,7 @@
 use faer::dyn_stack::{MemBuffer, MemStack};
 use faer::linalg::householder;
 use faer::{Conj, Mat, Par};
+use hmm_core::cancel::apart_if;
 use hmm_core::memory::{bytes_of, require, zero_matrix};
 use hmm_core::random::{Stream, fill_normal};
 use hmm_core::{Cancel, Result};
@@ -16,7 +17,7 @@ const ENTRY_UNIT: u32 = 0;
 
 /// Columns reduced at a time.
 const PANEL: usize = 64;
-/// Largest N D² of a factorisation by one library call: a fifth of a second.
+/// Largest N D² of a factorisation by one library call on the calling thread: a fifth of a second.
 const ONE_CALL: usize = 1 << 30;
 
 /// Independent normals, shape (N, D).
@@ -83,7 +84,12 @@ fn orthonormal(mut matrix: Array2<f64>, panel: usize, cancel: &Cancel) -> Result
             break;
         };
         let first = *first;
-        let factor = current.subrows(first, inputs - first).qr();
+        // The reflectors are kept in the factor.
+        let panel = std::mem::replace(current, Mat::new());
+        let large = inputs.saturating_mul(panel.ncols().pow(2)) > ONE_CALL;
+        let factor = apart_if(large, cancel, move || {
+            panel.subrows(first, inputs - first).qr()
+        })?;
         rest.par_iter_mut().try_for_each(|(_, part)| {
             cancel.check()?;
             let width = part.ncols();
@@ -103,8 +109,6 @@ fn orthonormal(mut matrix: Array2<f64>, panel: usize, cancel: &Cancel) -> Result
             );
             Ok::<(), hmm_core::Error>(())
         })?;
-        // The reflectors are kept in the factor.
-        *current = Mat::new();
         factors.push((first, factor));
     }
     let norm = (inputs as f64).sqrt();

@@ -2,6 +2,22 @@
 //!
 //! Conventions: u = C Fᵀ / √D for latents C; rows of F have squared norm about D, so that u has
 //! unit variance; orthogonal kinds have FᵀF = N 1.
+//!
+//! ```
+//! use hmm_core::Cancel;
+//! use hmm_core::random::{Purpose, Stream};
+//! use hmm_sim::features::{FeatureKind, Features};
+//! let (n, d, disorder) = (8, 3, Stream::new(&[1; 8], Purpose::Disorder));
+//! let hadamard = FeatureKind::Hadamard;
+//! let f = Features::<f64>::draw(hadamard, n, d, false, &disorder, &Cancel::new())?;
+//! let matrix = f.dense(&Cancel::new())?;
+//! assert!(matrix.iter().all(|x| x.abs() == 1.0));
+//! assert_eq!(matrix.t().dot(&matrix), ndarray::Array2::<f64>::eye(d) * n as f64);
+//! // Weights along a column of F, seen from the latents: S = w F/√N is √N at that latent.
+//! let s = f.project(&matrix.column(1).to_vec(), 1);
+//! assert!((s[1] - (n as f64).sqrt()).abs() < 1e-14 && s[0].abs() < 1e-14);
+//! # Ok::<(), hmm_core::Error>(())
+//! ```
 
 mod dense;
 mod structured;

@@ -1,4 +1,25 @@
 //! The experiment that matches the replica theory: Gaussian features, many draws, many sample sizes.
+//!
+//! ```
+//! use hmm_core::random::{Purpose, Stream};
+//! use hmm_core::{Cancel, Loss};
+//! use hmm_sim::full_batch::Stop;
+//! use hmm_sim::full_batch::experiment::{GaussianFeatures, Task, run};
+//! use ndarray::Array1;
+//! // A teacher of variance rho = 1 that 60 white features see entirely: more examples than features, and ridge
+//! // regression finds it; fewer, and it cannot.
+//! let p = 60;
+//! let (omega, b) = (Array1::ones(p), Array1::from_elem(p, (p as f64).sqrt().recip()));
+//! let stop = Stop { tol: 1e-10, max_iterations: 100 };
+//! let task = Task { loss: Loss::Ridge, lam: 1e-9, flip: 0.0, noise: 0.0, stop };
+//! let features = GaussianFeatures { omega, b, rho: 1.0 };
+//! let stream = Stream::new(&[1; 8], Purpose::Sample);
+//! let found = run(&features, &[30, 120], 8, &task, &stream, &Cancel::new())?;
+//! let error = |row: usize| found.row(row).iter().map(|seen| seen.test_mse).sum::<f64>() / 8.0;
+//! // Half the features leave 1 - alpha = 1/2 of the variance (8 draws of 30 know it to a few per cent).
+//! assert!((error(0) - 0.5).abs() < 0.15 && error(1) < 1e-8);
+//! # Ok::<(), hmm_core::Error>(())
+//! ```
 
 use super::examples::{Examples, dot};
 use super::{Fit, Problem, Stop, fit, loss_of};

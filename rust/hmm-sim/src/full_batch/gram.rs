@@ -2,7 +2,7 @@
 
 use faer::linalg::solvers::{Llt, Solve};
 use faer::{Mat, MatRef, Side};
-use hmm_core::cancel::apart;
+use hmm_core::cancel::apart_if;
 use hmm_core::linalg::matmul_add;
 use hmm_core::{Cancel, Error, Real, Result};
 use rayon::prelude::*;
@@ -63,13 +63,8 @@ pub(crate) fn lower_gram<T: Real>(
 
 /// Cholesky factor of a positive definite matrix given by its lower triangle.
 pub(crate) fn factor<T: Real>(matrix: Mat<T>, cancel: &Cancel) -> Result<Llt<T>> {
-    cancel.check()?;
-    let found = if matrix.nrows() < LARGE {
-        matrix.llt(Side::Lower)
-    } else {
-        apart(cancel, move || matrix.llt(Side::Lower))?
-    };
-    found.map_err(|_| {
+    let large = matrix.nrows() >= LARGE;
+    apart_if(large, cancel, move || matrix.llt(Side::Lower))?.map_err(|_| {
         Error::Convergence(
             "the normal equations are singular in the working precision; raise lam".to_owned(),
         )

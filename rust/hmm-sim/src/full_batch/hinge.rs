@@ -10,10 +10,14 @@
 use super::examples::{Examples, add_scaled, dot};
 use super::gram::{factor, lower_gram, solve_factored};
 use super::{Fit, Stop, interior};
+use crate::loss::ExampleLoss;
 use hmm_core::linalg::rows;
 use hmm_core::random::Rng;
 use hmm_core::random::{Purpose, Stream};
 use hmm_core::{Cancel, Result};
+
+/// Its formula; the deficit is `1 - y z`.
+pub(super) const LOSS: ExampleLoss = ExampleLoss::Hinge;
 
 /// Passes between two looks at the gap (and attempts at the linear system).
 const PASSES: usize = 10;
@@ -161,7 +165,7 @@ impl Dual<'_> {
         for (z, y) in z.iter_mut().zip(self.problem.y) {
             *z *= y;
         }
-        let losses: f64 = z.iter().map(|z| (1.0 - z).max(0.0)).sum();
+        let losses: f64 = z.iter().map(|z| LOSS.value(1.0 - z)).sum();
         let objective = losses + self.problem.penalty(&self.w);
         let rounding = rounding(&self.a, &self.norms, self.problem.lam);
         (objective, gap(&z, &self.a, rounding))

@@ -7,7 +7,7 @@
 
 use super::examples::{Examples, add_scaled};
 use super::gram::{factor, lower_gram, solve_factored};
-use super::hinge::{gap, rounding};
+use super::hinge::{LOSS, gap, rounding};
 use super::{Fit, Stop};
 use faer::Mat;
 use faer::linalg::solvers::Llt;
@@ -113,7 +113,7 @@ impl Point {
             let z = margins(problem, &w);
             let mut apart = dual_w.clone();
             add_scaled(&mut apart, -1.0, &w);
-            let losses: f64 = z.iter().map(|z| (1.0 - z).max(0.0)).sum();
+            let losses: f64 = z.iter().map(|z| LOSS.value(1.0 - z)).sum();
             let objective = losses + problem.penalty(&w);
             let gap = gap(&z, &self.a, problem.penalty(&apart) + rounding);
             Fit::judged(w, objective, gap, steps, stop)

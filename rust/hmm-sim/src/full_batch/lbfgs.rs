@@ -3,6 +3,7 @@
 //! Value and gradient take one pass over X: a row is used twice while it is in the first cache.
 
 use super::examples::{Examples, add_scaled, dot, dot_lanes};
+use super::logistic::LOSS;
 use crate::loss::softplus;
 use hmm_core::parallel::sum_chunks;
 use hmm_core::special::vectorised;
@@ -66,7 +67,7 @@ fn chunk_gradient(x: &[f64], y: &[f64], w: &[f64]) -> (f64, Vec<f64>) {
                 let mut pull = [0.0; ROWS];
                 for r in 0..ROWS {
                     value += softplus(-y[r] * z[r]);
-                    pull[r] = -y[r] / (1.0 + (y[r] * z[r]).exp());
+                    pull[r] = -y[r] * LOSS.pull(-y[r] * z[r]);
                 }
                 let columns = row[0].iter().zip(row[1]).zip(row[2]).zip(row[3]);
                 for (gradient, (((a, b), c), d)) in gradient.iter_mut().zip(columns) {
@@ -78,7 +79,7 @@ fn chunk_gradient(x: &[f64], y: &[f64], w: &[f64]) -> (f64, Vec<f64>) {
             for (row, y) in x[whole * p..].chunks_exact(p).zip(&y[whole..]) {
                 let margin = y * dot_lanes(row, w);
                 value += softplus(-margin);
-                let pull = -y / (1.0 + margin.exp());
+                let pull = -y * LOSS.pull(-margin);
                 for (gradient, x) in gradient.iter_mut().zip(row) {
                     *gradient += pull * x;
                 }

@@ -13,7 +13,7 @@ mod lbfgs;
 mod logistic;
 mod ridge;
 
-use crate::loss::softplus;
+use crate::loss::{ExampleLoss, softplus};
 use examples::Examples;
 use hmm_core::memory::{bytes_of, require};
 use hmm_core::{Cancel, Error, Loss, Result};
@@ -82,12 +82,13 @@ impl Fit {
 
 /// Loss of one example with target `y` and prediction `z`; losses that are not among [`LOSSES`] have none.
 fn loss_of(loss: Loss, y: f64, z: f64) -> f64 {
-    match loss {
-        Loss::Ridge | Loss::Squared => 0.5 * (y - z) * (y - z),
-        Loss::Logistic => softplus(-y * z),
-        Loss::Hinge => (1.0 - y * z).max(0.0),
+    let deficit = match loss {
+        Loss::Ridge | Loss::Squared => y - z,
+        Loss::Logistic => return softplus(-y * z),
+        Loss::Hinge => 1.0 - y * z,
         Loss::SoftHinge | Loss::QuadraticHinge | Loss::LinearHinge => f64::NAN,
-    }
+    };
+    ExampleLoss::of(loss, 1.0).value(deficit)
 }
 
 /// The refusal of a loss that is not among [`LOSSES`].

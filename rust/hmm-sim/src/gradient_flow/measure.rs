@@ -123,7 +123,7 @@ impl<M: Model> Flow<M> {
     }
 
     fn unsatisfied(&self) -> usize {
-        let margin = self.rules.margin.unwrap_or(self.rule.loss.margin());
+        let margin = self.rules.margin.unwrap_or(self.rule.loss.margin);
         self.margins().filter(|z| *z < margin).count()
     }
 

@@ -3,6 +3,28 @@
 //! `f(x) = (1/h) sum_n beta_n sigma(omega_n.x/sqrt d + b_n)`, predictor `F = alpha (f - f_0)`, objective
 //! `L = (1/(alpha p)) sum l(y F)`, `d theta/dt = -grad L` ("code time"; the published time is
 //! `t/alpha`). Source: Paccolat et al., J. Stat. Mech. 2021, 044001.
+//!
+//! ```
+//! use hmm_core::{Cancel, Loss};
+//! use hmm_sim::gradient_flow::{Flow, FrozenKernel, Limits, Method, Rule};
+//! use hmm_sim::loss::MarginLoss;
+//! use hmm_sim::stepper::{Stepper, Stretch};
+//! use ndarray::array;
+//! // One example, K = 1, the loss (1 - F)^2/2: dF/dt = 1 - F, so F = 1 - e^-t.
+//! let rule = Rule {
+//!     loss: MarginLoss::new(Loss::QuadraticHinge, 1.0, 1.0)?,
+//!     alpha: 1.0,
+//!     method: Method::RungeKutta { rtol: 1e-10, atol: 1e-12 },
+//!     limits: Limits { max_dout: 0.1, max_dw: 0.01 },
+//!     subtract_initial: false,
+//! };
+//! let (kernel, cancel) = (FrozenKernel::new(array![[1.0]].view())?, Cancel::new());
+//! let mut flow = Flow::new(kernel, vec![0.0], array![1.0].view(), rule, &cancel)?;
+//! flow.advance(&Stretch { until: 1.5, ..Stretch::steps(10_000) }, &cancel)?;
+//! assert_eq!(flow.clock().t, 1.5);
+//! assert!((flow.state().theta[0] - (1.0 - (-1.5_f64).exp())).abs() < 1e-9);
+//! # Ok::<(), hmm_core::Error>(())
+//! ```
 
 mod flow;
 mod fused;

@@ -1,7 +1,7 @@
 //! Runs of a small flow.
 
 use super::{Controller, Flow, Inputs, Limits, Method, ReluLayer, ReluWeights, Rule, StopRules};
-use crate::loss::MarginLoss;
+use crate::loss::{ExampleLoss, MarginLoss};
 use crate::stepper::{Stepper, Stretch};
 use hmm_core::{Activation, Cancel, Error, Table};
 use ndarray::{Array, Array1, Array2, Ix1};
@@ -24,9 +24,9 @@ fn flow_of_size(method: Method, size: f64) -> Flow<ReluLayer<f64>> {
     };
     let layer = ReluLayer::new(Inputs::new(x.view()).unwrap(), &weights).unwrap();
     let rule = Rule {
-        loss: MarginLoss::SoftHinge {
+        loss: MarginLoss {
+            loss: ExampleLoss::SoftHinge { sharpness: 5.0 },
             margin: 1.0,
-            sharpness: 5.0,
         },
         alpha: 1.0,
         method,

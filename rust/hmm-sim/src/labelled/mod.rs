@@ -1,11 +1,11 @@
 //! Labelled inputs: `(x, y)` with `y = +-1`.
 //!
-//! Row `j` of a stream is a function of the seed, the stream, the law and `j` alone. [`linear`] holds the laws with a
-//! linear teacher along the first axis and label noise, [`manifold`] the Gaussian inputs whose label is constant along
+//! Row `j` of a stream is a function of the seed, the stream, the law and `j` alone. [`Linear`] names the laws with a
+//! linear teacher along the first axis and label noise, [`Manifold`] the Gaussian inputs whose label is constant along
 //! most directions.
 
-pub mod linear;
-pub mod manifold;
+mod linear;
+mod manifold;
 
 use hmm_core::memory::{zero_matrix, zeros};
 use hmm_core::random::Stream;

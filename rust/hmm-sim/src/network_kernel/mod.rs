@@ -4,6 +4,21 @@
 //! pre-activations `A V^T`, `R = max(0, A V^T)`, `M = 1(A V^T > 0)`, `B = diag(beta)` and activation
 //! `s max(0, u)`. Tiles of points against tiles of points, neurons in
 //! blocks: what is held at a time does not grow with the number of points or neurons.
+//!
+//! ```
+//! use hmm_core::{Activation, Cancel};
+//! use hmm_sim::network_kernel::{DEFAULT_BLOCK, Part, ReluNetwork, network_ntk};
+//! use ndarray::{Array2, array};
+//! // f(x) = beta max(0, omega x) with omega = 3, beta = 5: df/dbeta = 3 x, df/domega = 5 x where it is active.
+//! let (omega, beta) = (array![[3.0]], array![5.0]);
+//! let unit = Activation::Relu;
+//! let network = ReluNetwork { omega: omega.view(), b: None, beta: beta.view(), unit };
+//! let (points, mut kernel) = (array![[1.0], [2.0], [-1.0]], Array2::<f64>::zeros((3, 3)));
+//! let (x, out, cancel) = (points.view(), kernel.view_mut(), Cancel::new());
+//! network_ntk(&network, x, None, Part::Full, DEFAULT_BLOCK, out, &cancel)?;
+//! assert_eq!(kernel, array![[34.0, 68.0, 0.0], [68.0, 136.0, 0.0], [0.0, 0.0, 0.0]]);
+//! # Ok::<(), hmm_core::Error>(())
+//! ```
 
 mod tile;
 

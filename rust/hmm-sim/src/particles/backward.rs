@@ -2,10 +2,11 @@
 
 use super::forward::{Forward, GROUP, Weights};
 use super::plan::{Plan, tiles};
-use super::rule::Unit;
+use crate::activation::Formula;
+use crate::monomorphic;
 use hmm_core::linalg::{matmul, matmul_add, rows, rows_mut};
 use hmm_core::special::vectorised;
-use hmm_core::{Cancel, Error, Real, Result};
+use hmm_core::{Activation, Cancel, Error, Real, Result};
 use rayon::prelude::*;
 use std::ops::Range;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -41,7 +42,7 @@ pub struct Descent<'a, T> {
     /// `dt beta alpha^(1-p) / N`.
     pub rate: f64,
     /// Activation.
-    pub unit: Unit,
+    pub unit: Activation,
     /// Tiles and chunks.
     pub plan: Plan,
 }
@@ -66,7 +67,7 @@ impl<T: Real> Descent<'_, T> {
         let plan = &self.plan;
         let columns = plan.example_chunks();
         // Bits suffice for a ReLU; other fields are made again.
-        let remake = self.unit != Unit::Relu || forward.signs.is_empty();
+        let remake = self.unit != Activation::Relu || forward.signs.is_empty();
         let pulling: Vec<Pulling<T>> = (0..columns)
             .into_par_iter()
             .map(|column| self.pulling(plan.example_range(column), d, remake, cancel))
@@ -218,7 +219,7 @@ impl<T: Real> Descent<'_, T> {
     /// finite then.
     fn update(&self, a: &mut [T], w: &mut [T], d: usize, parts: &[Fields<T>]) -> bool {
         let kappa = (d as f64).sqrt().recip();
-        let relu = self.unit == Unit::Relu;
+        let relu = self.unit == Activation::Relu;
         let mut slope = vec![0.0; d];
         let mut finite = true;
         for (i, (a, w)) in a.iter_mut().zip(w.chunks_exact_mut(d)).enumerate() {
@@ -271,17 +272,17 @@ struct Scratch<T> {
 }
 
 /// `z <- g'(z)`; returns `sum_n c_n g(z_n)`.
-fn slopes_in_place<T: Real>(unit: Unit, z: &mut [T], strength: &[T]) -> f64 {
+fn slopes_in_place<T: Real>(unit: Activation, z: &mut [T], strength: &[T]) -> f64 {
     /// Partial sums, so that the loop vectorises in a fixed order.
     const LANES: usize = 16;
-    vectorised(
+    monomorphic!(unit, UNIT => vectorised(
         #[inline(always)]
         || {
             let mut lanes = [T::ZERO; LANES];
             let mut total = 0.0;
             for (z, c) in z.chunks_mut(LANES).zip(strength.chunks(LANES)) {
                 for ((z, c), lane) in z.iter_mut().zip(c).zip(&mut lanes) {
-                    let (value, slope) = unit.value_and_slope(*z);
+                    let (value, slope) = UNIT.value_and_slope(*z);
                     *z = slope;
                     *lane = c.fused_mul_add(value, *lane);
                 }
@@ -291,7 +292,7 @@ fn slopes_in_place<T: Real>(unit: Unit, z: &mut [T], strength: &[T]) -> f64 {
             }
             total
         },
-    )
+    ))
 }
 
 /// Row `j` of `slopes` becomes bit `j` of every byte, as 0 and 1.

@@ -1,10 +1,11 @@
 //! The way forward: outputs, and one bit per ReLU activation.
 
 use super::plan::{Plan, tiles};
-use super::rule::Unit;
+use crate::activation::Formula;
+use crate::monomorphic;
 use hmm_core::linalg::{matmul, rows, rows_mut};
 use hmm_core::special::vectorised;
-use hmm_core::{Cancel, Real, Result};
+use hmm_core::{Activation, Cancel, Real, Result};
 use rayon::prelude::*;
 use std::ops::Range;
 
@@ -34,14 +35,14 @@ pub struct Forward {
 
 /// Whether the signs of all activations are kept between the way forward and the way back: never more
 /// than the weights themselves.
-pub fn keeps_signs<T>(unit: Unit, width: usize, d: usize, examples: usize) -> bool {
+pub fn keeps_signs<T>(unit: Activation, width: usize, d: usize, examples: usize) -> bool {
     /// Always kept up to here.
     const SMALL: usize = 1 << 28;
     let bytes = width.div_ceil(GROUP).saturating_mul(examples);
     let state = width
         .saturating_mul(d.saturating_add(1))
         .saturating_mul(size_of::<T>());
-    unit == Unit::Relu && bytes <= state.max(SMALL)
+    unit == Activation::Relu && bytes <= state.max(SMALL)
 }
 
 /// Bytes of the signs of a task.
@@ -55,7 +56,7 @@ fn sign_bytes(nodes: &Range<usize>, examples: &Range<usize>) -> usize {
 /// [`hmm_core::Error::Interrupted`].
 pub fn forward<T: Real>(
     weights: Weights<'_, T>,
-    unit: Unit,
+    unit: Activation,
     x: &[T],
     plan: &Plan,
     keep_signs: bool,
@@ -119,7 +120,7 @@ impl<T: Real> Scratch<T> {
 /// `sum_i a_i g(kappa w_i.x_n)` over the nodes of a task for each of its examples, and its signs.
 fn chunk_output<T: Real>(
     weights: Weights<'_, T>,
-    unit: Unit,
+    unit: Activation,
     x: &[T],
     plan: &Plan,
     (nodes, examples): (Range<usize>, Range<usize>),
@@ -150,7 +151,7 @@ fn chunk_output<T: Real>(
             let a = &weights.a[tile.clone()];
             let sums = &mut scratch.sums[..p];
             sums.fill(T::ZERO);
-            if unit == Unit::Relu {
+            if unit == Activation::Relu {
                 let first = (tile.start - nodes.start) / GROUP;
                 for (group, (z, a)) in fields.chunks(GROUP * p).zip(a.chunks(GROUP)).enumerate() {
                     let start = (first + group) * examples.len() + batch.start - examples.start;
@@ -163,14 +164,7 @@ fn chunk_output<T: Real>(
                 }
             } else {
                 for (z, a) in fields.chunks_exact(p).zip(a) {
-                    vectorised(
-                        #[inline(always)]
-                        || {
-                            for (sum, z) in sums.iter_mut().zip(z) {
-                                *sum = unit.value_and_slope(*z).0.fused_mul_add(*a, *sum);
-                            }
-                        },
-                    );
+                    add_values(unit, z, *a, sums);
                 }
             }
             let start = batch.start - examples.start;
@@ -180,6 +174,18 @@ fn chunk_output<T: Real>(
         }
     }
     Ok((output, signs))
+}
+
+/// Add `a g(z)` of one node to `sums`.
+fn add_values<T: Real>(unit: Activation, z: &[T], a: T, sums: &mut [T]) {
+    monomorphic!(unit, UNIT => vectorised(
+        #[inline(always)]
+        || {
+            for (sum, z) in sums.iter_mut().zip(z) {
+                *sum = UNIT.value(*z).fused_mul_add(a, *sum);
+            }
+        },
+    ));
 }
 
 /// Add `sum_j a_j max(z_j, 0)` of up to eight nodes to `sums` and write their signs.

@@ -1,4 +1,18 @@
 //! Independent Gaussian initial nodes.
+//!
+//! ```
+//! use hmm_core::Cancel;
+//! use hmm_sim::particles::initial::random_nodes;
+//! let draw = |width| random_nodes::<f64>(&[1; 8], width, 3, (1.0, 2.0, 0.0), &Cancel::new());
+//! let (few, many) = (draw(100)?, draw(40_000)?);
+//! // A larger network holds the smaller one, node for node.
+//! assert_eq!(few.w.row(99), many.w.row(99));
+//! // C1 = E[a^2 + w_par^2]/2 = (1 + 4)/2, within five standard errors.
+//! let power = many.a.iter().zip(many.w.column(0)).map(|(a, w)| 0.5 * (a * a + w * w));
+//! let error = (0.25 * (2.0 + 32.0) / 40_000_f64).sqrt();
+//! assert!((power.sum::<f64>() / 40_000.0 - 2.5).abs() < 5.0 * error);
+//! # Ok::<(), hmm_core::Error>(())
+//! ```
 
 use crate::weights::{NODE_UNIT, PIECE};
 use hmm_core::memory::{self, bytes_of, require, zero_matrix};

@@ -7,13 +7,14 @@
 //! while it is in cache. Of a ReLU's activations one bit each is kept for the way back, and only
 //! examples with a gradient (the unsatisfied ones of the hinge loss) enter that way.
 //!
-//! [`Particles`] is the network in training; [`examples`] what it learns from, [`rule`] how, [`sizes`] what that takes.
+//! [`Particles`] is the network in training; [`Examples`] what it learns from, [`rule`] how, [`Sizes`] what that takes.
 //!
 //! ```
-//! use hmm_core::Cancel;
+//! use hmm_core::{Activation, Cancel};
 //! use hmm_sim::labelled::{LabelledLaw, Linear, Shape};
+//! use hmm_sim::loss::ExampleLoss;
 //! use hmm_sim::particles::initial::random_nodes;
-//! use hmm_sim::particles::{ExampleLoss, Examples, LawBatches, Particles, Rule, Setting, Unit};
+//! use hmm_sim::particles::{Examples, LawBatches, Particles, Rule, Setting};
 //! use hmm_sim::stepper::{Stepper, Stretch};
 //! let (d, width, cancel) = (5, 200, Cancel::new());
 //! let law = LabelledLaw::new(Shape::Linear(Linear::Separable { sigma: 1.0 }), d, 0.0)?;
@@ -26,7 +27,7 @@
 //!     exponent: 1.0,
 //!     subtract_init: false,
 //! };
-//! let setting = Setting { unit: Unit::Relu, rule, recorded: 0, tile: None };
+//! let setting = Setting { unit: Activation::Relu, rule, recorded: 0, tile: None };
 //! let nodes = random_nodes::<f64>(&[1; 8], width, d, (1.0, 1.0, 0.0), &cancel)?;
 //! let examples = Examples::Fresh { stream, batch: 200 };
 //! let mut run = Particles::new(nodes.a, nodes.w, examples, None, setting, &cancel)?;
@@ -37,20 +38,20 @@
 //! ```
 
 mod backward;
-pub mod examples;
+mod examples;
 mod forward;
 pub mod initial;
 mod measure;
 mod network;
 mod plan;
 pub mod rule;
-pub mod sizes;
+mod sizes;
 mod stepper;
 
 pub use examples::{Batches, Examples, Labelled, LawBatches};
 pub use measure::Score;
 pub use network::{Particles, Setting};
-pub use rule::{ExampleLoss, Rule, Unit};
+pub use rule::Rule;
 pub use sizes::Sizes;
 
 use hmm_core::{Error, Result};

@@ -6,17 +6,17 @@ use super::forward::{Forward, Weights, forward, keeps_signs};
 use super::measure::Score;
 use super::plan::Plan;
 use super::positive;
-use super::rule::{Rule, Unit};
+use super::rule::{self, Rule};
 use super::sizes::Sizes;
 use super::stepper::Anchor;
-use hmm_core::{Cancel, Error, Real, Result, memory};
+use hmm_core::{Activation, Cancel, Error, Real, Result, memory};
 use ndarray::{Array1, Array2};
 
 /// What a run is made with beside its weights and examples.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Setting {
-    /// Activation of the nodes.
-    pub unit: Unit,
+    /// Activation of the nodes, one of [`rule::UNITS`].
+    pub unit: Activation,
     /// How they learn.
     pub rule: Rule,
     /// Nodes that are recorded, from the first on.
@@ -31,7 +31,7 @@ pub struct Particles<T> {
     pub(super) w: Vec<T>,
     pub(super) d: usize,
     pub(super) recorded: usize,
-    unit: Unit,
+    unit: Activation,
     rule: Rule,
     examples: Examples<T>,
     test: Option<Labelled<T>>,
@@ -73,8 +73,8 @@ impl<T: Real> Particles<T> {
     /// A network with output weights `a`, shape (M,), and input weights `w`, shape (M, d), before its first step.
     ///
     /// # Errors
-    /// [`Error::Shape`] for shapes that disagree, [`Error::InvalidParameter`] for weights or scales that are not finite,
-    /// [`Error::Resource`] for a run that does not fit, [`Error::Interrupted`].
+    /// [`Error::Shape`] for shapes that disagree, [`Error::InvalidParameter`] for weights or scales that are not finite
+    /// and for another unit, [`Error::Resource`] for a run that does not fit, [`Error::Interrupted`].
     pub fn new(
         a: Array1<T>,
         w: Array2<T>,
@@ -89,6 +89,7 @@ impl<T: Real> Particles<T> {
             recorded,
             tile,
         } = setting;
+        rule::unit(unit)?;
         let (width, d) = w.dim();
         if a.len() != width || w.is_empty() {
             return Err(Error::shape(
@@ -357,15 +358,14 @@ fn check_inputs(argument: &'static str, found: usize, expected: usize) -> Result
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::particles::rule::ExampleLoss;
+    use crate::loss::ExampleLoss;
     use crate::stepper::{Stepper, Stretch};
     use hmm_core::{Column, Table};
 
     const D: usize = 7;
     const EXAMPLES: usize = 300;
-    const UNITS: [Unit; 3] = [Unit::Relu, Unit::Erf, Unit::Tanh];
 
-    fn setting(unit: Unit, loss: ExampleLoss, tile: Option<(usize, usize)>) -> Setting {
+    fn setting(unit: Activation, loss: ExampleLoss, tile: Option<(usize, usize)>) -> Setting {
         Setting {
             unit,
             rule: Rule {
@@ -411,7 +411,11 @@ mod tests {
         .unwrap()
     }
 
-    fn network(unit: Unit, loss: ExampleLoss, tile: Option<(usize, usize)>) -> Particles<f64> {
+    fn network(
+        unit: Activation,
+        loss: ExampleLoss,
+        tile: Option<(usize, usize)>,
+    ) -> Particles<f64> {
         network_of(61, setting(unit, loss, tile))
     }
 
@@ -427,7 +431,7 @@ mod tests {
     #[test]
     fn a_step_is_the_gradient_of_the_loss() {
         let cancel = Cancel::new();
-        for unit in UNITS {
+        for unit in rule::UNITS {
             for loss in [
                 ExampleLoss::Hinge,
                 ExampleLoss::Squared,
@@ -475,7 +479,7 @@ mod tests {
 
     #[test]
     fn tiles_of_any_size_give_the_same_result() {
-        for unit in [Unit::Relu, Unit::Tanh] {
+        for unit in [Activation::Relu, Activation::Tanh] {
             let mut reference = network(unit, ExampleLoss::Hinge, None);
             step(&mut reference, 20, 1.0);
             for tile in [(8, 1), (16, 37), (64, 300), (8, 1000)] {
@@ -493,7 +497,10 @@ mod tests {
     fn an_interrupted_step_is_finished_by_the_next_call() {
         let make = || {
             // 40 node chunks of one tile: they move independently of each other.
-            network_of(320, setting(Unit::Relu, ExampleLoss::Hinge, Some((8, 16))))
+            network_of(
+                320,
+                setting(Activation::Relu, ExampleLoss::Hinge, Some((8, 16))),
+            )
         };
         let mut whole = make();
         step(&mut whole, 3, 0.7);
@@ -537,12 +544,12 @@ mod tests {
 
     #[test]
     fn a_state_goes_out_and_in_exactly() {
-        let mut one = network(Unit::Relu, ExampleLoss::Hinge, None);
+        let mut one = network(Activation::Relu, ExampleLoss::Hinge, None);
         step(&mut one, 5, 0.1);
         step(&mut one, 3, 0.3);
         let state = one.snapshot();
         assert_eq!(one.clock().t, 5.0 * 0.1 + 3.0 * 0.3);
-        let mut two = network(Unit::Relu, ExampleLoss::Hinge, None);
+        let mut two = network(Activation::Relu, ExampleLoss::Hinge, None);
         two.restore(&state, &Cancel::new()).unwrap();
         step(&mut one, 4, 0.3);
         step(&mut two, 4, 0.3);
@@ -568,15 +575,22 @@ mod tests {
     #[test]
     fn what_is_not_finite_is_refused_or_seen() {
         let cancel = Cancel::new();
-        let setting = setting(Unit::Relu, ExampleLoss::Hinge, None);
+        let setting = setting(Activation::Relu, ExampleLoss::Hinge, None);
         let labelled = || {
             let x = Array2::<f64>::ones((3, 2));
             Examples::Fixed(Labelled::new(x, Array1::ones(3)).unwrap())
         };
         let (a, mut w) = (Array1::<f64>::ones(4), Array2::<f64>::ones((4, 2)));
         w[[1, 1]] = f64::INFINITY;
-        assert!(Particles::new(a, w, labelled(), None, setting, &cancel).is_err());
-        let mut network = network(Unit::Relu, ExampleLoss::Hinge, None);
+        assert!(Particles::new(a.clone(), w, labelled(), None, setting, &cancel).is_err());
+        let other = Setting {
+            unit: Activation::Sigmoid,
+            ..setting
+        };
+        let w = Array2::ones((4, 2));
+        let refused = Particles::new(a, w, labelled(), None, other, &cancel).err();
+        assert!(refused.unwrap().to_string().contains("'sigmoid'"));
+        let mut network = network(Activation::Relu, ExampleLoss::Hinge, None);
         // An overflow that the output does not show: the weight of a node that is silent everywhere afterwards.
         let stretch = Stretch {
             dt: 1e308,
@@ -588,7 +602,7 @@ mod tests {
 
     #[test]
     fn the_estimate_is_what_the_run_says() {
-        let network = network(Unit::Relu, ExampleLoss::Hinge, None);
+        let network = network(Activation::Relu, ExampleLoss::Hinge, None);
         let sizes = network.sizes();
         assert_eq!(network.memory(2), sizes.bytes::<f64>(2));
         let held = (network.w.len() + network.a.len() + EXAMPLES * (D + 1)) * size_of::<f64>();

@@ -1,125 +1,63 @@
-//! Units, losses and rates.
+//! How particles learn: units, losses and rates.
+//!
+//! ```
+//! use hmm_sim::loss::ExampleLoss;
+//! use hmm_sim::particles::Rule;
+//! let (alpha, h, beta, subtract_init) = (4.0, 1.0, 2.0, false);
+//! let rule = |exponent| Rule { loss: ExampleLoss::Hinge, alpha, h, beta, exponent, subtract_init };
+//! // The clock c = beta alpha^(1-p): with p = 1 the scale of the output does not matter.
+//! assert_eq!((rule(1.0).clock_rate(), rule(0.0).clock_rate()), (2.0, 8.0));
+//! // An example is satisfied where y f >= h/alpha, and the loss alpha^-p max(0, h - alpha y f) ends there.
+//! let seen = rule(1.0).score(&[0.25, -0.25], &[1.0, 1.0]);
+//! assert_eq!((seen.unsatisfied, seen.error, seen.loss), (0.5, 0.5, 0.5 * 2.0 / 4.0));
+//! ```
 
-use hmm_core::{Activation, Error, Loss, Named, Real, Result};
+use crate::loss::ExampleLoss;
+use hmm_core::{Activation, Error, Loss, Named, Result};
 
 /// Activations that a node may have.
 pub const UNITS: [Activation; 3] = [Activation::Relu, Activation::Erf, Activation::Tanh];
 /// Losses that particles may descend.
 pub const LOSSES: [Loss; 3] = [Loss::Hinge, Loss::Squared, Loss::Logistic];
 
-/// Activation function of a node.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Unit {
-    /// `max(z, 0)`, slope 0 at 0.
-    Relu,
-    /// `erf(z / sqrt 2)`.
-    Erf,
-    /// Hyperbolic tangent.
-    Tanh,
+/// `activation` if it is one of [`UNITS`].
+///
+/// # Errors
+/// Another one, with the list of those.
+pub fn unit(activation: Activation) -> Result<Activation> {
+    allowed("activation", activation, &UNITS)
 }
 
-impl TryFrom<Activation> for Unit {
-    type Error = Error;
+/// The formula of `loss` if it is one of [`LOSSES`].
+///
+/// # Errors
+/// Another one, with the list of those.
+pub fn example_loss(loss: Loss) -> Result<ExampleLoss> {
+    // None of them has a sharpness.
+    allowed("loss", loss, &LOSSES).map(|loss| ExampleLoss::of(loss, f64::INFINITY))
+}
 
-    fn try_from(activation: Activation) -> Result<Self> {
-        match activation {
-            Activation::Relu => Ok(Self::Relu),
-            Activation::Erf => Ok(Self::Erf),
-            Activation::Tanh => Ok(Self::Tanh),
-            other => Err(refused("activation", other, &UNITS)),
-        }
+/// `value` if it is one of those allowed.
+fn allowed<T: Named>(argument: &'static str, value: T, allowed: &[T]) -> Result<T> {
+    if allowed.contains(&value) {
+        return Ok(value);
     }
-}
-
-/// The refusal of a value that is not among those allowed.
-fn refused<T: Named>(argument: &'static str, value: T, allowed: &[T]) -> Error {
     let listed: Vec<String> = allowed
         .iter()
         .map(|one| format!("'{}'", one.name()))
         .collect();
-    Error::invalid(
+    Err(Error::invalid(
         argument,
         format!("'{}'", value.name()),
         "is not one that particles know",
         format!("pass one of {}", listed.join(", ")),
-    )
-}
-
-impl Unit {
-    /// `g(z)` and `g'(z)`.
-    #[inline(always)]
-    pub fn value_and_slope<T: Real>(self, z: T) -> (T, T) {
-        match self {
-            Self::Relu => {
-                if z > T::ZERO {
-                    (z, T::ONE)
-                } else {
-                    (T::ZERO, T::ZERO)
-                }
-            }
-            // sqrt(2/pi) exp(-z^2/2)
-            Self::Erf => {
-                let slope = T::from_f64(0.797_884_560_802_865_4)
-                    * (T::from_f64(-0.5) * z * z).exponential();
-                (z.erf_sqrt2(), slope)
-            }
-            Self::Tanh => {
-                let value = z.hyperbolic_tangent();
-                (value, T::ONE - value * value)
-            }
-        }
-    }
-}
-
-/// Loss of one example as a function of its margin `m = alpha y f`; `h` shifts the margin.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ExampleLoss {
-    /// `max(0, h - m)`.
-    Hinge,
-    /// `(h - m)^2 / 2`.
-    Squared,
-    /// `log(1 + exp(h - m))`.
-    Logistic,
-}
-
-impl TryFrom<Loss> for ExampleLoss {
-    type Error = Error;
-
-    fn try_from(loss: Loss) -> Result<Self> {
-        match loss {
-            Loss::Hinge => Ok(Self::Hinge),
-            Loss::Squared => Ok(Self::Squared),
-            Loss::Logistic => Ok(Self::Logistic),
-            other => Err(refused("loss", other, &LOSSES)),
-        }
-    }
-}
-
-impl ExampleLoss {
-    /// Loss at margin deficit `h - m`.
-    pub fn value(self, deficit: f64) -> f64 {
-        match self {
-            Self::Hinge => deficit.max(0.0),
-            Self::Squared => 0.5 * deficit * deficit,
-            Self::Logistic => deficit.max(0.0) + (-deficit.abs()).exp().ln_1p(),
-        }
-    }
-
-    /// Minus the derivative with respect to the margin; at the kink of the hinge (`m = h`) it is zero: the example is
-    /// satisfied.
-    pub fn pull(self, deficit: f64) -> f64 {
-        match self {
-            Self::Hinge => f64::from(u8::from(deficit > 0.0)),
-            Self::Squared => deficit,
-            Self::Logistic => 1.0 / (1.0 + (-deficit).exp()),
-        }
-    }
+    ))
 }
 
 /// How a network learns.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Rule {
-    /// Loss function.
+    /// Loss of an example as a function of its deficit `h - alpha y f`.
     pub loss: ExampleLoss,
     /// Output scale alpha.
     pub alpha: f64,
@@ -146,5 +84,20 @@ impl Rule {
     #[inline]
     pub fn deficit(&self, label: f64, output: f64) -> f64 {
         self.h - self.alpha * label * output
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_particles_do_not_know_is_refused_with_the_list() {
+        assert_eq!(unit(Activation::Erf).unwrap(), Activation::Erf);
+        let text = unit(Activation::Linear).unwrap_err().to_string();
+        assert!(text.contains("'linear'") && text.contains("'relu', 'erf', 'tanh'"));
+        assert_eq!(example_loss(Loss::Hinge).unwrap(), ExampleLoss::Hinge);
+        let text = example_loss(Loss::SoftHinge).unwrap_err().to_string();
+        assert!(text.contains("'softhinge'") && text.contains("'hinge', 'squared', 'logistic'"));
     }
 }

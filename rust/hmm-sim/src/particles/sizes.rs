@@ -2,9 +2,8 @@
 
 use super::forward::{GROUP, keeps_signs};
 use super::plan::Plan;
-use super::rule::Unit;
-use hmm_core::Real;
 use hmm_core::memory::bytes_of;
+use hmm_core::{Activation, Real};
 
 /// Sizes of a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -14,7 +13,7 @@ pub struct Sizes {
     /// Inputs d.
     pub d: usize,
     /// Activation.
-    pub unit: Unit,
+    pub unit: Activation,
     /// Examples of a step.
     pub examples: usize,
     /// Examples of the test set.

@@ -1,4 +1,20 @@
 //! Late times and the lazy and rich limits.
+//!
+//! ```
+//! use hmm_core::Cancel;
+//! use hmm_theory::hinge::asymptotics::{lazy_master, rich_front};
+//! use ndarray::aview1;
+//! // Both begin ballistically: nothing is satisfied yet, and the rotation is time itself.
+//! let cancel = Cancel::new();
+//! assert!((lazy_master(aview1(&[0.2]), &cancel)?[0] - 0.2).abs() < 1e-9);
+//! assert!((rich_front(aview1(&[-3.0]), &cancel)?[0] + 3.0).abs() < 1e-9);
+//! // Later dg/ds = 1 - exp(-1/g^2) slows down: a difference of the curve is its slope.
+//! let h = 1e-3;
+//! let g = lazy_master(aview1(&[2.0 - h, 2.0, 2.0 + h]), &cancel)?;
+//! let slope = (g[2] - g[0]) / (2.0 * h);
+//! assert!((slope - (1.0 - (-1.0 / (g[1] * g[1])).exp())).abs() < 1e-6); // the cubic term
+//! # Ok::<(), hmm_core::Error>(())
+//! ```
 
 use super::clock::Clock;
 use super::loss::positive;

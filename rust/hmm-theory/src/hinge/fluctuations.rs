@@ -1,4 +1,23 @@
 //! Networks of finite width M (population of infinite size): eqs. (10)-(12).
+//!
+//! ```
+//! use hmm_core::Cancel;
+//! use hmm_theory::hinge::{BaseLaw, DataLaw, HingeLoss, HingeMeanField, InitialMoments};
+//! use hmm_theory::hinge::fluctuations::{InitialScales, test_errors};
+//! use ndarray::aview1;
+//! let law = DataLaw::new(BaseLaw::Gaussian { sigma: 1.0 }, 0.0)?;
+//! let loss = HingeLoss { alpha: 1.0, h: 1.0, beta: 1.0, exponent: 1.0 };
+//! let moments = InitialMoments { correlation: 0.0, power: 1.0 };
+//! let field = HingeMeanField::new(law, loss, 0.1, moments, false)?;
+//! let scales = InitialScales { sigma_a: 1.0, sigma_w: 1.0 };
+//! let of = |width| test_errors(&field, scales, aview1(&[0.0, 1.0]), width, 100.0, &Cancel::new());
+//! // A network that has learnt nothing guesses; one of infinite width has one question left, the sign of x_par.
+//! assert_eq!(of(50.0)?.frozen[0], 0.5);
+//! assert!(of(1e30)?.frozen[1] < 1e-12);
+//! // Errors fall as 1/sqrt M.
+//! assert!((of(1e8)?.frozen[1] / of(4e8)?.frozen[1] - 2.0).abs() < 1e-4);
+//! # Ok::<(), hmm_core::Error>(())
+//! ```
 
 use super::reduction::{HingeMeanField, InitialMoments};
 use hmm_core::{Cancel, Error, Result};

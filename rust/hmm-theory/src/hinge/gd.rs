@@ -2,6 +2,28 @@
 //!
 //! One step multiplies `a + w_par` by `1 + eta` and `a - w_par` by `1 - eta`, where
 //! `eta = dt gamma_dot(S)`. A run of gradient descent follows this, not the flow.
+//!
+//! ```
+//! use hmm_core::Cancel;
+//! use hmm_theory::hinge::{BaseLaw, DataLaw, HingeLoss, HingeMeanField, InitialMoments};
+//! use hmm_theory::hinge::gd::descend;
+//! use ndarray::{Ix1, aview1};
+//! let law = DataLaw::new(BaseLaw::Gaussian { sigma: 1.0 }, 0.0)?;
+//! let loss = HingeLoss { alpha: 1.0, h: 1.0, beta: 1.0, exponent: 1.0 };
+//! let moments = InitialMoments { correlation: 0.0, power: 1.0 };
+//! let field = HingeMeanField::new(law, loss, 0.1, moments, false)?;
+//! // (a + w)(a - w) is conserved by the flow, P Q = 1; steps of size dt miss that, and the flow's rotation, by some dt.
+//! let far = |dt: f64| {
+//!     let run = descend(&field, (10.0 / dt) as usize, dt, &Cancel::new())?;
+//!     let (p, q) = (run.array::<f64, Ix1>("P")?, run.array::<f64, Ix1>("Q")?);
+//!     let flow = field.gamma(aview1(&[10.0]), &Cancel::new())?[0];
+//!     let last = p.len() - 1;
+//!     Ok::<_, hmm_core::Error>(((p[last] * q[last] - 1.0).abs(), (p[last].ln() - flow).abs()))
+//! };
+//! let (coarse, fine) = (far(0.1)?, far(0.05)?);
+//! assert!((coarse.0 / fine.0 - 2.0).abs() < 0.1 && (coarse.1 / fine.1 - 2.0).abs() < 0.1);
+//! # Ok::<(), hmm_core::Error>(())
+//! ```
 
 use super::reduction::{HingeMeanField, InitialMoments};
 use hmm_core::{Cancel, Error, Result, Table, memory};

@@ -3,6 +3,27 @@
 //! An approximate theory. It holds for `N >> d^2/2`, where only kernel harmonics of degree three and
 //! more are memorised; it is 5-20 % accurate until half its own end of training and then ends too
 //! abruptly, because every example gets the same extra margin.
+//!
+//! ```
+//! use hmm_core::Cancel;
+//! use hmm_theory::hinge::{BaseLaw, DataLaw, HingeLoss, HingeMeanField, InitialMoments};
+//! use hmm_theory::hinge::memorisation::{FiniteSample, end_of_training, memorise};
+//! use ndarray::aview1;
+//! let law = DataLaw::new(BaseLaw::Gaussian { sigma: 1.0 }, 0.0)?;
+//! let loss = HingeLoss { alpha: 1.0, h: 1.0, beta: 1.0, exponent: 1.0 };
+//! let moments = InitialMoments { correlation: 0.0, power: 1.0 };
+//! let field = HingeMeanField::new(law, loss, 0.1, moments, false)?;
+//! let of = |samples| FiniteSample { d: 100.0, samples, sigma_x: 1.0, sigma_a: 1.0, sigma_w: 1.0 };
+//! // Training ends at a time that grows as N^(2/3).
+//! let ratio = end_of_training(&field, of(8e5))? / end_of_training(&field, of(1e5))?;
+//! assert!((ratio - 4.0).abs() < 1e-12);
+//! // Examples that were stored are satisfied before fresh ones.
+//! let course = memorise(&field, of(1e5), aview1(&[0.0, 100.0, 500.0]), &Cancel::new())?;
+//! for (train, test) in course.train_unsatisfied.iter().zip(&course.test_unsatisfied) {
+//!     assert!(train <= test);
+//! }
+//! # Ok::<(), hmm_core::Error>(())
+//! ```
 
 use super::flow;
 use super::loss::positive;

@@ -7,9 +7,8 @@
 //! hyperbola in the plane of its output weight `a` and its projection `w_par` on the teacher; one
 //! number, the rotation `gamma(t)`, says how far.
 //!
-//! * [`reduction`]: the problem, its unsatisfied set and its speed; [`law`], [`density`]: laws of the data;
-//!   [`loss`]: the loss and its clock.
-//! * [`rotation`]: `gamma(t)` and its inverse, by [`clock`] or by [`flow`]; [`observables`]; [`gd`]: finite steps.
+//! * [`HingeMeanField`]: the problem, its unsatisfied set and its speed, `gamma(t)` and its inverse, what one sees;
+//!   [`DataLaw`], [`density`]: laws of the data; [`HingeLoss`]: the loss and its clock; [`gd`]: finite steps.
 //! * [`asymptotics`]: late times, lazy and rich limits; [`fluctuations`]: finite width; [`memorisation`]: finite
 //!   training sets.
 //! * [`projections`]: labels that depend on a few projections.
@@ -31,19 +30,20 @@
 //! ```
 
 pub mod asymptotics;
-pub mod clock;
+mod clock;
 pub mod density;
-pub mod flow;
+mod flow;
 pub mod fluctuations;
 pub mod gd;
-pub mod law;
-pub mod loss;
+mod law;
+mod loss;
 pub mod memorisation;
-pub mod observables;
+mod observables;
 pub mod projections;
-pub mod reduction;
-pub mod rotation;
+mod reduction;
+mod rotation;
 
 pub use law::{BaseLaw, DataLaw, LawName, Unsatisfied};
 pub use loss::HingeLoss;
+pub use observables::Observables;
 pub use reduction::{HingeMeanField, InitialMoments};

@@ -1,4 +1,18 @@
 //! The averages of many covariances at once, in parallel.
+//!
+//! ```
+//! use hmm_core::{Activation::Erf, Activation::Linear, Cancel};
+//! use hmm_theory::integrals::batch::averages;
+//! use ndarray::array;
+//! // I3 = E g'(a) b h(c) by Stein's lemma: for linear h it is E g'(a) C_bc + E g''(a) C_ab C_ac, and of two equal
+//! // fields E g'(a) a a = sqrt(2/pi) (1 + C)^(-3/2) C for erf.
+//! let c = 2.0;
+//! let covariance = array![[[c, c, c], [c, c, c], [c, c, c]]];
+//! let found = averages(covariance.view(), &[Erf, Linear, Linear], &Cancel::new())?;
+//! let known = (2.0 / std::f64::consts::PI).sqrt() * (1.0 + c).powf(-1.5) * c;
+//! assert!((found[0] - known).abs() < 1e-15);
+//! # Ok::<(), hmm_core::Error>(())
+//! ```
 
 use super::{i2, i3, i4};
 use crate::activation::Closed;

@@ -6,7 +6,7 @@
 //! averages of unlike pairs follow from Stein's lemma because one of the two is odd or linear:
 //! E\[max(a,0) h(b)\] = E\[a h(b)\]/2 for odd h.
 //!
-//! One file per unit; [`orthant`] holds what gates of a rectifier need.
+//! [`orthant`] holds what gates of a rectifier need, [`sampled`] a unit without closed forms.
 //!
 //! ```
 //! use hmm_core::{Activation, Cancel};
@@ -19,12 +19,12 @@
 //! # Ok::<(), hmm_core::Error>(())
 //! ```
 
-pub mod arcsine;
+pub(crate) mod arcsine;
 pub mod batch;
-pub mod erf;
-pub mod linear;
+pub(crate) mod erf;
+mod linear;
 pub mod orthant;
-pub mod relu;
+mod relu;
 pub mod sampled;
 
 use crate::activation::Closed;

@@ -5,6 +5,21 @@
 //! conditional distribution there. Only the probability of four gates needs an integral, over one
 //! angle. Gates whose conditional variance vanishes, and (anti)parallel gates, are taken out at
 //! every level; otherwise fields of rank below their number lose all digits.
+//!
+//! ```
+//! use hmm_theory::integrals::orthant::GaussianFields;
+//! // P(x > 0, y > 0) = 1/4 + asin(rho)/(2 pi), and E max(x, 0) y = rho/2 (Stein).
+//! let rho = 0.6;
+//! let mut covariance = [[0.0; 4]; 4];
+//! for i in 0..4 {
+//!     covariance[i][i] = 1.0;
+//! }
+//! (covariance[0][1], covariance[1][0]) = (rho, rho);
+//! let fields = GaussianFields::new(covariance);
+//! let quadrant = 0.25 + f64::asin(rho) / std::f64::consts::TAU;
+//! assert!((fields.probability(0b0011) - quadrant).abs() < 1e-15);
+//! assert!((fields.second_moment(0b0001, 0, 1) - 0.5 * rho).abs() < 1e-15);
+//! ```
 
 use super::arcsine::arcsine;
 use super::relu::correlation;

@@ -1,15 +1,63 @@
 //! Integrators with error control and output at any time.
 //!
-//! [`explicit`]: Dormand-Prince 8(5,3), for what is not stiff. [`stiff`]: the Rosenbrock method
+//! Explicit: Dormand-Prince 8(5,3), for what is not stiff. Stiff: the Rosenbrock method
 //! Rodas5P, whose linear systems the caller solves by the structure of its own Jacobian. The
 //! automatic choice starts explicitly and changes over where stability, not accuracy, limits the
 //! step. They are written here, not taken from a library, because the two share one loop: the
 //! change-over, cancellation, a right-hand side that may fail, a partial result, and a stiff solve
 //! that never forms a matrix of the system's size.
+//!
+//! ```
+//! use hmm_core::{Cancel, Result};
+//! use hmm_theory::integrate::{Method, OdeSystem, Outcome, StiffSystem, Tolerance, integrate};
+//! /// dx/dt = -x and dy/dt = 1000 (x^2 - y): y follows x^2, its slow manifold.
+//! struct Slaved;
+//! impl OdeSystem for Slaved {
+//!     type Workspace = ();
+//!     fn dimension(&self) -> usize {
+//!         2
+//!     }
+//!     fn velocity(&self, y: &[f64], out: &mut [f64], _: &mut (), _: &Cancel) -> Result<()> {
+//!         (out[0], out[1]) = (-y[0], 1000.0 * (y[0] * y[0] - y[1]));
+//!         Ok(())
+//!     }
+//! }
+//! impl StiffSystem for Slaved {
+//!     type Jacobian = (f64, f64); // x, and the shift
+//!     fn stiff_cost(&self) -> f64 {
+//!         8.0
+//!     }
+//!     fn linearise(&self, y: &[f64], jacobian: &mut (f64, f64), _: &Cancel) -> Result<()> {
+//!         jacobian.0 = y[0];
+//!         Ok(())
+//!     }
+//!     fn factorise(&self, jacobian: &mut (f64, f64), shift: f64, _: &Cancel) -> Result<()> {
+//!         jacobian.1 = shift;
+//!         Ok(())
+//!     }
+//!     fn solve(&self, (x, shift): &mut (f64, f64), b: &mut [f64], _: &Cancel) -> Result<()> {
+//!         b[0] /= *shift + 1.0;
+//!         b[1] = (b[1] + 2000.0 * *x * b[0]) / (*shift + 1000.0);
+//!         Ok(())
+//!     }
+//! }
+//! let (times, tolerance, cancel) = ([0.5, 2.0], Tolerance::new(1e-8, 1e-12)?, Cancel::new());
+//! for method in [Method::Explicit, Method::Stiff] {
+//!     let record = |i: usize, y: &[f64]| {
+//!         // Exactly: x = e^-t and, once the start is forgotten, y = e^-2t 1000/998.
+//!         let x = f64::exp(-times[i]);
+//!         assert!((y[0] - x).abs() < 1e-7 && (y[1] - x * x * 1000.0 / 998.0).abs() < 1e-7);
+//!         Ok(())
+//!     };
+//!     let (outcome, _) = integrate(&Slaved, &[1.0, 0.0], &times, method, tolerance, &cancel, record)?;
+//!     assert!(matches!(outcome, Outcome::Complete));
+//! }
+//! # Ok::<(), hmm_core::Error>(())
+//! ```
 
 mod dop853_coefficients;
-pub mod explicit;
-pub mod stiff;
+mod explicit;
+mod stiff;
 
 use hmm_core::special::vectorised;
 use hmm_core::{Cancel, Error, Result};

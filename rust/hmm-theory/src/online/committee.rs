@@ -2,6 +2,21 @@
 //!
 //! Fields x_alpha: student lambda^1..lambda^K, then teacher nu^1..nu^M, with signed output weights
 //! s = (v_1..v_K, -v~_1..-v~_M), so that the output error is Delta = sum_alpha s_alpha g(x_alpha).
+//!
+//! ```
+//! use hmm_core::{Activation, Cancel};
+//! use hmm_theory::online::committee::{Committee, Unit};
+//! // One erf unit that learns another of overlap R: error 1/3 - (2/pi) asin(R/2) (Saad and Solla 1995).
+//! let unit = Unit::of("activation", Activation::Erf)?;
+//! let (student, teacher) = (unit.clone(), unit);
+//! let (t, v_teacher) = (vec![1.0], vec![1.0]);
+//! let committee = Committee { k: 1, m: 1, student, teacher, t, v_teacher, noise_variance: 0.0 };
+//! for r in [0.0, 0.5, 1.0] {
+//!     let error = committee.generalisation_error(&[1.0], &[r], &[1.0], &Cancel::new())?;
+//!     assert!((error - (1.0 / 3.0 - 2.0 / std::f64::consts::PI * (0.5 * r).asin())).abs() < 1e-15);
+//! }
+//! # Ok::<(), hmm_core::Error>(())
+//! ```
 
 use crate::activation::{Closed, Formula, Jet, Smoothness};
 use crate::integrals::sampled::SampledUnit;

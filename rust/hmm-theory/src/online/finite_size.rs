@@ -1,7 +1,23 @@
 //! Modes of given weights: projections on eigenvectors, the same on any number of threads and with any BLAS.
+//!
+//! ```
+//! use hmm_core::Cancel;
+//! use hmm_theory::online::finite_size::manifold_modes;
+//! use ndarray::{Ix1, Ix2, Ix3, array};
+//! // Orthogonal columns of squared norm N = 4: all D = 2 modes have the eigenvalue 1 and are one.
+//! let features = array![[2.0, 0.0], [0.0, 2.0], [0.0, 0.0], [0.0, 0.0]];
+//! let (w, teacher) = (array![[3.0, 1.0, 1.0, 1.0]], array![[1.0, 2.0]]);
+//! let modes = manifold_modes(features.view(), w.view(), teacher.view(), &Cancel::new())?;
+//! assert_eq!(modes.array::<f64, Ix1>("rho")?, array![1.0]);
+//! assert_eq!(modes.array::<f64, Ix2>("W0")?, array![[3.0]]); // |w|^2/N
+//! // S = w F/sqrt N = (3, 1): Sigma = S.S/D, r = S.w~/D.
+//! assert_eq!(modes.array::<f64, Ix3>("sigma0")?, array![[[5.0]]]);
+//! assert_eq!(modes.array::<f64, Ix3>("r0")?, array![[[2.5]]]);
+//! # Ok::<(), hmm_core::Error>(())
+//! ```
 
 use crate::checks::{finite, shape};
-use faer::{Mat, Side};
+use hmm_core::decompositions::symmetric_eigen;
 use hmm_core::linalg::{matmul, rows, rows_mut};
 use hmm_core::memory::{bytes_of, filled, require};
 use hmm_core::{Cancel, Error, Result, Table};
@@ -64,28 +80,21 @@ impl Rows {
 
 /// Eigenvalues, ascending, and eigenvectors in rows of a symmetric matrix.
 ///
-/// One library call on one thread: beyond a size of some 700 it takes longer than half a second.
-fn eigenvectors(matrix: &Rows) -> Result<(Vec<f64>, Rows)> {
+/// On one thread: beyond a size of some 700 it takes longer than half a second.
+fn eigenvectors(name: &'static str, matrix: &Rows, cancel: &Cancel) -> Result<(Vec<f64>, Rows)> {
     let n = matrix.columns;
+    // The entries of a product of finite numbers can be too large.
+    finite(name, &matrix.values)?;
     require(
         bytes_of::<f64>(n.saturating_mul(n).saturating_mul(4)),
         "the eigenvectors of a matrix this large",
         "lower N or D",
     )?;
-    let given = Mat::from_fn(n, n, |i, j| matrix.values[i * n + j]);
-    let eigen = given.self_adjoint_eigen(Side::Lower).map_err(|_| {
-        Error::Convergence(
-            "the eigen-decomposition failed: must be of a finite symmetric matrix; check F or Omega"
-                .to_owned(),
-        )
-    })?;
-    let vectors = eigen.U();
-    let mut values = Vec::with_capacity(n * n);
-    for j in 0..n {
-        values.extend((0..n).map(|i| vectors[(i, j)]));
-    }
-    let eigenvalues = eigen.S().column_vector().iter().copied().collect();
-    Ok((eigenvalues, Rows { values, columns: n }))
+    let given = ArrayView2::from_shape((n, n), &matrix.values)
+        .map_err(|error| Error::shape(name, &[n], error.to_string(), "pass a square matrix"))?;
+    let (eigenvalues, vectors) = symmetric_eigen(given, cancel)?;
+    let values = vectors.t().iter().copied().collect();
+    Ok((eigenvalues.to_vec(), Rows { values, columns: n }))
 }
 
 /// x yᵀ of every mode: (S, K, M) from rows of S numbers of K and of M vectors.
@@ -156,7 +165,7 @@ pub fn manifold_modes(
                 alone(&teacher.times_transposed(&teacher, scale, cancel)?),
             ));
     }
-    let (rho, vectors) = eigenvectors(&gram)?;
+    let (rho, vectors) = eigenvectors("F^T F/N", &gram, cancel)?;
     let seen = seen.times_transposed(&vectors, 1.0, cancel)?;
     let teacher = teacher.times_transposed(&vectors, 1.0, cancel)?;
     // Negative ones are round-off of zero.
@@ -205,7 +214,7 @@ pub fn covariance_modes(
             }
         }
     }
-    let (rho, vectors) = eigenvectors(&omega)?;
+    let (rho, vectors) = eigenvectors("Omega", &omega, cancel)?;
     // The teacher's drive b = sqrt N E[x nu] in the eigenbasis, and its overlaps.
     let (drive, t) = if let Some(phi) = phi {
         let d = phi.ncols();

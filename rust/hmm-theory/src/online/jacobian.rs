@@ -10,11 +10,14 @@ use super::committee::Drive;
 use super::fields::Scratch;
 use super::modes::{OnlineSystem, add_scaled, triangle, weighted_sum};
 use crate::integrate::StiffSystem;
+use faer::Mat;
 use faer::linalg::solvers::{PartialPivLu, Solve};
-use faer::{Mat, Side};
+use hmm_core::cancel::apart_if;
+use hmm_core::decompositions::{LARGE, symmetric_eigen};
 use hmm_core::memory::{bytes_of, require};
 use hmm_core::special::vectorised;
 use hmm_core::{Cancel, Error, Result};
+use ndarray::ArrayView2;
 
 /// Relative step of the central differences: their error is then about 1e-10.
 const DIFFERENCE: f64 = 6e-6;
@@ -323,13 +326,14 @@ impl StiffSystem for OnlineSystem {
         self.r(y, &mut r);
         let v = self.output_weights(y);
         self.drive(&q, &r, v, &mut drive, &mut scratch, cancel)?;
-        let l = Mat::from_fn(k, k, |i, j| drive.l[i * k + j]);
-        let eigen = l
-            .self_adjoint_eigen(Side::Lower)
-            .map_err(|_| Error::Divergence("L has no eigenvectors".to_owned()))?;
-        let vectors = eigen.U();
-        jacobian.basis = (0..k * k).map(|at| vectors[(at / k, at % k)]).collect();
-        jacobian.eigenvalues = eigen.S().column_vector().iter().copied().collect();
+        let lost = || Error::Divergence("L has no eigenvectors".to_owned());
+        let l = ArrayView2::from_shape((k, k), &drive.l).map_err(|_| lost())?;
+        let (eigenvalues, vectors) = match symmetric_eigen(l, cancel) {
+            Err(Error::InvalidParameter { .. } | Error::Convergence(_)) => return Err(lost()),
+            found => found?,
+        };
+        jacobian.basis = vectors.iter().copied().collect();
+        jacobian.eigenvalues = eigenvalues.to_vec();
         jacobian.g = project(k, m, &jacobian.basis, &drive.g);
         jacobian.state.resize(rows, 0.0);
         jacobian.rotated.resize(rows, 0.0);
@@ -403,7 +407,8 @@ impl StiffSystem for OnlineSystem {
             }
         }
         jacobian.answer = answer;
-        jacobian.dense = Some(matrix.partial_piv_lu());
+        let factors = apart_if(size >= LARGE, cancel, move || matrix.partial_piv_lu())?;
+        jacobian.dense = Some(factors);
         Ok(())
     }
 

@@ -2,7 +2,7 @@
 //!
 //! Time t counts steps divided by N. Three laws of the inputs ([`saad_solla`], [`hidden_manifold`],
 //! [`covariance`]; the modes of given weights are made in [`finite_size`]) give one set of mode equations ([`modes`])
-//! driven by averages over the local fields ([`fields`]) of a [`committee`]; [`solution`] integrates it and reads off
+//! driven by averages over the local fields of a [`committee`]; [`solution`] integrates it and reads off
 //! Q, R, T, v and the error.
 //!
 //! ```
@@ -33,7 +33,7 @@
 mod closed;
 pub mod committee;
 pub mod covariance;
-pub mod fields;
+mod fields;
 pub mod finite_size;
 pub mod hidden_manifold;
 mod initial;

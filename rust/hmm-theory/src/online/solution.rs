@@ -1,4 +1,27 @@
 //! Solving an online-learning system and reading off what a person wants to see.
+//!
+//! ```
+//! // The error of a linear unit falls as e^(-(2 eta - eta^2) t): what it takes from a sample and what that costs.
+//! use hmm_core::{Activation, Cancel};
+//! use hmm_theory::integrate::{Method, Tolerance};
+//! use hmm_theory::online::{Setting, committee::Unit, saad_solla::saad_solla};
+//! use ndarray::{Ix1, array, aview1};
+//! let unit = Unit::of("activation", Activation::Linear)?;
+//! let (lr, lr_v, noise, weight_decay, batch) = (0.5, 0.0, 0.0, 0.0, 1);
+//! let (v0, v_teacher) = (vec![1.0], vec![1.0]);
+//! let (student, teacher) = (unit.clone(), unit);
+//! let setting = Setting { student, teacher, v0, v_teacher, lr, lr_v, noise, weight_decay, batch };
+//! let (q, r, t) = (array![[0.3]], array![[0.0]], array![[1.0]]);
+//! let system = saad_solla(&setting, q.view(), r.view(), t.view())?;
+//! let (times, tolerance) = ([0.0, 1.0, 3.0], Tolerance::new(1e-10, 1e-12)?);
+//! let solution = system.solve(aview1(&times), Method::Auto, tolerance, &Cancel::new())?;
+//! assert_eq!(solution.reached, 3);
+//! let eg = solution.values.array::<f64, Ix1>("eg")?;
+//! for (error, time) in eg.iter().zip(times) {
+//!     assert!((error - eg[0] * f64::exp(-(2.0 * lr - lr * lr) * time)).abs() < 1e-8);
+//! }
+//! # Ok::<(), hmm_core::Error>(())
+//! ```
 
 use super::modes::{OnlineSystem, Workspace};
 use crate::integrate::{Method, OdeSystem, Outcome, Statistics, Tolerance, integrate};

@@ -30,7 +30,7 @@ pub enum Margin {
     /// `max(0, 1 - z)`.
     Hinge,
     /// The hinge in the limit `lam -> 0` below the separability threshold: no example on the plateau.
-    HardMargin,
+    Hard,
 }
 
 /// Training loss and 0/1 training error.
@@ -122,7 +122,7 @@ impl Channel {
         let [slope, square, first] = match margin {
             Margin::Logistic => self.logistic_averages(&law, overlaps.v),
             Margin::Hinge => self.hinge_averages(&law, overlaps.v, 1.0 - overlaps.v),
-            Margin::HardMargin => self.hinge_averages(&law, overlaps.v, f64::NEG_INFINITY),
+            Margin::Hard => self.hinge_averages(&law, overlaps.v, f64::NEG_INFINITY),
         };
         Conjugates {
             v_hat: self.alpha * slope,
@@ -254,7 +254,7 @@ impl Channel {
                     (law.density(s, channel.keep), (1.0 - v - s).max(0.0), s < -v)
                 })
             }
-            Margin::HardMargin => Training {
+            Margin::Hard => Training {
                 loss: 0.0,
                 error: 0.0,
             },

@@ -245,7 +245,7 @@ pub fn max_margin(
     let fixed = iterate(
         &spectrum,
         &mut channel,
-        Margin::HardMargin,
+        Margin::Hard,
         1.0,
         &start,
         tol,

@@ -13,22 +13,40 @@
 //! Source: Loureiro, Gerbelot, Cui, Goldt, Krzakala, Mezard, Zdeborova, "Learning curves of generic
 //! features maps for realistic datasets with a teacher-student model" (2021), and Goldt et al., "The
 //! Gaussian equivalence of generative models for learning with shallow neural networks" (2020).
+//!
+//! ```
+//! use hmm_core::{Cancel, Loss};
+//! use hmm_theory::replica::{Settings, Spectrum, ridgeless, separability_threshold, solve};
+//! use ndarray::array;
+//! // Isotropic features that see 0.7 of the teacher's variance 1.
+//! let spectrum = Spectrum::new(array![1.0], array![1.0], array![0.7], 1.0)?;
+//! // Without a penalty the error is (rho - rho_lin) alpha/(alpha - 1); a vanishing one comes close.
+//! let mse = ridgeless(&spectrum, 2.0, 0.0)?.test_mse;
+//! assert!((mse - 0.6).abs() < 1e-14);
+//! let (loss, lam, flip, noise, tol, max_iterations) = (Loss::Ridge, 1e-9, 0.0, 0.0, 1e-12, 1000);
+//! let settings = Settings { loss, lam, flip, noise, tol, max_iterations };
+//! assert!((solve(&spectrum, 2.0, &settings, &Cancel::new())?.test_mse - mse).abs() < 1e-7);
+//! // Labels that the features know nothing of are separable up to two examples per feature (Cover 1965).
+//! let blind = Spectrum::new(array![1.0], array![1.0], array![0.0], 1.0)?;
+//! assert!((separability_threshold(&blind, 0.0, 0.0)? - 2.0).abs() < 1e-6);
+//! # Ok::<(), hmm_core::Error>(())
+//! ```
 
-pub mod anderson;
-pub mod channel;
+mod anderson;
+mod channel;
 mod columns;
-pub mod limits;
-pub mod optimal;
-pub mod proximal;
-pub mod quadrature;
-pub mod ridge;
+mod limits;
+mod optimal;
+mod proximal;
+mod quadrature;
+mod ridge;
 mod scale;
-pub mod solve;
-pub mod spectrum;
+mod solve;
+mod spectrum;
 
 pub use columns::columns;
 pub use limits::{MaxMargin, Ridgeless, max_margin, ridgeless, separability_threshold};
 pub use optimal::{OptimalRidge, optimal_ridge};
 pub use proximal::{LOSSES, Proximal, proximal, proximal_at};
 pub use solve::{Settings, Solution, learning_curve, solve};
-pub use spectrum::Spectrum;
+pub use spectrum::{Conjugates, Overlaps, Spectrum, Sums};

@@ -1,5 +1,6 @@
 //! Composite Gauss-Legendre quadrature on panels that shrink towards where the integrand is narrow.
 
+use crate::quadrature::{Rule, gauss_legendre};
 use std::sync::LazyLock;
 
 /// Nodes per panel. On a panel no wider than the features it covers 16 nodes are exact to rounding.
@@ -10,38 +11,10 @@ const MOST_PIECES: f64 = 4096.0;
 
 /// Nodes and weights on [-1, 1].
 pub static RULE: LazyLock<([f64; NODES], [f64; NODES])> = LazyLock::new(|| {
-    let (nodes, weights) = gauss_legendre(NODES);
-    let mut rule = ([0.0; NODES], [0.0; NODES]);
-    rule.0.copy_from_slice(&nodes);
-    rule.1.copy_from_slice(&weights);
-    rule
+    let Rule { nodes, weights } = gauss_legendre(NODES);
+    let fixed = |numbers: ndarray::Array1<f64>| std::array::from_fn(|i| numbers[i]);
+    (fixed(nodes), fixed(weights))
 });
-
-/// Gauss-Legendre nodes (ascending) and weights of order `n` on [-1, 1].
-pub fn gauss_legendre(n: usize) -> (Vec<f64>, Vec<f64>) {
-    (0..n)
-        .map(|i| {
-            // Tricomi's guess, then Newton on P_n.
-            let mut x = -(std::f64::consts::PI * (i as f64 + 0.75) / (n as f64 + 0.5)).cos();
-            let mut slope = 1.0;
-            for _ in 0..100 {
-                let (mut previous, mut current) = (1.0, x);
-                for k in 2..=n {
-                    let k = k as f64;
-                    let next = ((2.0 * k - 1.0) * x * current - (k - 1.0) * previous) / k;
-                    (previous, current) = (current, next);
-                }
-                slope = n as f64 * (x * current - previous) / (x * x - 1.0);
-                let step = current / slope;
-                x -= step;
-                if step.abs() < 1e-15 {
-                    break;
-                }
-            }
-            (x, 2.0 / ((1.0 - x * x) * slope * slope))
-        })
-        .unzip()
-}
 
 /// Nodes and weights of the panels between consecutive edges, reused from call to call.
 #[derive(Debug, Default, Clone)]

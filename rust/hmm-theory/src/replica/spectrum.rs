@@ -1,8 +1,6 @@
 //! The numbers of a learning problem that enter the theory, and the sums over its eigenvalues.
 
-use faer::Side;
-use hmm_core::cancel::apart;
-use hmm_core::linalg::rows;
+use hmm_core::decompositions::symmetric_eigen;
 use hmm_core::memory::{bytes_of, filled, require};
 use hmm_core::special::vectorised;
 use hmm_core::{Cancel, Error, Result};
@@ -244,17 +242,10 @@ impl Spectrum {
                 "remove NaN and infinity",
             ));
         }
-        let entries: Vec<f64> = omega.iter().copied().collect();
-        let eigen = apart(cancel, move || {
-            rows(&entries, p, p).self_adjoint_eigen(Side::Lower)
-        })?;
-        let eigen = eigen.map_err(|error| {
-            Error::Convergence(format!("the eigendecomposition of Omega failed: {error:?}"))
-        })?;
-        let values = eigen.S().column_vector();
+        let (values, vectors) = symmetric_eigen(omega, cancel)?;
         let mut omega = Vec::with_capacity(p);
         let mut t = Vec::with_capacity(p);
-        for (i, vector) in eigen.U().col_iter().enumerate() {
+        for (i, vector) in vectors.columns().into_iter().enumerate() {
             if values[i] < -TOLERANCE * scale {
                 return Err(Error::invalid(
                     "Omega",

@@ -1,4 +1,16 @@
 //! A density on `z` given as a function, tabulated once: piecewise Chebyshev interpolation.
+//!
+//! ```
+//! use hmm_core::Cancel;
+//! use hmm_theory::hinge::density::DensityTable;
+//! // A half normal, z = |u|: mean sqrt(2/pi), and P(z < 1) = P(|u| < 1).
+//! let height = (2.0 / std::f64::consts::PI).sqrt();
+//! let mut density = |z: &[f64]| Ok(z.iter().map(|z| height * (-0.5 * z * z).exp()).collect());
+//! let table = DensityTable::new(&mut density, 1.0, (0.0, f64::INFINITY), &Cancel::new())?;
+//! assert!((table.mean() - height).abs() < 1e-10);
+//! assert!((table.probability_below(1.0) - 0.682_689_492_137_085_9).abs() < 1e-10);
+//! # Ok::<(), hmm_core::Error>(())
+//! ```
 
 mod panel;
 
