@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.utils.metadata_routing import UNUSED
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 
@@ -25,6 +26,9 @@ Array = npt.NDArray[np.float64]
 
 class _OneAgainstTheRest(ClassifierMixin, BaseEstimator):
     """A classifier of two classes, and of more by one decision function a class."""
+
+    # Weights of examples are not routed to the score; without this scikit-learn adds a method for it.
+    __metadata_request__score = {"sample_weight": UNUSED}  # noqa: RUF012 (read by its base class)
 
     @abstractmethod
     def _fitted(self, X: Array, signs: list[Array]) -> None:
@@ -178,7 +182,10 @@ class MeanFieldClassifier(_OneAgainstTheRest):
                 self.width, X.shape[1], std_b=1.0, paired="even", activation="sqrt2_relu", seed=self.seed
             )
             flow = GradientFlow(start, X, y, loss=self.loss, alpha=self.alpha)  # type: ignore[arg-type]
-            result = flow.run(stop_margin=self.stop_margin, max_steps=self.max_steps)
+            # Only the end is measured: on small data measuring takes longer than learning.
+            result = flow.run(
+                stop_margin=self.stop_margin, max_steps=self.max_steps, save_steps=[self.max_steps]
+            )
             self.networks_.append(flow.network)
             self.stopped_.append(str(result.attrs["stopped"]))
 
