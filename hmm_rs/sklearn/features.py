@@ -43,7 +43,7 @@ class RandomFeatures(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
     --------
     >>> from hmm_rs.sklearn import RandomFeatures
     >>> RandomFeatures(3, f="sign").fit_transform([[1.0, 0.0], [-1.0, 0.0]]).round(3).tolist()
-    [[0.577, -0.577, -0.577], [-0.577, 0.577, 0.577]]
+    [[-0.577, 0.577, 0.577], [0.577, -0.577, -0.577]]
     """
 
     def __init__(self, n_components: int = 100, *, f: str = "relu", seed: Any = 0) -> None:
