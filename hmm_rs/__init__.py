@@ -51,6 +51,7 @@ if TYPE_CHECKING:
     from . import generators as generators
     from . import kernels as kernels
     from . import plot as plot
+    from . import sklearn as sklearn
     from . import testing as testing
     from . import theory as theory
     from .comparison import compare as compare
@@ -117,6 +118,7 @@ __all__ = [
     "resume",
     "set_num_threads",
     "show_versions",
+    "sklearn",
     "sweep",
     "testing",
     "theory",
@@ -131,6 +133,7 @@ _LAZY = (
     "generators",
     "kernels",
     "plot",
+    "sklearn",
     "testing",
     "theory",
 )

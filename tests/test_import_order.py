@@ -262,7 +262,12 @@ def test_a_room_is_there_without_an_import_of_its_own(name: str) -> None:
 @pytest.mark.parametrize("name", [name for name in KNOWN if name.count(".") == 1])
 def test_every_room_loads_by_itself(name: str) -> None:
     """A room that only loads after another has been loaded hides a circle."""
-    missing = {"hmm_rs.cnn": "jax", "hmm_rs.plot": "matplotlib", "hmm_rs.testing": "hypothesis"}.get(name)
+    missing = {
+        "hmm_rs.cnn": "jax",
+        "hmm_rs.plot": "matplotlib",
+        "hmm_rs.sklearn": "sklearn",
+        "hmm_rs.testing": "hypothesis",
+    }.get(name)
     if missing is not None:
         pytest.importorskip(missing)
     if name == "hmm_rs.__main__":

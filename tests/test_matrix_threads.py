@@ -398,6 +398,51 @@ def full_batch() -> Any:
 
 
 @computation
+def full_batch_as_an_estimator() -> Any:
+    X, y = normals(301, 203) / 203**0.5, signs(301)
+    estimator = hr.FullBatch(loss="logistic", lam=1.0).set_params(lam=0.1).fit(X, y)
+    return (
+        estimator.decision_function(X),
+        estimator.predict(X),
+        estimator.score(X, y),
+        estimator.classes_,
+        estimator.get_params(),
+        estimator.path([0.1, 1.0]),
+    )
+
+
+@computation
+def estimators() -> Any:
+    pytest.importorskip("sklearn")
+    X, y = hr.Stripe(5).sample(151, seed=1)
+    features = hr.sklearn.RandomFeatures(203).fit(X)
+    kernel = hr.sklearn.NTKClassifier(10.0).fit(X, y)
+    network = hr.sklearn.MeanFieldClassifier(50, max_steps=50).fit(X, y)
+    return (
+        features.transform(X),
+        kernel.decision_function(X),
+        kernel.predict(X),
+        network.decision_function(X),
+        network.predict(X),
+    )
+
+
+@computation
+def sweeps() -> Any:
+    def run(lr: float, seed: int) -> Any:
+        return hr.OnlineSGD(
+            manifold(), hr.TwoLayer.random(2, 97), student=hr.TwoLayer.random(2, 301, seed=seed), lr=lr,
+            test_size=500, seed=seed,
+        )  # fmt: skip
+
+    def equations(lr: float, seed: int) -> Any:
+        return hr.theory.HiddenManifoldODE.from_simulation(run(lr, seed))
+
+    grid = {"lr": [0.1, 0.2]}
+    return [hr.sweep(fn, grid, seeds=2, at=[0.0, 0.5], executor="here") for fn in (run, equations)]
+
+
+@computation
 def full_batch_curves() -> Any:
     from hmm_rs.dynamics.full_batch import (
         GaussianFeatures,

@@ -124,8 +124,8 @@ def sweep(
     >>> theory = hr.sweep(equations, {"lr": [0.2, 0.5], "K": [1, 2]}, at=[0.0, 10.0], executor="here")
     >>> theory.eg.dims
     ('lr', 'K', 't')
-    >>> theory.attrs["varied"]
-    '["settings.lr"]'
+    >>> "settings.lr" in theory.attrs["varied"]
+    True
     """
     if not callable(fn):
         raise DtypeError(f"fn = {shown(fn)}: must be a function that returns a result; pass one")

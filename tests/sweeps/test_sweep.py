@@ -347,3 +347,23 @@ def test_hashes_are_the_same_in_every_process(toy):
         [sys.executable, "-P", "-c", program], capture_output=True, text=True, check=True
     ).stdout.split()
     assert answer == [function_digest(toy.student), digest({"a": {1, 2, "b"}, "c": 0.1})]
+
+
+# -- many points ----------------------------------------------------------------------------------------
+
+
+def test_a_bar_shows_how_many_points_are_done(toy, capsys):
+    hr.sweep(toy.line, {"x": range(5)}, executor="here", progress="always")
+    assert "sweep: 100%" in (said := capsys.readouterr().err)
+    assert "points=5/5" in said
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["processes", "loky"])
+def test_200_points_over_rate_latent_dimension_and_seeds_are_the_serial_ones(toy, kind):
+    grid = {"lr": [0.05, 0.1, 0.2, 0.3, 0.5], "D": [6, 12, 24, 60]}
+    executor = None
+    if kind == "loky":
+        executor = pytest.importorskip("joblib.externals.loky").get_reusable_executor(max_workers=2)
+    table = hr.sweep(toy.student, grid, seeds=10, at=AT, executor=executor)
+    assert same(table, hr.sweep(toy.student, grid, seeds=10, at=AT, executor="here"))
