@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, get_args
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -20,14 +20,12 @@ from .. import kernels
 from .._lib import get_num_threads
 from ..data.manifolds import LabelledGaussian, Stripe
 from ..dynamics.gradient_flow import GradientFlow
-from ..ground.arguments import array, choice, count, number, reals
-from ..ground.arguments import seed as checked_seed
+from ..ground.arguments import array, choice, count, items, number
 from ..ground.errors import ConvergenceError, DtypeError, InvalidParameterError
-from ..ground.memory import require
-from ..ground.overflow import within_range
 from ..ground.results import dataset
 from ..measure.compression import compression, neuron_alignment, neuron_points
 from ..networks.mean_field import MeanFieldNetwork
+from .exponents import Exponent, fit_exponent
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -67,80 +65,6 @@ CURVES = {
 }
 
 
-class Exponent(NamedTuple):
-    """A power law y = prefactor x^exponent, with bootstrap errors."""
-
-    exponent: float
-    error: float
-    prefactor: float
-    prefactor_error: float
-
-
-def fit_exponent(
-    x: npt.ArrayLike,
-    samples: npt.ArrayLike,
-    *,
-    average: str = "mean",
-    resamples: int = 1000,
-    seed: Any = 0,
-) -> Exponent:
-    """Fit a power law to averages over an ensemble.
-
-    Parameters
-    ----------
-    x
-        Sizes, shape (n,).
-    samples
-        One value per size and data seed, shape (n, seeds); NaN where a run gave none.
-    average
-        "mean" for errors; "inverse_square", [mean 1/y^2]^(-1/2), for compression factors (the noise of a
-        training set is what it averages); "median".
-    resamples
-        Bootstrap resamples of the seeds, each size by itself.
-    seed
-        Of the bootstrap.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from hmm_rs.experiments.compression import fit_exponent
-    >>> p = np.array([100.0, 200.0, 400.0])
-    >>> round(fit_exponent(p, np.sqrt(p)[:, None] * np.ones(5)).exponent, 6)
-    0.5
-    """
-    sizes = array("x", x, (None,))
-    # A run without a value is NaN here.
-    values = reals("samples", samples, missing=True)
-    if values.ndim != 2 or len(values) != len(sizes) or len(sizes) < 2:
-        raise InvalidParameterError(
-            f"samples has shape {values.shape}: must be (len(x), seeds) with two sizes or more; pass such an array"
-        )
-    if not (np.isnan(values) | (values > 0)).all() or np.isnan(values).all(axis=1).any():
-        raise InvalidParameterError("samples: must be positive with a value at each size; drop empty sizes")
-    if not (sizes > 0.0).all() or np.ptp(np.log(sizes)) == 0.0:
-        raise InvalidParameterError("x: sizes must be positive, two of them different; pass such sizes")
-    choice("average", average, ("mean", "inverse_square", "median"))
-    averages: dict[str, Callable[[Array], Any]] = {
-        "mean": np.mean,
-        "inverse_square": lambda v: np.mean(v**-2.0) ** -0.5,
-        "median": np.median,
-    }
-    rows = [row[~np.isnan(row)] for row in values]
-    resamples = count("resamples", resamples, minimum=2)
-    require(64 * resamples, f"a bootstrap of {resamples} resamples", "pass fewer resamples")
-    generator = np.random.default_rng(checked_seed(seed))
-
-    def line(rows: Sequence[Array]) -> tuple[float, float]:
-        slope, intercept = np.polyfit(np.log(sizes), np.log([averages[average](row) for row in rows]), 1)
-        return float(slope), float(np.exp(intercept))
-
-    with within_range("x and samples"):
-        exponent, prefactor = line(rows)
-        drawn = np.array([line([generator.choice(row, len(row)) for row in rows]) for _ in range(resamples)])
-        error, prefactor_error = drawn.std(axis=0, ddof=1)
-    return Exponent(exponent, float(error), prefactor, float(prefactor_error))
-
-
 def _described(data: Any) -> LabelledGaussian:
     """Return `data` if it is a data set of this study."""
     if not isinstance(data, LabelledGaussian):
@@ -178,6 +102,11 @@ def _missing(values: Mapping[str, Array], why: Mapping[str, str]) -> str:
         for name, n in counts.items()
         if n
     )
+
+
+def _sizes(sizes: Any) -> list[int]:
+    """Return numbers of examples."""
+    return [count("sizes", p, minimum=2) for p in items("sizes", sizes, "numbers of examples, (256, 512)")]
 
 
 def _in_parallel(function: Callable[..., Any], jobs: Iterable[tuple[Any, ...]]) -> list[Any]:
@@ -240,7 +169,7 @@ def compression_scaling(
     data = d if isinstance(d, LabelledGaussian) else Stripe(d)
     _needs_compression(data)
     choice("convention", convention, get_args(Convention))
-    sizes = [count("sizes", p, minimum=2) for p in sizes]
+    sizes = _sizes(sizes)
     seeds = count("seeds", seeds, minimum=2)
 
     def run(p: int, seed: int) -> tuple[float, float]:
@@ -257,7 +186,10 @@ def compression_scaling(
     ratios = lambda_star[large] / np.sqrt(np.array(sizes)[large])[:, None]
 
     def prefactor(ratios: Array) -> float:
-        return float((np.nanmean(ratios**-2.0, axis=1) ** -0.5).mean())
+        # Draws of nothing but runs without a value have no mean, and take no part below.
+        with np.errstate(invalid="ignore"):
+            means = np.nansum(ratios**-2.0, axis=1) / np.isfinite(ratios).sum(axis=1)
+        return float((means**-0.5).mean())
 
     drawn = [prefactor(ratios[:, generator.integers(0, seeds, seeds)]) for _ in range(1000)]
     return dataset(
@@ -280,7 +212,7 @@ def compression_scaling(
         exponent=fit.exponent,
         exponent_error=fit.error,
         prefactor=prefactor(ratios),
-        prefactor_error=float(np.std(drawn, ddof=1)),
+        prefactor_error=float(np.nanstd(drawn, ddof=1)),
     )
 
 
@@ -426,11 +358,12 @@ def learning_curves(
     """
     _described(data)
     choice("convention", convention, get_args(Convention))
-    for name in curves:
-        choice("curves", name, CURVES)
+    curves = [
+        choice("curves", name, CURVES) for name in items("curves", curves, "names, for example ['network']")
+    ]
     if not _compressible(data):
         curves = [name for name in curves if name != "stretched_ntk"]
-    sizes = [count("sizes", p, minimum=2) for p in sizes]
+    sizes = _sizes(sizes)
     seeds = count("seeds", seeds)
     names = [*curves, *(["lambda_star"] if _compressible(data) else []), "converged"]
 
@@ -542,7 +475,10 @@ def kernel_evolution(
         kernel after learning fresh points, ``network_error``, ``satisfied`` and ``t``.
     """
     _described(data)
-    fractions = [number("fractions", f, minimum=0.0, maximum=1.0) for f in fractions]
+    fractions = [
+        number("fractions", f, minimum=0.0, maximum=1.0)
+        for f in items("fractions", fractions, "numbers between 0 and 1, (0.1, 0.5)")
+    ]
     stages = len(fractions) + 2
     R = count("components", components)
 

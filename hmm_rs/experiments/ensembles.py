@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
-from ..ground.arguments import count
+from ..ground.arguments import count, function, items
 from ..ground.errors import DtypeError, InvalidParameterError
 
 if TYPE_CHECKING:
@@ -51,7 +51,12 @@ def ensemble(make: Callable[[int], xr.Dataset], *, seeds: int | Iterable[int]) -
     """
     import xarray as xr
 
-    listed = list(range(count("seeds", seeds))) if isinstance(seeds, int) else [*seeds]
+    make = function("make", make, "of a seed that returns a result")
+    listed = (
+        list(range(count("seeds", seeds)))
+        if isinstance(seeds, int)
+        else items("seeds", seeds, "seeds, or their number: seeds=8")
+    )
     numbers = [count("seeds", seed, minimum=0) for seed in listed]
     if len(numbers) < 2 or len(set(numbers)) < len(numbers):
         raise InvalidParameterError(

@@ -13,12 +13,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from ..ground.arguments import array, count, number
+from ..ground.arguments import array, count, items, number
 from ..ground.arguments import seed as checked_seed
-from ..ground.errors import ConvergenceError, InvalidParameterError, ShapeError
+from ..ground.errors import InvalidParameterError
 from ..ground.linear_algebra import gram
+from ..ground.overflow import finite, within_range
 from ..theory.online import HiddenManifoldODE, solve_many
 from ..theory.order_parameters import NonlinearityOrMoments, centred_moments
+from .plateaus import plateau
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -82,7 +84,9 @@ def random_start(
     rng = np.random.default_rng(checked_seed(seed))
     b, _, _ = centred_moments(f)
     # Teacher vectors along the first M axes: the student's components there are the overlaps.
-    weights = number("std_w", std_w, minimum=0.0) * rng.standard_normal((K, size))
+    with within_range("std_w"):
+        weights = number("std_w", std_w, minimum=0.0) * rng.standard_normal((K, size))
+        finite("std_w", gram(weights))
     v0 = np.full(K, float(v)) if std_v is None else number("std_v", std_v) * rng.standard_normal(K)
     return HiddenManifoldODE.continuum(
         delta=delta,
@@ -117,7 +121,11 @@ def _late(
     """
     import xarray as xr
 
-    numbers = [0] if seeds is None else [count("seeds", seed, minimum=0) for seed in seeds]
+    numbers = (
+        [0]
+        if seeds is None
+        else [count("seeds", s, minimum=0) for s in items("seeds", seeds, "seeds, range(5)")]
+    )
     if not numbers:
         raise InvalidParameterError("seeds is empty: must hold a seed at least; pass seeds=range(5), say")
     late = np.empty((len(times), len(numbers)))
@@ -310,7 +318,7 @@ def late_error_against_students(
     >>> bool(result.eg[1] < 0.1 * result.eg[0])
     True
     """
-    Ks = [count("Ks", K) for K in Ks]
+    Ks = [count("Ks", K) for K in items("Ks", Ks, "numbers of hidden units, [1, 2]")]
 
     def start(i: int, seed: int) -> HiddenManifoldODE:
         return random_start(Ks[i], M, delta=delta, lr=lr, **_seeded(options, seeds, seed))
@@ -365,7 +373,7 @@ def increasing_complexity(
     """
     import xarray as xr
 
-    Ks = [count("Ks", K) for K in Ks]
+    Ks = [count("Ks", K) for K in items("Ks", Ks, "numbers of hidden units, [1, 2]")]
     times = np.concatenate([[0.0], np.geomspace(0.1, 1000.0, 100)]) if t_eval is None else t_eval
     systems = [
         random_start(K, M, delta=delta, lr=lr, std_w=std_w, std_v=std_v, train_second_layer=True, **options)
@@ -374,77 +382,6 @@ def increasing_complexity(
     results = solve_many(systems, times, threads=threads)
     combined = xr.concat([result[["eg"]].drop_attrs(deep=False) for result in results], "K")
     return combined.assign_coords(K=("K", Ks)).assign_attrs(source="theory", cite="hidden-manifold")
-
-
-def plateau(result: xr.Dataset) -> dict[str, float]:
-    r"""Return the plateau of a learning curve and when specialisation ends it.
-
-    The plateau is where -d ln ε_g/d ln t is smallest between two falls of the curve.
-
-    Parameters
-    ----------
-    result
-        Solution or simulation with eg over t, densely spaced in log t.
-
-    Returns
-    -------
-    dict
-        ``error``: ε_g on the plateau; ``start``, ``end``: first times at which ε_g is below 1.1 and
-        0.9 of it; ``specialisation``: first time below one half of it. A level that the curve does not
-        reach has no entry.
-
-    Raises
-    ------
-    ConvergenceError
-        If there is no plateau: the curve has no second fall (yet), or too few points to tell.
-
-    Notes
-    -----
-    Saad and Solla (1995); HMM paper, Fig. 3.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from hmm_rs.theory.phenomena import plateau, random_start
-    >>> times = np.geomspace(0.1, 1000.0, 200)
-    >>> found = plateau(random_start(2, 2, delta=0.01).solve(times))
-    >>> bool(found["start"] < found["end"] < found["specialisation"])
-    True
-    """
-    eg_of = getattr(result, "eg", None)
-    if eg_of is None or getattr(eg_of, "dims", None) != ("t",):
-        raise ShapeError(
-            f"result = {result!r:.60}: must have eg over t alone; pass one solution or run, "
-            f"of several select one first (.sel(K=...))"
-        )
-    positive = (result.t.values > 0.0) & (eg_of.values > 0.0)
-    t, eg = result.t.values[positive], eg_of.values[positive]
-    if t.size < 5:
-        raise ConvergenceError(
-            f"result has {t.size} times t > 0 with eg > 0: a plateau needs 5 at least, and 50 to be seen well; "
-            f"solve at numpy.geomspace(0.1, t_max, 200), say"
-        )
-    slope = -np.gradient(np.log(eg), np.log(t))
-    # Largest slopes before and after each point: a plateau is low against the lesser of the two.
-    before, after = np.maximum.accumulate(slope), np.maximum.accumulate(slope[::-1])[::-1]
-    depth = np.minimum(before, after) - slope
-    at = int(np.argmax(depth))
-    if depth[at] <= 0.05:
-        raise ConvergenceError(
-            f"result has no plateau up to t = {t[-1]:g}: eg falls only once, or has not fallen again yet; "
-            f"go on to later times, or see whether there are two falls to lie between"
-        )
-    error = float(eg[at])
-    found = {"error": error}
-    for name, level, start in (
-        ("start", 1.1 * error, 0),
-        ("end", 0.9 * error, at),
-        ("specialisation", 0.5 * error, at),
-    ):
-        below = np.flatnonzero(eg[start:] < level)
-        if below.size:
-            found[name] = float(t[start + below[0]])
-    return found
 
 
 def _seeded(options: Mapping[str, Any], seeds: Sequence[int] | None, seed: int) -> dict[str, Any]:
