@@ -14,14 +14,14 @@ from typing import IO, Any
 import numpy as np
 import numpy.typing as npt
 
-from ..ground.arguments import LARGEST_COUNT, array, choice, count, items, reals, shown
+from ..ground.arguments import array, choice, count, items, reals, whole_numbers
 from ..ground.arguments import seed as checked_seed
-from ..ground.errors import DtypeError, InvalidParameterError, ShapeError
+from ..ground.errors import InvalidParameterError, ShapeError
 from ..ground.extras import extra
 from ..ground.memory import require
 from .files import regular_file
 
-__all__ = ["NORMALISATIONS", "Images", "class_numbers", "digits", "load_idx", "normalise", "read_idx"]
+__all__ = ["NORMALISATIONS", "Images", "digits", "load_idx", "normalise", "read_idx"]
 
 #: Names of :func:`normalise`.
 NORMALISATIONS = ("global", "image", "half")
@@ -53,7 +53,7 @@ class Images:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "X", reals("X", self.X))
-        object.__setattr__(self, "classes", class_numbers("classes", self.classes))
+        object.__setattr__(self, "classes", whole_numbers("classes", self.classes))
         if self.X.ndim != 2 or self.classes.shape != (len(self.X),) or self.X.size == 0:
             raise ShapeError(
                 f"X has shape {self.X.shape} and classes {self.classes.shape}: must be (P, N) and (P,) with "
@@ -67,12 +67,12 @@ class Images:
 
     def labels(self, positive: Iterable[int]) -> npt.NDArray[np.float64]:
         """Return +1 for the classes in `positive`, -1 for others (for clothes 0, 2, 3, 5, 8)."""
-        wanted = class_numbers("positive", items("positive", positive, "classes, for example [0, 2]"))
+        wanted = whole_numbers("positive", items("positive", positive, "classes, for example [0, 2]"))
         return np.where(np.isin(self.classes, wanted), 1.0, -1.0)
 
     def of_classes(self, classes: Iterable[int]) -> Images:
         """Return the images of some classes."""
-        listed = class_numbers("classes", items("classes", classes, "classes, for example [0, 2]"))
+        listed = whole_numbers("classes", items("classes", classes, "classes, for example [0, 2]"))
         wanted = np.isin(self.classes, listed)
         if not wanted.any():
             raise InvalidParameterError(
@@ -91,14 +91,6 @@ class Images:
         order = np.random.default_rng(checked_seed(seed)).permutation(len(self.X))
         test, train = order[:n_test], order[n_test:]
         return Images(self.X[train], self.classes[train]), Images(self.X[test], self.classes[test])
-
-
-def class_numbers(name: str, value: Any) -> npt.NDArray[np.int64]:
-    """Return `value` as whole numbers, in its shape."""
-    numbers = reals(name, value)
-    if (numbers != np.round(numbers)).any() or (np.abs(numbers) > LARGEST_COUNT).any():
-        raise DtypeError(f"{name} = {shown(value)}: classes must be whole numbers; pass integers")
-    return numbers.astype(np.int64)
 
 
 def normalise(

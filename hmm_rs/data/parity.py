@@ -7,11 +7,10 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from ..ground.arguments import array, count
+from ..ground.arguments import array, count, whole_numbers
 from ..ground.arguments import seed as checked_seed
 from ..ground.errors import InvalidParameterError, ShapeError
 from ..ground.overflow import within_range
-from .images import class_numbers
 from .images import digits as digit_images
 from .images import read_idx as load_idx
 
@@ -61,7 +60,7 @@ def parity_sets(
     (50, 8, 8)
     """
     pictures = array("images", images, (None, None, None), rule="(images, height, width)")
-    names = class_numbers("classes", classes)
+    names = whole_numbers("classes", classes)
     if names.shape != (len(pictures),):
         raise ShapeError(f"classes has shape {names.shape}: must be ({len(pictures)},); pass one per image")
     sizes = [count(name, n) for name, n in (("test", test), ("kernel", kernel), ("train", train))]
