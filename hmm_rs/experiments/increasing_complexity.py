@@ -22,6 +22,7 @@ from ..dynamics.schedule import logtimes
 from ..ground.arguments import LARGEST_COUNT, array, choice, count, flag, instance, items, number
 from ..ground.arguments import threads as checked_threads
 from ..ground.errors import InvalidParameterError
+from ..ground.overflow import within_range
 from ..ground.results import dataset
 from ..networks.two_layer import TwoLayer
 
@@ -195,6 +196,7 @@ def increasing_complexity(
     return result
 
 
+@within_range("lr, std_w and std_v")
 def _measured(
     student: TwoLayer, sets: dict[str, tuple[Array, Array]], width: int, threads: int | None
 ) -> dict[str, Array | float]:

@@ -374,6 +374,8 @@ def increasing_complexity(
     import xarray as xr
 
     Ks = [count("Ks", K) for K in items("Ks", Ks, "numbers of hidden units, [1, 2]")]
+    if not Ks:
+        raise InvalidParameterError("Ks is empty: must hold a number of hidden units; pass [1, 2], say")
     times = np.concatenate([[0.0], np.geomspace(0.1, 1000.0, 100)]) if t_eval is None else t_eval
     systems = [
         random_start(K, M, delta=delta, lr=lr, std_w=std_w, std_v=std_v, train_second_layer=True, **options)
