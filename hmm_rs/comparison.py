@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from .ground.arguments import number
-from .ground.errors import DtypeError, InvalidParameterError
+from .ground.arguments import number, reals
+from .ground.errors import InvalidParameterError, ShapeError
+from .ground.results import result_of
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -85,8 +86,7 @@ def compare(
     import xarray as xr
 
     for name, given in (("run", run), ("theory", theory)):
-        if not isinstance(given, xr.Dataset):
-            raise DtypeError(f"{name} = {given!r:.60}: must be an xarray.Dataset; pass a result")
+        result_of(name, given)
     variable = _common_variable(run, theory, variable)
     sigmas = number("sigmas", sigmas, minimum=0.0, exclusive=True)
     measured = run[variable]
@@ -101,7 +101,13 @@ def compare(
     error: Any = None
     limit: Any
     if allowed is not None:
-        limit = np.broadcast_to(np.asarray(allowed, dtype=np.float64), gap.shape)
+        size = reals("allowed", allowed, infinite=True)
+        if size.ndim and size.shape != gap.shape:
+            raise ShapeError(
+                f"allowed has shape {size.shape}: must be one number, or {gap.shape}, one for each compared value; "
+                f"pass such an array"
+            )
+        limit = np.broadcast_to(size, gap.shape)
         why = "given"
     elif seeds and measured.sizes["seed"] > 1:
         error = (measured.std("seed", ddof=1) / math.sqrt(measured.sizes["seed"])).sel({dim: times})

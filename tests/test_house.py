@@ -86,7 +86,7 @@ def test_theory_does_not_draw_through_other_rooms() -> None:
 BLAS = {"dot", "vdot", "inner", "matmul", "tensordot", "cov", "corrcoef", "polyfit", "convolve", "correlate"}
 #: Modules that may multiply with numpy all the same, and why no bit of a result hangs on it.
 MULTIPLY: dict[str, str] = {
-    "experiments/compression/scaling.py": "a line through a handful of sizes: far below where LAPACK splits its work",
+    "experiments/compression/exponents.py": "a line through a handful of sizes: far below where LAPACK splits its work",
     "experiments/gaussian_rates.py": "a line through a handful of sizes: far below where LAPACK splits its work",
     "measure/equivalence/harness.py": "an orthonormal pair of vectors of K + M numbers",
     "networks/convolutional.py": "JAX's own product, traced",

@@ -22,6 +22,7 @@ import resource
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 import warnings
 import zlib
@@ -35,6 +36,11 @@ import numpy as np
 import pytest
 
 import hmm_rs as hr
+import hmm_rs.data.images
+import hmm_rs.experiments.increasing_complexity
+import hmm_rs.experiments.independent_students
+import hmm_rs.experiments.memorisation
+import hmm_rs.networks
 from hmm_rs.testing import assert_answers_or_refuses, difference
 
 # -- oddities ------------------------------------------------------------------------------------------
@@ -91,7 +97,7 @@ def odd_arrays(a: np.ndarray) -> Iterator[Odd]:
     yield Odd("ragged", [[1.0], [1.0, 2.0]], "refusal")
     yield Odd("decimals", np.full(a.shape, Decimal(1)))
     for name, value in (("NaN", np.nan), ("infinity", np.inf)):
-        spoilt = a.copy()
+        spoilt = a.astype(np.float64)
         spoilt.flat[-1] = value
         yield Odd(f"one {name}", spoilt)
     for value in (0.0, 1.0, -1.0, 5e-324, 1e-160, 1e160, 1e308):
@@ -267,7 +273,7 @@ def drawn_array(rng: np.random.Generator, a: np.ndarray) -> Any:
     if layout == 0:
         return np.asfortranarray(array)
     if layout == 1:
-        return np.flip(np.flip(array).copy())
+        return np.flip(np.asarray(np.flip(array)).copy())
     if layout == 2:
         return array.tolist()
     return array
@@ -353,13 +359,13 @@ def drawn_function(rng: np.random.Generator) -> Callable[..., Any]:
     axis = rng.integers(6)
 
     def function(u: Any, *_: Any) -> Any:
-        with np.errstate(all="ignore"):
-            value = (scale * (np.asarray(u, dtype=np.float64) + shift) ** power).astype(dtype)
-        if axis == 0:
-            return value[None]
-        if axis == 1:
-            return value.sum()
-        return value.T if axis == 2 else value
+        try:
+            with np.errstate(all="ignore"):
+                value = scale * (np.asarray(u, dtype=np.float64) + shift) ** power
+                value = [value[None], value.sum(), value.T, value, value, value][axis]
+                return np.asarray(value).astype(dtype)
+        except Exception as error:
+            raise UserError from error
 
     return function
 
@@ -478,6 +484,106 @@ def full_batch(**options: Any) -> Any:
     from hmm_rs.dynamics import full_batch as module
 
     return module
+
+
+@dataclass(frozen=True)
+class Made:
+    """An argument that takes a computation, made where it is used: threads do not outlive a fork."""
+
+    make: Callable[[], Any]
+
+
+@functools.cache
+def long_curve() -> Any:
+    start = hr.theory.phenomena.random_start(2, 2, delta=0.01, spectrum="orthogonal")
+    return start.solve(np.geomspace(0.1, 1000.0, 100))
+
+
+@functools.cache
+def fixed_run() -> Any:
+    return hr.Particles(PARTICLES["network"], normals(6, 3), signs(6)).run(3)
+
+
+@functools.cache
+def online_run() -> Any:
+    return hr.OnlineSGD(**ONLINE).run(1.0, save_at=[0.0, 0.5, 1.0])
+
+
+@functools.cache
+def online_theory() -> Any:
+    sim = hr.OnlineSGD(**ONLINE)
+    return hr.theory.HiddenManifoldODE.from_simulation(sim).solve([0.0, 0.5, 1.0])
+
+
+@functools.cache
+def particles_run() -> Any:
+    return hr.Particles(**PARTICLES).run(4, save_at=[0, 2, 4])
+
+
+@functools.cache
+def flow_run() -> Any:
+    return flow().run(max_steps=4)
+
+
+@functools.cache
+def images() -> Any:
+    return hr.data.images.Images(np.abs(normals(12, 4)), np.arange(12) % 3)
+
+
+@functools.cache
+def machine() -> Any:
+    return hr.kernels.svc(gram(9), signs(9), C=1.0)
+
+
+@functools.cache
+def fitted_curve() -> Any:
+    return full_batch().full_batch_curve(
+        full_batch().GaussianFeatures(np.linspace(0.5, 1.5, 5), np.full(5, 0.1), 1.0),
+        [0.5, 2.0],
+        loss="square",
+        lam=0.1,
+        repeats=3,
+    )
+
+
+@functools.cache
+def learned_curve() -> Any:
+    return hr.theory.replica.learning_curve(spectrum(), fitted_curve().alpha.values, loss="square", lam=0.1)
+
+
+@functools.cache
+def task() -> Any:
+    return hr.experiments.memorisation.teacher_task(
+        "latent", N=8, M=8, D=4, classes=2, train_per_class=6, test_per_class=3
+    )
+
+
+def manifold_modes() -> dict[str, Any]:
+    return {
+        "rho": np.array([0.5, 1.5]),
+        "weights": np.array([0.5, 0.5]),
+        "sigma0": np.stack([gram(2), gram(2)]),
+        "r0": 0.1 * normals(2, 2, 2),
+        "t_modes": np.stack([np.eye(2), np.eye(2)]),
+        "W0": gram(2),
+        "v0": np.ones(2),
+        "v_teacher": np.ones(2),
+        "delta": 0.3,
+        "f": "sign",
+        "lr": 0.1,
+        "teacher_modes": "exact",
+        "center": True,
+    }
+
+
+def drawing_of(function: Callable[..., Any], *results: Any, **arguments: Any) -> None:
+    """Call a function of hr.plot and forget the picture."""
+    import matplotlib.pyplot as plt
+
+    try:
+        function(*results, **arguments)
+    finally:
+        plt.close("all")
 
 
 #: A call that works: the function, and every argument of it that is worth replacing.
@@ -1111,25 +1217,461 @@ SURFACE: dict[str, tuple[Callable[..., Any], dict[str, Any]]] = {
         lambda **k: hr.experiments.memorisation.overlap_beyond_chance(**k),
         {"correct": np.array([[1.0, 0.0, 1.0, 1.0], [1.0, 1.0, 0.0, 1.0]])},
     ),
+    "memorisation": (
+        lambda **k: hr.experiments.memorisation.memorisation(**k),
+        {
+            "task": Made(task),
+            "K": 4,
+            "epochs": 1,
+            "lr": 0.01,
+            "batch": 4,
+            "permute": False,
+            "seeds": [0, 1],
+            "threads": 1,
+        },
+    ),
+    "teacher_task": (
+        lambda **k: hr.experiments.memorisation.teacher_task(**k),
+        {
+            "kind": "latent",
+            "N": 8,
+            "D": 4,
+            "M": 8,
+            "classes": 2,
+            "train_per_class": 4,
+            "test_per_class": 2,
+            "seed": 1,
+            "threads": 1,
+        },
+    ),
+    "image_task": (
+        lambda **k: hr.experiments.memorisation.image_task(**k),
+        {"images": images(), "test_images": None, "seed": 1},
+    ),
+    "ensemble": (
+        lambda **k: hr.ensemble(**k),
+        {"make": lambda seed: online_run(), "seeds": [0, 1]},
+    ),
+    "agreement": (
+        lambda **k: hr.experiments.full_batch.agreement(**k),
+        {"simulation": Made(fitted_curve), "theory": Made(learned_curve)},
+    ),
+    "finite_size_allowance": (
+        lambda **k: hr.experiments.full_batch.finite_size_allowance(**k),
+        {
+            "name": "test_error",
+            "theory": np.array([0.1, 0.2]),
+            "standard_error": np.array([0.01, 0.01]),
+            "p": 5,
+            "loss": "square",
+        },
+    ),
+    "independent_students": (
+        lambda **k: hr.experiments.independent_students.independent_students(**k),
+        {
+            "scenario": "latent",
+            "N": 9,
+            "D": 3,
+            "M": 2,
+            "K": 2,
+            "f": "sign",
+            "lr": 0.1,
+            "t_max": 1.0,
+            "samples": 2.0,
+            "train_second_layer": True,
+            "std_w": 1.0,
+            "std_v": 1.0,
+            "classify": False,
+            "mix": False,
+            "random_labels": False,
+            "test_size": 9,
+            "save_at": np.array([0.0, 1.0]),
+            "threads": 1,
+            "seed": 1,
+        },
+    ),
+    "independent_students, images": (
+        lambda **k: hr.experiments.independent_students.independent_students(
+            "images", t_max=1.0, save_at=[1.0], test_size=5, **k
+        ),
+        {"images": images(), "test_images": None},
+    ),
+    "increasing_complexity of images": (
+        lambda **k: hr.experiments.increasing_complexity.increasing_complexity(**k),
+        {
+            "images": images(),
+            "test_images": None,
+            "K": [1, 2],
+            "lr": 0.1,
+            "t_max": 1.0,
+            "batch": 2,
+            "positive": [0, 2],
+            "normalisation": "image",
+            "train_second_layer": True,
+            "std_w": 1.0,
+            "std_v": 1.0,
+            "save_at": np.array([0.0, 1.0]),
+            "threads": 1,
+            "seed": 1,
+        },
+    ),
+    "compression_scaling": (
+        lambda **k: hr.experiments.compression.compression_scaling(**k),
+        {
+            "d": 3,
+            "sizes": [8, 12],
+            "seeds": 2,
+            "h": 8,
+            "alpha": 1e-6,
+            "max_dout": 0.3,
+            "max_dw": 0.1,
+            "convention": "ratio_of_rms",
+        },
+    ),
+    "experiments.compression_curve": (
+        lambda **k: hr.experiments.compression.compression_curve(**k),
+        {"data": hr.Stripe(3), "p": 8, "h": 8, "alpha": 1e-6, "seed": 1, "stop_margin": 0.5, "max_steps": 5},
+    ),
+    "neuron_trajectories": (
+        lambda **k: hr.experiments.compression.neuron_trajectories(**k),
+        {
+            "data": hr.Stripe(3),
+            "p": 8,
+            "times": np.array([0.0, 1e-4]),
+            "h": 8,
+            "alpha": 1e-6,
+            "seed": 1,
+            "convention": "ratio_of_rms",
+        },
+    ),
+    "learning_curves": (
+        lambda **k: hr.experiments.compression.learning_curves(**k),
+        {
+            "data": hr.Stripe(3),
+            "sizes": [12, 16],
+            "seeds": 1,
+            "curves": ["initial_ntk", "closed_ntk"],
+            "h": 8,
+            "alpha": 1e-6,
+            "stop_margin": 0.5,
+            "max_steps": 5,
+            "test_size": 9,
+            "max_dout": 0.3,
+            "max_dw": 0.1,
+            "convention": "ratio_of_rms",
+        },
+    ),
+    "kernel_evolution": (
+        lambda **k: hr.experiments.compression.kernel_evolution(**k),
+        {
+            "data": hr.Stripe(3),
+            "p": 16,
+            "seeds": 1,
+            "h": 8,
+            "alpha": 1e-6,
+            "fractions": [0.1],
+            "stop_margin": 0.5,
+            "max_steps": 5,
+            "components": 3,
+            "test_size": 9,
+        },
+    ),
+    "circle_kernel": (
+        lambda **k: hr.experiments.compression.circle_kernel(**k),
+        {"p": 8, "points": 6, "h": 8, "alpha": 1e-6, "seed": 1, "stop_margin": 0.5, "max_steps": 5},
+    ),
+    "random_start": (
+        lambda **k: hr.theory.phenomena.random_start(**k).solve([0.0, 1.0]),
+        {
+            "K": 2,
+            "M": 2,
+            "delta": 0.1,
+            "f": "sign",
+            "lr": 0.2,
+            "std_w": 1.0,
+            "v": 1.0,
+            "std_v": 0.5,
+            "size": 50,
+            "seed": 1,
+            "spectrum": "orthogonal",
+        },
+    ),
+    "late_error_against_delta": (
+        lambda **k: hr.theory.phenomena.late_error_against_delta(spectrum="orthogonal", **k),
+        {
+            "deltas": np.array([0.1, 0.2]),
+            "K": 1,
+            "M": 1,
+            "lr": 0.2,
+            "t_max": 2.0,
+            "seeds": [0, 1],
+            "threads": 1,
+        },
+    ),
+    "late_error_against_learning_rate": (
+        lambda **k: hr.theory.phenomena.late_error_against_learning_rate(spectrum="orthogonal", **k),
+        {
+            "lrs": np.array([0.1, 0.2]),
+            "K": 1,
+            "M": 1,
+            "delta": 0.1,
+            "steps": 1.0,
+            "seeds": [0, 1],
+            "threads": 1,
+        },
+    ),
+    "late_error_against_students": (
+        lambda **k: hr.theory.phenomena.late_error_against_students(spectrum="orthogonal", **k),
+        {"Ks": [1, 2], "M": 1, "delta": 0.1, "lr": 0.2, "t_max": 2.0, "seeds": [0, 1], "threads": 1},
+    ),
+    "increasing_complexity of students": (
+        lambda **k: hr.theory.phenomena.increasing_complexity(spectrum="orthogonal", **k),
+        {
+            "Ks": [1, 2],
+            "t_eval": TIMES,
+            "M": 2,
+            "delta": 0.1,
+            "lr": 0.2,
+            "std_w": 0.1,
+            "std_v": 0.1,
+            "threads": 1,
+        },
+    ),
+    "plateau": (
+        lambda **k: hr.theory.phenomena.plateau(**k),
+        {"result": Made(long_curve)},
+    ),
+    "compare": (
+        lambda **k: hr.compare(**k),
+        {
+            "run": Made(online_run),
+            "theory": Made(online_theory),
+            "variable": "eg",
+            "allowed": np.full(3, 0.1),
+            "sigmas": 3.0,
+        },
+    ),
+    "cite": (lambda **k: hr.cite(*k.values()), {"dataset": Made(online_run)}),
+    # data and networks once more: what hangs on them
+    "Images": (
+        lambda **k: hr.data.images.Images(**k).parity,
+        {"X": np.abs(normals(6, 4)), "classes": np.arange(6)},
+    ),
+    "Images.labels": (lambda **k: images().labels(**k), {"positive": [0, 2]}),
+    "Images.of_classes": (lambda **k: images().of_classes(**k), {"classes": [0, 2]}),
+    "Images.split": (lambda **k: images().split(**k), {"n_test": 3, "seed": 1}),
+    "data.images.load_idx": (
+        lambda **k: hr.data.images.load_idx(**k),
+        {"images": "/no/images", "labels": "/no/labels"},
+    ),
+    "parity_sets": (
+        lambda **k: hr.cnn.parity_sets(**k),
+        {
+            "images": normals(24, 2, 2),
+            "classes": np.arange(24) % 3,
+            "train": 4,
+            "kernel": 3,
+            "test": 3,
+            "seed": 1,
+        },
+    ),
+    "CNN": (lambda **k: hr.cnn.CNN(**k).parameters, {"h": 1, "height": 8, "width": 8, "stem_stride": 1}),
+    "CNN.initial": (lambda **k: hr.cnn.CNN(1, 8, 8).initial(**k), {"seed": 1}),
+    "CNN.images": (lambda **k: hr.cnn.CNN(1, 2, 2).images(**k), {"X": normals(3, 2, 2)}),
+    "GaussianFeatures.from_covariance": (
+        lambda **k: full_batch().GaussianFeatures.from_covariance(**k),
+        {"Omega": gram(4), "b": 0.1 * normals(4), "rho": 1.0},
+    ),
+    "SampledFeatures": (
+        lambda **k: full_batch().SampledFeatures(**k).fields(5, 0),
+        {"draw": lambda n, seed: (normals(n, seed=seed), normals(n, 3, seed=seed)), "p": 3},
+    ),
+    "SampledFeatures.from_model": (
+        lambda **k: full_batch().SampledFeatures.from_model(**k).fields(5, 0),
+        {
+            "model": manifold(),
+            "weights": normals(3, 12),
+            "teacher": normals(5),
+            "activation": "erf",
+            "labels": "latent",
+            "mean_samples": 20,
+            "seed": 1,
+        },
+    ),
+    "full_batch_curve of samples": (
+        lambda **k: full_batch().full_batch_curve(
+            full_batch().SampledFeatures(
+                lambda n, seed: (normals(n, seed=seed % 1000), normals(n, 3, seed=seed % 1000 + 1)), p=3
+            ),
+            **k,
+        ),
+        {
+            "alphas": np.array([1.0, 2.0]),
+            "loss": "ridge",
+            "lam": 0.1,
+            "repeats": 2,
+            "test_size": 9,
+            "seed": 1,
+        },
+    ),
+    "activation_function": (
+        lambda **k: hr.networks.activation_function(**k),
+        {"activation": "erf", "x": normals(4)},
+    ),
+    "SupportVectors.decision": (lambda **k: machine().decision(**k), {"K_test": normals(4, 9)}),
+    "SupportVectors.error": (
+        lambda **k: machine().error(**k),
+        {"K_test": normals(4, 9), "y_test": signs(4)},
+    ),
+    "equivalence.stein_bound of directions": (
+        lambda **k: hr.theory.equivalence.stein_bound(
+            manifold(), normals(2, 12), teacher=normals(1, 5), n_samples=20, **k
+        ),
+        {"directions": normals(2, 3)},
+    ),
+    # theory once more
+    "HingeMeanField of a sphere": (
+        lambda **k: hr.theory.HingeMeanField(20, law="sphere", **k).gamma([0.1, 1.0]),
+        {"radius": 4.0},
+    ),
+    "HingeMeanField of a mixture": (
+        lambda **k: hr.theory.HingeMeanField(20, law="mixture", **k).gamma([0.1, 1.0]),
+        {"mu": 1.0},
+    ),
+    "HingeMeanField of a density": (
+        lambda **k: hr.theory.HingeMeanField(20, **k).gamma([0.1, 1.0]),
+        {"law": lambda z: np.exp(-0.5 * z * z) * (z > 0) * 0.8, "support": (0.0, 9.0)},
+    ),
+    "HingeMeanField.satisfaction_band": (
+        lambda **k: hr.theory.HingeMeanField(20).satisfaction_band(**k),
+        {"gamma": TIMES[1:], "M": 50, "kind": "residual", "xperp2": 20.0},
+    ),
+    "HingeMeanField.gd_nodes": (
+        lambda **k: hr.theory.HingeMeanField(20).gd_nodes(**k),
+        {"steps": 5, "a0": normals(3), "w0": normals(3), "dt": 1.0},
+    ),
+    "ProjectedMeanField.clusters": (
+        lambda **k: hr.theory.ProjectedMeanField.clusters(20, **k).run(2),
+        {"means": normals(2, 1), "labels": np.array([1.0, -1.0]), "sigma_x": 1.0, "points": 3, "nodes": 3},
+    ),
+    "ProjectedMeanField.run": (
+        lambda **k: hr.theory.ProjectedMeanField(20, x_par=normals(6, 1), y=signs(6), nodes=3).run(**k),
+        {"steps": 4, "dt": 1.0, "save_at": np.array([0.0, 2.0, 4.0])},
+    ),
+    "compression_all_active": (
+        lambda **k: hr.theory.compression_all_active(**k),
+        {"xmin": -0.3, "xmax": 1.2, "inside_label": 1},
+    ),
+    "compression_all_active of an interface": (
+        lambda **k: hr.theory.compression_all_active(**k),
+        {"x0": 0.5},
+    ),
+    "neuron_flow with noise": (
+        lambda **k: hr.theory.neuron_flow(relu_network(), TIMES * 1e-2, p=100, rtol=1e-4, **k),
+        {"noise": normals(3), "xmin": -0.3, "xmax": 1.2, "inside_label": 1},
+    ),
+    "SaadSolla.from_weights": (
+        lambda **k: hr.theory.SaadSolla.from_weights(**k, lr=0.1).solve(TIMES),
+        {"w": normals(2, 5), "w_teacher": normals(2, 5), "v": np.ones(2), "v_teacher": np.ones(2)},
+    ),
+    "HiddenManifoldODE": (lambda **k: hr.theory.HiddenManifoldODE(**k).solve(TIMES), manifold_modes()),
+    "solve_many": (
+        lambda **k: hr.theory.solve_many(**k),
+        {
+            "systems": Made(lambda: [hr.theory.HiddenManifoldODE(**manifold_modes())]),
+            "t_eval": TIMES,
+            "rtol": 1e-6,
+            "atol": 1e-8,
+            "method": "auto",
+            "threads": 1,
+        },
+    ),
+    "OnlineSGD.run with a checkpoint": (
+        lambda **k: hr.OnlineSGD(**ONLINE).run(0.5, save_at=[0.5], **k),
+        {"checkpoint": "run.npz", "overwrite": True, "progress": False},
+    ),
+    "OnlineSGD.memory_estimate": (lambda **k: hr.OnlineSGD(**ONLINE).memory_estimate(**k), {"threads": 1}),
+    "Particles.advance": (
+        lambda **k: hr.Particles(**PARTICLES).advance(**k),
+        {"n_steps": 2, "dt": 1.0, "threads": 1},
+    ),
+    "GradientFlow.advance": (lambda **k: flow().advance(**k), {"n_steps": 2, "threads": 1}),
+    "GradientFlow.observe": (lambda **k: flow().observe(**k), {"threads": 1}),
+    # pictures
+    "plot.particles": (
+        lambda **k: drawing_of(hr.plot.particles, **k),
+        {"result": Made(particles_run), "theory": None, "nodes": 3},
+    ),
+    "plot.trajectories": (
+        lambda **k: drawing_of(hr.plot.trajectories, **k),
+        {"result": Made(particles_run), "variable": "a", "nodes": 3},
+    ),
+    "plot.compression_curve": (
+        lambda **k: drawing_of(hr.plot.compression_curve, **k),
+        {"result": Made(flow_run)},
+    ),
+    "plot.learning_curve": (
+        lambda **k: drawing_of(hr.plot.learning_curve, online_run(), online_theory(), **k),
+        {"labels": ["a", "b"], "variable": "eg", "band": "std"},
+    ),
+    "plot.learning_curve of": (
+        lambda **k: drawing_of(hr.plot.learning_curve, k["result"]),
+        {"result": Made(online_run)},
+    ),
+    "plot.order_parameters": (
+        lambda **k: drawing_of(hr.plot.order_parameters, online_run(), **k),
+        {"variables": ("Q", "R")},
+    ),
+    "plot.rotation": (
+        lambda **k: drawing_of(hr.plot.rotation, particles_run(), **k),
+        {"theory": hr.theory.HingeMeanField(3), "asymptotes": True},
+    ),
+    "plot.satisfaction": (
+        lambda **k: drawing_of(hr.plot.satisfaction, **k),
+        {
+            "result": Made(fixed_run),
+            "x_par": normals(6),
+            "theory": hr.theory.HingeMeanField(3),
+            "M": 50,
+            "dt": 1.0,
+            "most": 10,
+        },
+    ),
 }
 
 PAIRS = [(name, argument) for name, (_, arguments) in SURFACE.items() for argument in arguments]
 #: Where infinity is the right answer: the threshold chi = h/(alpha gamma) before the first step.
-INFINITE = ("HingeMeanField",)
+INFINITE = ("HingeMeanField", "finite_size_allowance", "compare")
 #: Where NaN is documented: a slope that sampling noise hides.
-UNDEFINED = ("equivalence.rates",)
+UNDEFINED = ("equivalence.rates", "compression_scaling", "learning_curves", "kernel_evolution")
 #: Counts of work: a large one is a long run, not a fault.
-LONG = {("OnlineSGD.run", "t_max"), ("GradientFlow.run", "max_steps"), ("kernels.svc", "max_iter")}
+LONG = {
+    ("OnlineSGD.run", "t_max"),
+    ("GradientFlow.run", "max_steps"),
+    ("kernels.svc", "max_iter"),
+    # The integrator takes its 200,000 steps before it gives up on a decay that is over at once.
+    ("SaadSolla", "weight_decay"),
+    ("HiddenManifoldODE.from_weights", "weight_decay"),
+    ("CovarianceODE", "weight_decay"),
+}
+
+
+def made(name: str) -> dict[str, Any]:
+    """The arguments of an entry, all made."""
+    return {
+        key: value.make() if isinstance(value, Made) else value for key, value in SURFACE[name][1].items()
+    }
 
 
 def try_one(name: str, argument: str, odd: Odd) -> None:
     """Call with one argument replaced and hold what comes to what is expected."""
-    function, arguments = SURFACE[name]
+    function, arguments = SURFACE[name][0], made(name)
     threads = hr.get_num_threads()
     try:
         answer = assert_answers_or_refuses(
             lambda: function(**{**arguments, argument: odd.value}),
-            own=(UserError,),
+            # A builtin that is no function of what it is called with says so itself.
+            own=(UserError, TypeError) if odd.value is abs else (UserError,),
             finite=not name.startswith(UNDEFINED),
             infinite=name.startswith(INFINITE),
         )
@@ -1154,7 +1696,7 @@ def try_one(name: str, argument: str, odd: Odd) -> None:
 
 @pytest.mark.parametrize("name", SURFACE)
 def test_calls_work_as_they_stand(name: str) -> None:
-    function, arguments = SURFACE[name]
+    function, arguments = SURFACE[name][0], made(name)
     answer = assert_answers_or_refuses(lambda: function(**arguments), infinite=name.startswith(INFINITE))
     if "/no" in str(arguments):
         return
@@ -1181,22 +1723,29 @@ def odd_of(job: Job) -> Odd:
     return Odd(f"drawn {number}: {odd.label} {odd.value!r:.60}", odd.value, odd.expected)
 
 
+def wanted_of(name: str, argument: str, number: int) -> list[int]:
+    """Numbers of the oddities to try: all, but where any answer takes long."""
+    listed = oddities(argument, SURFACE[name][1][argument])
+    if (name, argument) in LONG:
+        return [k for k, odd in enumerate(listed) if odd.expected != "either"]
+    return list(range(len(listed) + number))
+
+
 def jobs(wanted: list[str], number: int) -> list[Job]:
     """Every listed oddity of the wanted entries, and `number` drawn ones of each argument."""
     return [
         (name, argument, k)
         for name, argument in PAIRS
         if not wanted or any(name.startswith(w) for w in wanted)
-        for k in range(
-            len(oddities(argument, SURFACE[name][1][argument]))
-            + (number if (name, argument) not in LONG else 0)
-        )
+        for k in wanted_of(name, argument, number)
     ]
 
 
 def try_all(todo: list[Job], report: int) -> None:
     """Try jobs one after the other, writing a line on each; runs in a child."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
+    # Some oddities are names of files that can be written.
+    os.chdir(tempfile.mkdtemp())
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     signal.signal(signal.SIGALRM, signal.SIG_DFL)

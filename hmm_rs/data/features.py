@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from ..ground.activations import CLOSED, UNITS
 from ..ground.activations import activation as checked_activation
-from ..ground.arguments import array, choice, count, number, seed_words
+from ..ground.arguments import array, choice, count, function, number, seed_words, shown
 from ..ground.description import Description
 from ..ground.errors import DtypeError, InvalidParameterError, ShapeError
 from ..ground.linear_algebra import eigh, product
@@ -99,7 +99,7 @@ class SampledFeatures:
     """
 
     def __init__(self, draw: Callable[[int, int], tuple[npt.ArrayLike, npt.ArrayLike]], *, p: int) -> None:
-        self.draw = draw
+        self.draw = function("draw", draw, "of (n, seed) that returns (nu, v)")
         self.p = count("p", p)
 
     @classmethod
@@ -175,5 +175,11 @@ class SampledFeatures:
 
     def fields(self, n: int, seed: int) -> tuple[Vector, Vector]:
         """Return `n` checked teacher fields and features of stream `seed`."""
-        nu, v = self.draw(n, seed)
+        drawn = self.draw(n, seed)
+        if not isinstance(drawn, (tuple, list)) or len(drawn) != 2:
+            raise DtypeError(
+                f"draw({n}, {seed}) returned {shown(drawn)}: must be a pair (nu, v); return fields (n,) and features "
+                f"(n, p)"
+            )
+        nu, v = drawn
         return array("nu", nu, (n,), rule="from draw"), array("v", v, (n, self.p), rule="from draw")

@@ -14,6 +14,7 @@ from ..ground.arguments import array, choice, count, flag, seed_words
 from ..ground.arguments import seed as checked_seed
 from ..ground.errors import InvalidParameterError
 from ..ground.memory import require
+from ..ground.overflow import within_range
 from .covariances import linearised_covariances, mean_squares, one_layer_covariances, row_variances
 from .latent import LatentModel
 from .moments import gaussian_moments, row_moments
@@ -231,5 +232,6 @@ def rows_are_alike(F: HiddenManifold | npt.NDArray[np.float64]) -> bool:
         if F.features != "array" or F.normalise_rows:
             return True
         F = F.F
-    deviation = math.sqrt(float(np.mean((mean_squares(F) - 1.0) ** 2)))
+    with within_range("F"):
+        deviation = math.sqrt(float(np.mean((mean_squares(F) - 1.0) ** 2)))
     return deviation <= _SPREAD * math.sqrt(2.0 / F.shape[1]) + 1e-8

@@ -14,7 +14,7 @@ from typing import IO, Any
 import numpy as np
 import numpy.typing as npt
 
-from ..ground.arguments import array, choice, count
+from ..ground.arguments import array, choice, count, items, reals, whole_numbers
 from ..ground.arguments import seed as checked_seed
 from ..ground.errors import InvalidParameterError, ShapeError
 from ..ground.extras import extra
@@ -52,6 +52,8 @@ class Images:
     classes: npt.NDArray[np.int64]
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "X", reals("X", self.X))
+        object.__setattr__(self, "classes", whole_numbers("classes", self.classes))
         if self.X.ndim != 2 or self.classes.shape != (len(self.X),) or self.X.size == 0:
             raise ShapeError(
                 f"X has shape {self.X.shape} and classes {self.classes.shape}: must be (P, N) and (P,) with "
@@ -65,11 +67,13 @@ class Images:
 
     def labels(self, positive: Iterable[int]) -> npt.NDArray[np.float64]:
         """Return +1 for the classes in `positive`, -1 for others (for clothes 0, 2, 3, 5, 8)."""
-        return np.where(np.isin(self.classes, list(positive)), 1.0, -1.0)
+        wanted = whole_numbers("positive", items("positive", positive, "classes, for example [0, 2]"))
+        return np.where(np.isin(self.classes, wanted), 1.0, -1.0)
 
     def of_classes(self, classes: Iterable[int]) -> Images:
         """Return the images of some classes."""
-        wanted = np.isin(self.classes, list(classes))
+        listed = whole_numbers("classes", items("classes", classes, "classes, for example [0, 2]"))
+        wanted = np.isin(self.classes, listed)
         if not wanted.any():
             raise InvalidParameterError(
                 f"classes: none of the {len(self.X)} images is of these; "

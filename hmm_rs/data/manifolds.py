@@ -74,9 +74,12 @@ class Stripe(LabelledGaussian):
         high = arguments.number("xmax", xmax)
         if low >= high:
             raise InvalidParameterError(f"xmin = {low}: must be below xmax = {high}; pass xmin < xmax")
-        if isinstance(inside_label, bool) or np.ndim(inside_label) or inside_label not in (1, -1):
+        if isinstance(inside_label, bool) or arguments.number("inside_label", inside_label) not in (
+            1.0,
+            -1.0,
+        ):
             raise InvalidParameterError(
-                f"inside_label = {inside_label!r}: must be +1 or -1; pass one of them"
+                f"inside_label = {arguments.shown(inside_label)}: must be +1 or -1; pass one of them"
             )
         self._describe(
             d=arguments.count("d", d),

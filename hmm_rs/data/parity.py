@@ -7,9 +7,10 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from ..ground.arguments import array, count
+from ..ground.arguments import array, count, whole_numbers
 from ..ground.arguments import seed as checked_seed
 from ..ground.errors import InvalidParameterError, ShapeError
+from ..ground.overflow import within_range
 from .images import digits as digit_images
 from .images import read_idx as load_idx
 
@@ -59,7 +60,7 @@ def parity_sets(
     (50, 8, 8)
     """
     pictures = array("images", images, (None, None, None), rule="(images, height, width)")
-    names = np.asarray(classes)
+    names = whole_numbers("classes", classes)
     if names.shape != (len(pictures),):
         raise ShapeError(f"classes has shape {names.shape}: must be ({len(pictures)},); pass one per image")
     sizes = [count(name, n) for name, n in (("test", test), ("kernel", kernel), ("train", train))]
@@ -71,9 +72,10 @@ def parity_sets(
         raise InvalidParameterError(
             f"train + kernel + test = {sum(sizes)}: only {len(order)} images make balanced sets; ask for fewer"
         )
-    centred = pictures - pictures.mean(axis=0)
-    norms = np.sqrt((centred**2).mean(axis=(1, 2), keepdims=True))
-    centred /= np.where(norms > 0, norms, 1.0)
+    with within_range("images"):
+        centred = pictures - pictures.mean(axis=0)
+        norms = np.sqrt((centred**2).mean(axis=(1, 2), keepdims=True))
+        centred /= np.where(norms > 0, norms, 1.0)
     parity = np.where(names % 2 == 0, 1.0, -1.0)
     cuts = np.split(order[: sum(sizes)], np.cumsum(sizes)[:-1])
     tests, kernels, trains = ((centred[cut], parity[cut]) for cut in cuts)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..ground.arguments import count, shown
+from ..ground.arguments import count, function, items, shown
 from ..ground.errors import DtypeError, InvalidParameterError
 from ..provenance.story import ATTRIBUTE
 from ..provenance.story import joined as joined_story
@@ -57,6 +57,7 @@ def ensemble(make: Callable[[int], xr.Dataset], *, seeds: int | Iterable[int]) -
     """
     import xarray as xr
 
+    make = function("make", make, "of a seed that returns a result")
     numbers = seed_list(seeds)
     if len(numbers) < 2:
         raise InvalidParameterError(
@@ -101,7 +102,11 @@ def seed_list(seeds: int | Iterable[int]) -> list[int]:
         raise DtypeError(
             f"seeds = {shown(seeds)}: must be a number of seeds or a list of them; pass seeds=8, say"
         )
-    given = [*seeds] if isinstance(seeds, Iterable) else list(range(count("seeds", seeds)))
+    given = (
+        list(range(count("seeds", seeds)))
+        if isinstance(seeds, int)
+        else items("seeds", seeds, "seeds, or their number: seeds=8")
+    )
     numbers = [count("seeds", seed, minimum=0) for seed in given]
     if not numbers or len(set(numbers)) < len(numbers):
         raise InvalidParameterError(

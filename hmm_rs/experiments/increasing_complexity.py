@@ -19,8 +19,10 @@ from ..data.images import NORMALISATIONS, Images, digits, normalise
 from ..data.stored import StoredSamples
 from ..dynamics.online_sgd import OnlineSGD
 from ..dynamics.schedule import logtimes
-from ..ground.arguments import array, choice, count, number
+from ..ground.arguments import LARGEST_COUNT, array, choice, count, flag, instance, items, number
+from ..ground.arguments import threads as checked_threads
 from ..ground.errors import InvalidParameterError
+from ..ground.overflow import within_range
 from ..ground.results import dataset
 from ..networks.two_layer import TwoLayer
 
@@ -96,13 +98,19 @@ def increasing_complexity(
     >>> bool(result.train_mse.isel(K=1, t=-1) < result.train_mse.isel(K=0, t=-1))
     True
     """
-    widths = [count("K", width) for width in K]
+    widths = [count("K", width) for width in items("K", K, "widths, (1, 2, 4, 8)")]
     if not widths:
         raise InvalidParameterError("K = []: must hold at least one width; pass K=(1, 2, 4, 8)")
     choice("normalisation", normalisation, NORMALISATIONS)
     batch, seed = count("batch", batch), count("seed", seed, minimum=0, maximum=None)
     t_max = number("t_max", t_max, minimum=0.0, exclusive=True)
-    images = digits() if images is None else images
+    workers = checked_threads("threads", threads) or get_num_threads()
+    progress = flag("progress", progress)
+    images = (
+        digits() if images is None else instance("images", images, Images, "data.images.Images(X, classes)")
+    )
+    if test_images is not None:
+        instance("test_images", test_images, Images, "data.images.Images(X, classes)")
     for name, part in (("images", images), ("test_images", test_images)):
         least = 2 if name == "images" and test_images is None else 1
         if part is not None and len(part.X) < least:
@@ -113,7 +121,7 @@ def increasing_complexity(
         images, test_images = images.split(max(len(images.X) // 5, 1), seed=[seed, 0])
     X = normalise(images.X, normalisation)
     X_test = normalise(test_images.X, normalisation, reference=images.X)
-    signs = None if positive is None else tuple(positive)
+    signs = None if positive is None else items("positive", positive, "classes with label +1, (0, 2)")
     y, y_test = (part.parity if signs is None else part.labels(signs) for part in (images, test_images))
     model = StoredSamples(X, y)
     times = (
@@ -121,6 +129,10 @@ def increasing_complexity(
         if save_at is None
         else array("save_at", save_at, (None,))
     )
+    if times[-1] > LARGEST_COUNT / model.N:
+        raise InvalidParameterError(
+            f"save_at ends at {times[-1]:g}: must be a time of fewer than 2**53 steps; pass less"
+        )
     if times[0] < 0.0 or (np.diff(times) < 0.0).any():
         raise InvalidParameterError("save_at: must be times >= 0 in increasing order; sort them")
     # Times that fall into one step are one measurement.
@@ -147,7 +159,7 @@ def increasing_complexity(
 
     from tqdm.auto import tqdm
 
-    with ThreadPoolExecutor(threads or get_num_threads()) as executor:
+    with ThreadPoolExecutor(workers) as executor:
         runs = list(tqdm(executor.map(run, widths), total=len(widths), disable=not progress, unit="width"))
     inner = ("K", "t")
     result = dataset(
@@ -177,10 +189,14 @@ def increasing_complexity(
         seed=str(seed),
     )
     result = result.assign_coords(t=("t", steps * batch / model.N, {"long_name": "time t = steps batch / N"}))
+    for name in ("Q", "v"):
+        if len(set(widths)) > 1:
+            result[name].attrs["undefined"] = "NaN beyond the width of a network"
     result["Q"].attrs["long_name"] = "weight overlap w.w/N"
     return result
 
 
+@within_range("lr, std_w and std_v")
 def _measured(
     student: TwoLayer, sets: dict[str, tuple[Array, Array]], width: int, threads: int | None
 ) -> dict[str, Array | float]:

@@ -22,9 +22,11 @@ from ..data.nonlinearity import Nonlinearity
 from ..data.stored import StoredSamples
 from ..dynamics.online_sgd import Labels, OnlineSGD
 from ..dynamics.schedule import logtimes
-from ..ground.arguments import array, choice, count, number
+from ..ground.arguments import LARGEST_COUNT, array, choice, count, flag, instance, number
+from ..ground.arguments import threads as checked_threads
 from ..ground.errors import DivergenceError, InvalidParameterError
 from ..ground.memory import require
+from ..ground.overflow import within_range
 from ..ground.results import dataset
 from ..networks.two_layer import TwoLayer
 
@@ -162,14 +164,31 @@ def independent_students(
     >>> bool(result.e12[-1] < result.e12_white[-1])
     True
     """
+    choice("scenario", scenario, SCENARIOS)
+    K, seed = count("K", K), count("seed", seed, minimum=0, maximum=None)
+    t_max = number("t_max", t_max, minimum=0.0, exclusive=True, maximum=float(LARGEST_COUNT))
+    lr = number("lr", lr, minimum=0.0)
+    std_w, std_v = number("std_w", std_w, minimum=0.0), number("std_v", std_v, minimum=0.0)
+    if samples is not None:
+        samples = number("samples", samples, minimum=0.0, exclusive=True, maximum=float(LARGEST_COUNT))
+    test_size = count("test_size", test_size)
+    train_second_layer, classify, mix, random_labels, progress = (
+        flag(name, value)
+        for name, value in (
+            ("train_second_layer", train_second_layer),
+            ("classify", classify),
+            ("mix", mix),
+            ("random_labels", random_labels),
+            ("progress", progress),
+        )
+    )
+    threads = checked_threads("threads", threads)
+    if save_at is not None:
+        save_at = array("save_at", save_at, (None,))
     settings = {
         key: value for key, value in locals().items() if key not in ("images", "test_images", "progress")
     }
-    choice("scenario", scenario, SCENARIOS)
     teacher: TwoLayer | None = None
-    K, seed = count("K", K), count("seed", seed, minimum=0, maximum=None)
-    t_max = number("t_max", t_max, minimum=0.0, exclusive=True)
-    test_size = count("test_size", test_size)
     options = {"lr": lr, "train_second_layer": train_second_layer, "test_size": 1}
 
     def student(inputs: int, number: int) -> TwoLayer:
@@ -208,10 +227,12 @@ def independent_students(
 
     students = [_student(task, student(inputs, i), [seed, _SAMPLES, i], options) for i in range(2)]
     times = (
-        np.concatenate([[0.0], logtimes(min(1.0 / inputs, t_max), t_max, 30)])
-        if save_at is None
-        else array("save_at", save_at, (None,))
+        np.concatenate([[0.0], logtimes(min(1.0 / inputs, t_max), t_max, 30)]) if save_at is None else save_at
     )
+    if times[-1] > LARGEST_COUNT / inputs:
+        raise InvalidParameterError(
+            f"save_at ends at {times[-1]:g}: must be a time of fewer than 2**53 steps; pass less"
+        )
     steps_at = np.ceil(times * inputs * (1.0 - 1e-12)).astype(np.int64)
     if times[0] < 0.0 or (np.diff(times) < 0.0).any():
         raise InvalidParameterError("save_at: must be times >= 0 in increasing order; sort them")
@@ -239,7 +260,8 @@ def independent_students(
                 list(executor.map(lambda s, n=int(target): s.advance(n - s.step, threads=threads), students))
             except DivergenceError as error:
                 raise DivergenceError(str(error), result()) from None
-            records.append(_errors(task, [s.student for s in students], threads))
+            with within_range("std_w, std_v and lr"):
+                records.append(_errors(task, [s.student for s in students], threads))
             bar.update(times[i] - bar.n)
     return result()
 
@@ -281,8 +303,12 @@ def _stored_task(X: Array, y: Array, X_test: Array, y_test: Array) -> _Task:
 
 
 def _image_task(images: Images | None, test_images: Images | None, seed: int) -> _Task:
-    images = digits() if images is None else images
-    if test_images is None:
+    images = (
+        digits() if images is None else instance("images", images, Images, "data.images.Images(X, classes)")
+    )
+    if test_images is not None:
+        instance("test_images", test_images, Images, "data.images.Images(X, classes)")
+    else:
         images, test_images = images.split(max(len(images.X) // 5, 1), seed=[seed, _SPLIT])
     X = normalise(images.X, "global")
     X_test = normalise(test_images.X, "global", reference=images.X)
@@ -316,7 +342,7 @@ def _sampled_task(
         if scenario == "iid"
         else HiddenManifold(N, D, f=f, seed=seed)
     )
-    P = 0 if samples is None else max(round(number("samples", samples, minimum=0.0, exclusive=True) * N), 1)
+    P = 0 if samples is None else max(round(samples * N), 1)
     require(
         8 * ((3 * P + 2 * test_size) * N + (P + test_size) * model.D),
         f"this experiment (N={N}, {P} training and {test_size} test samples)",

@@ -21,7 +21,8 @@ from .. import _lib
 from ..data.gaussian import TeacherStudent
 from ..data.hidden_manifold import HiddenManifold
 from ..data.images import Images, digits, normalise
-from ..ground.arguments import choice, count, number, reals, seed_words
+from ..ground.arguments import choice, count, flag, instance, items, number, reals, seed_words
+from ..ground.arguments import threads as checked_threads
 from ..ground.errors import ConvergenceError, InvalidParameterError, ShapeError
 from ..ground.memory import require
 from ..ground.results import dataset
@@ -121,6 +122,7 @@ def teacher_task(
     words = seed_words([count("seed", seed, minimum=0, maximum=None), 1])
     model = TeacherStudent(N) if kind == "noise" else HiddenManifold(N, D, f="sign", seed=[seed, 0])
     seen_by_teacher = D if kind == "latent" else N
+    threads = checked_threads("threads", threads)
     wanted = classes * sum(quota)
     require(8 * wanted * N, f"a task of {wanted} samples", "lower train_per_class")
     w = _lib.weight_normals(words, 0, M * seen_by_teacher).reshape(M, -1).astype(np.float32)
@@ -174,8 +176,12 @@ def image_task(images: Images | None = None, test_images: Images | None = None, 
     >>> image_task().X.shape
     (1438, 64)
     """
-    images = digits() if images is None else images
-    if test_images is None:
+    images = (
+        digits() if images is None else instance("images", images, Images, "data.images.Images(X, classes)")
+    )
+    if test_images is not None:
+        instance("test_images", test_images, Images, "data.images.Images(X, classes)")
+    else:
         images, test_images = images.split(max(len(images.X) // 5, 1), seed=seed)
     X, X_test = (normalise(each.X, "half").astype(np.float32) for each in (images, test_images))
     train, test = (each.classes.astype(np.uint32) for each in (images, test_images))
@@ -294,10 +300,12 @@ def memorisation(
     >>> result.sizes["train_sample"]
     200
     """
-    task = image_task() if task is None else task
+    task = image_task() if task is None else instance("task", task, Task, "teacher_task()")
+    permute, progress = flag("permute", permute), flag("progress", progress)
+    workers = checked_threads("threads", threads) or _lib.get_num_threads()
     K, epochs, batch = count("K", K), count("epochs", epochs), count("batch", batch)
     lr = number("lr", lr, minimum=0.0)
-    numbers = [count("seeds", s, minimum=0, maximum=None) for s in seeds]
+    numbers = [count("seeds", s, minimum=0, maximum=None) for s in items("seeds", seeds, "seeds, (0, 1)")]
     if len(numbers) < 2:
         raise InvalidParameterError(f"seeds = {numbers}: must hold two seeds or more; pass seeds=(0, 1, 2)")
     train = task.classes
@@ -325,7 +333,7 @@ def memorisation(
 
     from tqdm.auto import tqdm
 
-    with ThreadPoolExecutor(threads or _lib.get_num_threads()) as executor:
+    with ThreadPoolExecutor(workers) as executor:
         runs = list(
             tqdm(executor.map(run, numbers), total=len(numbers), disable=not progress, unit="network")
         )

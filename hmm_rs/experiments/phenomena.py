@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from ..ground.arguments import array, count, number
+from ..ground.arguments import array, count, items, number
 from ..ground.arguments import seed as checked_seed
 from ..ground.errors import InvalidParameterError
 from ..ground.linear_algebra import gram
+from ..ground.overflow import finite, within_range
 from ..theory.online import HiddenManifoldODE, solve_many
 from ..theory.order_parameters import NonlinearityOrMoments, centred_moments
 from .plateaus import plateau
@@ -83,7 +84,9 @@ def random_start(
     rng = np.random.default_rng(checked_seed(seed))
     b, _, _ = centred_moments(f)
     # Teacher vectors along the first M axes: the student's components there are the overlaps.
-    weights = number("std_w", std_w, minimum=0.0) * rng.standard_normal((K, size))
+    with within_range("std_w"):
+        weights = number("std_w", std_w, minimum=0.0) * rng.standard_normal((K, size))
+        finite("std_w", gram(weights))
     v0 = np.full(K, float(v)) if std_v is None else number("std_v", std_v) * rng.standard_normal(K)
     return HiddenManifoldODE.continuum(
         delta=delta,
@@ -118,7 +121,11 @@ def _late(
     """
     import xarray as xr
 
-    numbers = [0] if seeds is None else [count("seeds", seed, minimum=0) for seed in seeds]
+    numbers = (
+        [0]
+        if seeds is None
+        else [count("seeds", s, minimum=0) for s in items("seeds", seeds, "seeds, range(5)")]
+    )
     if not numbers:
         raise InvalidParameterError("seeds is empty: must hold a seed at least; pass seeds=range(5), say")
     late = np.empty((len(times), len(numbers)))
@@ -311,7 +318,7 @@ def late_error_against_students(
     >>> bool(result.eg[1] < 0.1 * result.eg[0])
     True
     """
-    Ks = [count("Ks", K) for K in Ks]
+    Ks = [count("Ks", K) for K in items("Ks", Ks, "numbers of hidden units, [1, 2]")]
 
     def start(i: int, seed: int) -> HiddenManifoldODE:
         return random_start(Ks[i], M, delta=delta, lr=lr, **_seeded(options, seeds, seed))
@@ -366,7 +373,9 @@ def increasing_complexity(
     """
     import xarray as xr
 
-    Ks = [count("Ks", K) for K in Ks]
+    Ks = [count("Ks", K) for K in items("Ks", Ks, "numbers of hidden units, [1, 2]")]
+    if not Ks:
+        raise InvalidParameterError("Ks is empty: must hold a number of hidden units; pass [1, 2], say")
     times = np.concatenate([[0.0], np.geomspace(0.1, 1000.0, 100)]) if t_eval is None else t_eval
     systems = [
         random_start(K, M, delta=delta, lr=lr, std_w=std_w, std_v=std_v, train_second_layer=True, **options)

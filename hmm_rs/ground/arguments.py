@@ -36,6 +36,7 @@ __all__ = [
     "seed_words",
     "shown",
     "threads",
+    "whole_numbers",
 ]
 
 _T = TypeVar("_T")
@@ -246,6 +247,14 @@ def reals(name: str, value: Any, *, infinite: bool = False, missing: bool = Fals
             f"finite{allowed}; remove them"
         )
     return result
+
+
+def whole_numbers(name: str, value: Any) -> npt.NDArray[np.int64]:
+    """Return `value` as an array of integers in its own shape."""
+    numbers = reals(name, value)
+    if (numbers != np.round(numbers)).any() or (np.abs(numbers) > LARGEST_COUNT).any():
+        raise DtypeError(f"{name} = {shown(value)}: must be whole numbers; pass integers")
+    return numbers.astype(np.int64)
 
 
 def _converted(name: str, value: Any, given: npt.NDArray[Any], target: np.dtype[Any]) -> npt.NDArray[Any]:

@@ -16,12 +16,14 @@ import numpy as np
 import numpy.typing as npt
 
 from .. import _lib
+from .arguments import shown
+from .errors import DtypeError
 
 if TYPE_CHECKING:
     import xarray as xr
     from xarray.indexes import PandasIndex
 
-__all__ = ["VARIABLES", "as_json", "dataset", "indexed"]
+__all__ = ["VARIABLES", "as_json", "dataset", "indexed", "result_of"]
 
 #: Dimensions (after the leading one) and plain-words label of every variable of the schema.
 VARIABLES: dict[str, tuple[tuple[str, ...], str]] = {
@@ -54,12 +56,23 @@ def as_json(value: Any) -> str:
 
     def plain(item: Any) -> Any:
         if isinstance(item, np.generic):
-            return item.item()
+            plainer = item.item()
+            # A long double is its own item.
+            return float(plainer) if isinstance(plainer, np.floating) else plainer
         if isinstance(item, np.ndarray):
             return item.tolist()
         return repr(item)
 
     return json.dumps(value, default=plain)
+
+
+def result_of(name: str, value: Any, kind: str = "what a run or a solver returned") -> xr.Dataset:
+    """Return `value` if it is a dataset; `kind` is what to pass instead."""
+    import xarray as xr
+
+    if isinstance(value, xr.Dataset):
+        return value
+    raise DtypeError(f"{name} = {shown(value)}: must be an xarray.Dataset; pass {kind}")
 
 
 def dataset(

@@ -7,6 +7,7 @@ from importlib import metadata
 from typing import Any
 
 from .. import _lib
+from .results import result_of
 
 __all__ = ["WORKS", "cite", "show_versions"]
 
@@ -48,6 +49,8 @@ def cite(*datasets: Any) -> str:
     >>> "hidden manifold" in hr.cite()
     True
     """
+    for given in datasets:
+        result_of("datasets", given)
     keys = (
         [key for d in datasets for key in str(d.attrs.get("cite", "")).split()] if datasets else list(WORKS)
     )

@@ -61,7 +61,9 @@ class SupportVectors:
     def error(self, K_test: npt.ArrayLike, y_test: npt.ArrayLike) -> float:
         """Return the fraction of test points on the wrong side; a decision of zero counts as wrong."""
         decision = self.decision(K_test)
-        labels = arguments.array("y_test", y_test, (len(decision),))
+        labels = arguments.array("y_test", y_test, (len(decision),), rule="(one label per row of K_test)")
+        if not np.isin(labels, (-1.0, 1.0)).all():
+            raise InvalidParameterError("y_test: labels must be +1 or -1; pass np.where(condition, 1, -1)")
         return float((decision * labels <= 0.0).mean())
 
 

@@ -7,6 +7,7 @@ import numpy.typing as npt
 from ..ground.activations import CLOSED as UNITS
 from ..ground.activations import UNITS as _FORMULAS
 from ..ground.activations import activation as _checked
+from ..ground.arguments import reals as _reals
 from .base import Network
 from .mean_field import MeanFieldNetwork
 from .two_layer import TwoLayer
@@ -16,4 +17,6 @@ __all__ = ["UNITS", "MeanFieldNetwork", "Network", "TwoLayer", "activation_funct
 
 def activation_function(activation: str, x: npt.NDArray[Any]) -> npt.NDArray[Any]:
     """Return g(x) elementwise for a unit of two-layer networks: erf(x/√2), max(x, 0) or x."""
-    return _FORMULAS[_checked("activation", activation, UNITS)].value(x)
+    name = _checked("activation", activation, UNITS)
+    single = getattr(x, "dtype", None) == "float32"
+    return _FORMULAS[name].value(x if single else _reals("x", x, infinite=True))

@@ -70,10 +70,9 @@ class CNN:
     stem_stride: int | None = None
 
     def __post_init__(self) -> None:
-        for name in ("h", "height", "width"):
-            count(name, getattr(self, name))
-        if self.stem_stride is not None:
-            count("stem_stride", self.stem_stride)
+        for name in ("h", "height", "width", "stem_stride"):
+            if name != "stem_stride" or self.stem_stride is not None:
+                object.__setattr__(self, name, count(name, getattr(self, name)))
 
     def __reduce__(self) -> tuple[Any, ...]:
         # Compiled functions that are kept with the object cannot be pickled.

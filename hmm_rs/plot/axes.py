@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Literal
 
-from ..ground.errors import DtypeError, InvalidParameterError
+from ..ground.arguments import shown
+from ..ground.errors import InvalidParameterError
 from ..ground.extras import extra
+from ..ground.results import result_of
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -46,17 +48,12 @@ def axes_of(ax: Axes | None) -> Axes:
 
 def check_result(result: Any, *variables: str) -> None:
     """Refuse what is not a dataset or lacks one of `variables`."""
-    import xarray as xr
-
-    if not isinstance(result, xr.Dataset):
-        raise DtypeError(
-            f"result = {result!r:.60}: must be an xarray.Dataset that a run or a solver returned"
-        )
+    result_of("result", result)
     for name in variables:
-        if name not in result:
+        if not isinstance(name, str) or name not in result:
             listed = ", ".join(map(repr, result.data_vars))
             raise InvalidParameterError(
-                f"result has no variable {name!r}: it holds {listed}; pass another one"
+                f"result has no variable {shown(name)}: it holds {listed}; pass another one"
             )
         if result[name].size == 0:
             raise InvalidParameterError(f"result holds no values of {name!r}: nothing to draw; run longer")

@@ -6,7 +6,8 @@ import itertools
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from ..ground.errors import InvalidParameterError
+from ..ground.arguments import count, number, shown
+from ..ground.errors import DtypeError, InvalidParameterError
 from .axes import COLOURS, axes_of, check_result, style_of
 
 if TYPE_CHECKING:
@@ -37,6 +38,7 @@ def compression(result: xr.Dataset, *, law: float | None = None, ax: Axes | None
         p, average, color=COLOURS[0], label=r"$[\langle\Lambda^{-2}\rangle]^{-1/2}$", **style_of(result)
     )
     if law is not None:
+        law = number("law", law, minimum=0.0)
         ax.loglog(p, law * p**0.5, color=COLOURS[1], linewidth=1.4, label=rf"theory, ${law:.2f}\,\sqrt{{p}}$")
     ax.set_xticks(p.values, [f"{int(size)}" for size in p.values])
     ax.minorticks_off()
@@ -107,6 +109,8 @@ def neuron_points(result: xr.Dataset, *, time: int = -1, ax: Axes | None = None)
     """
     check_result(result, "z", "a")
     ax = axes_of(ax)
+    last = result.sizes["t"] - 1
+    time = count("time", time, minimum=-1 - last, maximum=last)
     z, a = result["z"].isel(t=time).values, result["a"].isel(t=time).values
     size = 2.0 + 40.0 * abs(a) / abs(a).max()
     for sign, colour in ((1, COLOURS[0]), (-1, COLOURS[1])):
@@ -141,6 +145,10 @@ def error_curves(
     matplotlib.axes.Axes
     """
     check_result(result, "p")
+    if exponents is not None and not isinstance(exponents, Mapping):
+        raise DtypeError(
+            f"exponents = {shown(exponents)}: must be a mapping; pass what theory.learning_curve_exponents returned"
+        )
     names = [
         str(name) for name in result.data_vars if "test error" in result[name].attrs.get("long_name", "")
     ]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal
 
-from ..ground.arguments import choice, flag
+from ..ground.arguments import choice, flag, items
 from ..ground.errors import InvalidParameterError
 from ..ground.results import VARIABLES
 from .axes import COLOURS, axes_of, check_result, distinct_colours, in_words, readable_log, split, style_of
@@ -66,6 +66,7 @@ def learning_curve(
     flag("bars", bars)
     for result in results:
         check_result(result, variable)
+    labels = None if labels is None else items("labels", labels, "legend entries, one a result")
     if labels is not None and len(labels) != len(results):
         raise InvalidParameterError(
             f"labels has {len(labels)} entries for {len(results)} results: must be one each; pass as many"
@@ -186,12 +187,15 @@ def order_parameters(
     """
     if not results:
         raise InvalidParameterError("results: none given; pass at least one dataset")
+    names = items("variables", variables, "names of order parameters, ('Q', 'R')")
+    if not names:
+        raise InvalidParameterError("variables is empty: must name an order parameter; pass ('Q', 'R')")
     for result in results:
-        check_result(result, *variables)
+        check_result(result, *names)
     ax = axes_of(ax)
     for which, result in enumerate(results):
         colour = 0
-        for name in variables:
+        for name in names:
             values = result[name]
             dim, inner = str(values.dims[0]), VARIABLES[name][0] if name in VARIABLES else ()
             if values.dims[1:] != inner or not inner:

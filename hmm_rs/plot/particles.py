@@ -6,15 +6,15 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from ..ground import arguments
 from ..ground.errors import InvalidParameterError
+from ..theory import HingeMeanField
 from .axes import COLOURS, axes_of, check_result, distinct_colours, readable_log, style_of
 
 if TYPE_CHECKING:
     import numpy.typing as npt
     import xarray as xr
     from matplotlib.axes import Axes
-
-    from ..theory import HingeMeanField
 
 __all__ = ["overfitting", "particles", "rotation", "satisfaction", "trajectories"]
 
@@ -36,6 +36,12 @@ def curve(ax: Axes, seen: xr.DataArray, result: xr.Dataset, **style: Any) -> Non
         ax.errorbar(seen.t, mean, yerr=spread, capsize=2.0, elinewidth=0.8, **style, **style_of(result))
         return
     ax.plot(seen.t, seen, **style, **style_of(result))
+
+
+def _mean_field(theory: HingeMeanField | None) -> HingeMeanField | None:
+    return (
+        None if theory is None else arguments.instance("theory", theory, HingeMeanField, "HingeMeanField(d)")
+    )
 
 
 def late_law_holds(theory: HingeMeanField) -> bool:
@@ -70,8 +76,9 @@ def particles(
     'output weight $a$'
     """
     check_result(result, "a", "w_par")
+    theory = _mean_field(theory)
+    count = min(arguments.count("nodes", nodes), result.sizes["i"])
     ax = axes_of(ax)
-    count = min(nodes, result.sizes["i"])
     a, w = result.a.values[:, :count], result.w_par.values[:, :count]
     colours = distinct_colours(count)
     for i, colour in enumerate(colours):
@@ -122,9 +129,9 @@ def trajectories(
     >>> hr.plot.trajectories(run.run(20), variable="w_par").get_xscale()
     'log'
     """
-    check_result(result, variable)
+    check_result(result, arguments.choice("variable", variable, ("a", "w_par")))
+    count = min(arguments.count("nodes", nodes), result.sizes["i"])
     ax = axes_of(ax)
-    count = min(nodes, result.sizes["i"])
     seen = result[variable].where(result.t > 0, drop=True)
     for i, colour in enumerate(distinct_colours(count)):
         ax.plot(seen.t, seen[:, i], color=colour, **{**style_of(result), "markersize": 3.0})
@@ -161,6 +168,7 @@ def rotation(
     """
     if not results:
         raise InvalidParameterError("results: none given; pass at least one dataset")
+    theory, asymptotes = _mean_field(theory), arguments.flag("asymptotes", asymptotes)
     ax = axes_of(ax)
     last, top = 1.0, 0.0
     for i, result in enumerate(results):
@@ -222,14 +230,23 @@ def satisfaction(
         Axes to draw on; None makes a figure.
     """
     check_result(result, "first_satisfied")
-    projection = np.abs(np.asarray(x_par, dtype=np.float64))
+    theory = arguments.instance("theory", theory, HingeMeanField, "HingeMeanField(d)")
+    dt = arguments.number("dt", dt, minimum=1e-100, maximum=1e100)
+    most = arguments.count("most", most)
+    projection = np.abs(arguments.reals("x_par", x_par))
     first = result.first_satisfied.values
+    if (projection > 1e100).any():
+        raise InvalidParameterError(
+            f"x_par reaches {projection.max():.3g}: no axis shows it; pass X[:, 0] of the run"
+        )
     if projection.shape != first.shape:
         raise InvalidParameterError(
             f"x_par has shape {projection.shape}: the run has {first.shape[0]} examples; pass X[:, 0] of the run"
         )
-    ax = axes_of(ax)
     seen = np.flatnonzero(first >= 0)[:most]
+    if not seen.size:
+        raise InvalidParameterError("result has no satisfied example: there is nothing to draw; run longer")
+    ax = axes_of(ax)
     ax.plot(first[seen] * dt, projection[seen], ".", color=COLOURS[5], markersize=2.5, label="examples (run)")
     gamma = theory.gamma(np.geomspace(1.0, 1.5 * max(float(first.max()) * dt, 2.0), 500))
     gamma = gamma[theory.alignment(gamma) > 0.0]
@@ -275,7 +292,7 @@ def overfitting(
         ("unsatisfied", COLOURS[0], "train, unsatisfied"),
         ("test_unsatisfied", COLOURS[1], "test, unsatisfied"),
     ]
-    if errors:
+    if arguments.flag("errors", errors):
         curves += [("train_error", COLOURS[5], "train, error"), ("test_error", COLOURS[4], "test, error")]
     for name, colour, label in curves:
         seen = result[name].where((result.t > 0) & (result[name] > 0), drop=True)

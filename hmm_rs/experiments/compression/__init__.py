@@ -7,10 +7,11 @@ all cores; a result does not depend on how many there are.
 Source: Paccolat, Petrini, Geiger, Tyloo & Wyart, J. Stat. Mech. 2021, 044001.
 """
 
+from .exponents import Exponent, fit_exponent
 from .kernels import circle_kernel, kernel_evolution
 from .learning_curves import learning_curves
 from .neurons import compression_curve, neuron_trajectories
-from .scaling import Exponent, compression_scaling, fit_exponent
+from .scaling import compression_scaling
 
 __all__ = [
     "Exponent",

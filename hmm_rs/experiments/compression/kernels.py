@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from ... import kernels
 from ...data.manifolds import LabelledGaussian, Stripe
-from ...ground.arguments import count, number
+from ...ground.arguments import count, items, number
 from ...ground.errors import ConvergenceError
 from ...ground.results import dataset
 from ...networks.mean_field import MeanFieldNetwork
@@ -80,7 +80,10 @@ def kernel_evolution(
         kernel after learning fresh points, ``network_error``, ``satisfied`` and ``t``.
     """
     described(data)
-    fractions = [number("fractions", f, minimum=0.0, maximum=1.0) for f in fractions]
+    fractions = [
+        number("fractions", f, minimum=0.0, maximum=1.0)
+        for f in items("fractions", fractions, "numbers between 0 and 1, (0.1, 0.5)")
+    ]
     stages = len(fractions) + 2
     R = count("components", components)
 

@@ -10,7 +10,7 @@ import numpy as np
 from ... import kernels
 from ...data.manifolds import LabelledGaussian
 from ...dynamics.gradient_flow import GradientFlow
-from ...ground.arguments import choice, count
+from ...ground.arguments import choice, count, items
 from ...ground.results import dataset
 from .kernels import classifier_error, frozen_error
 from .runs import (
@@ -23,6 +23,7 @@ from .runs import (
     lambda_star_of,
     missing,
     network_of,
+    training_sizes,
 )
 
 if TYPE_CHECKING:
@@ -87,11 +88,12 @@ def learning_curves(
     """
     described(data)
     choice("convention", convention, get_args(Convention))
-    for name in curves:
-        choice("curves", name, CURVES)
+    curves = [
+        choice("curves", name, CURVES) for name in items("curves", curves, "names, for example ['network']")
+    ]
     if not compressible(data):
         curves = [name for name in curves if name != "stretched_ntk"]
-    sizes = [count("sizes", p, minimum=2) for p in sizes]
+    sizes = training_sizes(sizes)
     seeds = count("seeds", seeds)
     names = [*curves, *(["lambda_star"] if compressible(data) else []), "converged"]
 

@@ -12,6 +12,7 @@ import numpy.typing as npt
 from ..._lib import get_num_threads
 from ...data.manifolds import LabelledGaussian
 from ...dynamics.gradient_flow import GradientFlow
+from ...ground.arguments import count, items
 from ...ground.errors import DtypeError, InvalidParameterError
 from ...measure.compression import compression
 from ...networks.mean_field import MeanFieldNetwork
@@ -29,6 +30,7 @@ __all__ = [
     "missing",
     "needs_compression",
     "network_of",
+    "training_sizes",
 ]
 
 Array = npt.NDArray[np.float64]
@@ -102,3 +104,8 @@ def flow_of(data: LabelledGaussian, p: int, h: int, alpha: float, seed: int, **o
     return GradientFlow(
         network_of(data, h, seed), X, y, alpha=alpha, d_par=min(data.informative, data.d), **options
     )
+
+
+def training_sizes(sizes: Any) -> list[int]:
+    """Return numbers of examples."""
+    return [count("sizes", p, minimum=2) for p in items("sizes", sizes, "numbers of examples, (256, 512)")]

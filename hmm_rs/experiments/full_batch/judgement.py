@@ -8,7 +8,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from ...ground.errors import InvalidParameterError
+from ...ground.arguments import count, reals
+from ...ground.errors import InvalidParameterError, ShapeError
+from ...ground.overflow import within_range
+from ...ground.results import result_of
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -41,10 +44,18 @@ def finite_size_allowance(
     loss
         Which loss was learnt with.
     """
-    predicted = np.abs(np.asarray(theory, dtype=np.float64))
+    predicted = np.abs(reals("theory", theory))
+    error = reals("standard_error", standard_error, infinite=True)
+    if error.shape != predicted.shape:
+        raise ShapeError(
+            f"standard_error has shape {error.shape}: must be that of theory, {predicted.shape}; pass one per "
+            f"prediction"
+        )
+    p = count("p", p)
     bounded = name in _ERRORS or (loss != "ridge" and name == "train_loss")
     bias = np.full_like(predicted, 0.5 / p) if bounded else 2.0 / p * predicted
-    return np.asarray(4.0 * np.asarray(standard_error, dtype=np.float64) + bias)
+    with within_range("theory and standard_error"):
+        return np.asarray(4.0 * error + bias)
 
 
 def agreement(simulation: xr.Dataset, theory: xr.Dataset) -> xr.Dataset:
@@ -64,7 +75,17 @@ def agreement(simulation: xr.Dataset, theory: xr.Dataset) -> xr.Dataset:
     """
     import xarray as xr
 
-    if not np.allclose(simulation.alpha, theory.alpha, rtol=1e-9):
+    for argument, given, kind in (
+        ("simulation", simulation, "what full_batch_curve returned"),
+        ("theory", theory, "what replica.learning_curve returned"),
+    ):
+        if "alpha" not in result_of(argument, given, kind).coords:
+            raise InvalidParameterError(
+                f"{argument} has no coordinate alpha: must be a curve over it; pass {kind}"
+            )
+    if simulation.alpha.shape != theory.alpha.shape or not np.allclose(
+        simulation.alpha, theory.alpha, rtol=1e-9
+    ):
         raise InvalidParameterError(
             f"theory has alpha = {theory.alpha.values}: must match the simulation's "
             f"{simulation.alpha.values}; solve the theory at simulation.alpha"

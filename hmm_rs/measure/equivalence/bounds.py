@@ -200,6 +200,7 @@ def stein_bound(
         "self_check_error": spread / math.sqrt(samples) / exact,
         "directions": slices,
     }
+    finite("F, w, teacher and directions", values)
     return Record(
         values,
         source="theory",

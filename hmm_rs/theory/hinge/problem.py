@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy.typing as npt
 
 from ... import _lib
-from ...ground.arguments import choice, count, flag, number
+from ...ground.arguments import choice, count, flag, number, reals, shown
 from ...ground.description import Description
 from ...ground.errors import DtypeError, InvalidParameterError
 from ...ground.results import dataset
@@ -85,12 +86,10 @@ class HingeProblem(Description):
             number(name, value, minimum=0.0, exclusive=name != "sigma_a")
             for name, value in (("sigma_x", sigma_x), ("sigma_a", sigma_a), ("sigma_w", sigma_w))
         )
-        try:
-            lower, upper = (float(edge) for edge in support)
-        except (TypeError, ValueError):
-            raise DtypeError(
-                f"support = {support!r}: must be two numbers (lower, upper); pass them"
-            ) from None
+        edges = reals("support", support, infinite=True)
+        if edges.shape != (2,):
+            raise DtypeError(f"support = {shown(support)}: must be two numbers (lower, upper); pass them")
+        lower, upper = edges.tolist()
         self._describe(
             d=d,
             alpha=number("alpha", alpha, minimum=0.0, exclusive=True),
@@ -106,13 +105,17 @@ class HingeProblem(Description):
             if C1 is None
             else number("C1", C1, minimum=0.0, exclusive=True),
             law=law,
-            radius=radius if radius is None else number("radius", radius, minimum=0.0, exclusive=True),
+            radius=radius
+            if radius is None
+            else number("radius", radius, minimum=0.0, maximum=1e100, exclusive=True),
             mu=mu if mu is None else number("mu", mu),
             flip=number("flip", flip, minimum=0.0, maximum=1.0),
             support=(lower, upper),
             subtract_init=flag("subtract_init", subtract_init),
         )
-        object.__setattr__(self, "_model", _lib.HingeTheory(self))
+        # The core calls a density, and is handed numbers only.
+        seen = SimpleNamespace(**{**self._arguments, "law": _density(law) if callable(law) else law})
+        object.__setattr__(self, "_model", _lib.HingeTheory(seen))
 
     _model: _lib.HingeTheory
 
@@ -132,3 +135,8 @@ class HingeProblem(Description):
             },
         }
         return dataset(values, source="theory", settings=settings, cite=CITE, **options)
+
+
+def _density(law: Callable[[Floats], npt.ArrayLike]) -> Callable[[Floats], Floats]:
+    """Return a density whose values are numbers; their shape and sign are looked at where they are used."""
+    return lambda z: reals("law(z)", law(z), infinite=True)

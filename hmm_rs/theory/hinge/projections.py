@@ -195,7 +195,8 @@ class ProjectedMeanField:
             raise InvalidParameterError(
                 f"save_at: must be different whole steps in order between {self._step} and {steps}; pass such steps"
             )
-        along = self._t + (saves - self._step) * dt
+        with within_range("save_at and dt", "take smaller steps"):
+            along = self._t + (saves - self._step) * dt
         records = []
         for save in [*saves.astype(int).tolist(), steps]:
             self._field.advance(save - self._step, dt)

@@ -127,6 +127,7 @@ class HiddenManifoldODE(OnlineODE):
         W0 = array("W0", W0, (K, K), rule="= (K, K)")
         delta = number("delta", delta, minimum=0.0, exclusive=True)
         choice("teacher_modes", teacher_modes, get_args(TeacherModes))
+        center = flag("center", center)
         centred_moments(f, center=center)
         a, b, c = moments(f)
         self.settings.update(delta=delta, f=f, moments=(a, b, c), modes=S, teacher_modes=teacher_modes)
@@ -142,7 +143,7 @@ class HiddenManifoldODE(OnlineODE):
             w0=W0,
             delta=delta,
             moments={"a": a, "b": b, "c": c},
-            center=flag("center", center),
+            center=center,
             teacher_modes=teacher_modes,
         )
 
