@@ -10,6 +10,7 @@ Every fit reports a duality gap, an upper bound on what the objective could stil
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from typing import Any, Literal
 
 import numpy as np
@@ -18,6 +19,7 @@ import numpy.typing as npt
 from ... import _lib
 from ...ground.arguments import array, choice, count, number
 from ...ground.arguments import threads as checked_threads
+from ...ground.display import Shown
 from ...ground.errors import ConvergenceError, InvalidParameterError
 from ...ground.losses import FULL_BATCH
 from ...ground.losses import loss as checked_loss
@@ -49,7 +51,7 @@ def _frozen(values: Vector) -> Vector:
     return kept
 
 
-class FullBatch:
+class FullBatch(Shown):
     """Regularised empirical risk minimisation on given examples.
 
     Parameters
@@ -155,6 +157,16 @@ class FullBatch:
             )
         assert self.w is not None
         return self.w
+
+    def _title(self) -> str:
+        if self.w is None:
+            return "FullBatch, not fitted"
+        how = "fitted" if self.converged else "not converged"
+        return f"FullBatch, {how} in {self.iterations} iterations"
+
+    def _rows(self) -> Iterable[tuple[str, Any]]:
+        rows = [("X", self.X), ("y", self.y), ("loss", self.loss), ("lam", self.lam)]
+        return rows if self.w is None else [*rows, ("objective", self.objective), ("gap", self.gap)]
 
     @property
     def result(self) -> Record:

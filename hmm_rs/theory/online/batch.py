@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy.typing as npt
 
+from ...ground.arguments import shown
 from ...ground.errors import DtypeError
 from ...provenance.recording import attach, maker_of
 from ...provenance.story import encoded_call
@@ -50,13 +51,13 @@ def solve_many(
     """
     if isinstance(systems, OnlineODE) or not hasattr(systems, "__iter__"):
         raise DtypeError(
-            f"systems = {systems!r:.60}: must be a sequence of systems of equations; pass [SaadSolla(...), ...]"
+            f"systems = {shown(systems, 60)}: must be a sequence of systems of equations; pass [SaadSolla(...), ...]"
         )
     given = list(systems)
     for system in given:
         if not isinstance(system, OnlineODE):
             raise DtypeError(
-                f"systems holds {system!r:.60}: must be systems of equations; pass SaadSolla(...)"
+                f"systems holds {shown(system, 60)}: must be systems of equations; pass SaadSolla(...)"
             )
     results = solve_systems(given, t_eval, rtol=rtol, atol=atol, method=method, threads=threads)
     # Each is what its system answers by itself.
