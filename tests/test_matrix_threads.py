@@ -977,10 +977,12 @@ NOTHING_TO_COMPUTE = (
     "hmm_rs.get_num_threads",
     "hmm_rs.load",
     "hmm_rs.plot.",
+    "hmm_rs.rerun",
     "hmm_rs.resume",
     "hmm_rs.set_num_threads",
     "hmm_rs.show_versions",
     "hmm_rs.testing.",
+    "hmm_rs.to_frame",
 )
 #: Methods that every engine or model has and that compute nothing.
 NOTHING_METHODS = {"memory_estimate", "settings", "source", "stop", "stopped", "trials"}

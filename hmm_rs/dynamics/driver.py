@@ -11,7 +11,7 @@ import copy
 import threading
 import warnings
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any, ClassVar, Unpack
 
@@ -20,6 +20,7 @@ import numpy.typing as npt
 
 from .. import _lib
 from ..ground.description import spelled
+from ..ground.display import Shown, unlike_defaults
 from ..ground.errors import DivergenceError, HmmError, StopRun
 from ..ground.results import dataset, indexed
 from .history import History
@@ -41,7 +42,7 @@ __all__ = ["Driver", "Observation"]
 _UNFINISHED = frozenset({"interrupted", "terminated", "max_seconds", "diverged", "callback", "stop", "error"})
 
 
-class Driver(ABC):
+class Driver(Shown, ABC):
     """Base of all engines that take steps.
 
     A subclass stores its constructor's arguments in ``self._arguments``, owns a compiled engine
@@ -111,6 +112,12 @@ class Driver(ABC):
     def _finished_early(self) -> str:
         """Return why there is nothing left to do ("" if there is)."""
         return ""
+
+    def _title(self) -> str:
+        return f"{type(self).__name__} at {self._axis[0]} = {self.t:.6g}"
+
+    def _rows(self) -> Iterable[tuple[str, Any]]:
+        return unlike_defaults(type(self), self._arguments).items()
 
     # -- the protocol --------------------------------------------------------------------------
 

@@ -11,30 +11,12 @@ from typing import Any, Concatenate, NoReturn, ParamSpec, TypeVar
 
 import numpy as np
 
+from .display import as_table, spelled
+
 __all__ = ["Description", "drawn", "spelled"]
 
 _P = ParamSpec("_P")
 _D = TypeVar("_D", bound="Description")
-
-
-def spelled(value: Any) -> str:
-    """Return a value in a few words that are the same in every process: no address, arrays by shape."""
-    if isinstance(value, np.ndarray):
-        return f"<array {value.shape}>"
-    if isinstance(value, np.random.SeedSequence):
-        return " ".join(repr(value).split())
-    if isinstance(value, np.generic):
-        return repr(value.item())
-    if type(value) in (list, tuple):
-        inside = ", ".join(map(spelled, value))
-        return f"[{inside}]" if type(value) is list else f"({inside}{',' * (len(value) == 1)})"
-    if isinstance(value, functools.partial):
-        return f"<partial of {spelled(value.func)}>"
-    if callable(value):
-        name = getattr(value, "__qualname__", None) or getattr(value, "__name__", None)
-        module = getattr(value, "__module__", None)
-        return f"<{module}:{name}>" if name and module else f"<{name or type(value).__qualname__}>"
-    return repr(value)
 
 
 class Description:
@@ -91,6 +73,9 @@ class Description:
     def __repr__(self) -> str:
         inside = ", ".join(f"{key}={spelled(value)}" for key, value in self._arguments.items())
         return f"{type(self).__name__}({inside})"
+
+    def _repr_html_(self) -> str:
+        return as_table(type(self).__name__, self._arguments.items())
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _rebuild, (type(self), self._arguments, self._recipe)

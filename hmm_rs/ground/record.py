@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from html import escape
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
+from .display import as_lines, as_table
 from .errors import InvalidParameterError
 from .results import dataset
 
@@ -91,15 +91,16 @@ class Record(dict[str, Any]):
         return [*super().__dir__(), *self]
 
     def __repr__(self) -> str:
-        inside = ", ".join(f"{name}={_short(value)}" for name, value in self.items())
-        return f"Record({inside})"
+        return as_lines(self._title(), self.items())
 
     def _repr_html_(self) -> str:
-        rows = "".join(
-            f"<tr><th>{escape(name)}</th><td>{escape(_short(value))}</td></tr>"
-            for name, value in self.items()
-        )
-        return f"<table>{rows}</table>"
+        return as_table(self._title(), self.items())
+
+    def _title(self) -> str:
+        schema = self.__dict__["_schema"]
+        along = schema["along"]
+        at = f" at {schema['dim']} = {along[0]:.6g}" if along.size == 1 else ""
+        return f"Record of {schema['source']}{at}"
 
     def to_dataset(self) -> xr.Dataset:
         """Return the answer as a dataset of the schema that runs and curves have; words become attributes.
@@ -139,11 +140,3 @@ class Record(dict[str, Any]):
 
 def _rebuild(values: dict[str, Any], schema: dict[str, Any]) -> Record:
     return Record(values, **schema)
-
-
-def _short(value: Any) -> str:
-    if isinstance(value, np.ndarray) and value.size > 6:
-        return f"<array {value.shape}>"
-    if isinstance(value, float):
-        return f"{value:.6g}"
-    return str(value)

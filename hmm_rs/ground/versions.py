@@ -2,59 +2,49 @@
 
 from __future__ import annotations
 
+import dataclasses
 import platform
 from importlib import metadata
-from typing import Any
+from typing import Any, Literal
 
 from .. import _lib
+from .arguments import choice
 from .results import result_of
+from .works import LIBRARY, WORKS
 
-__all__ = ["WORKS", "cite", "show_versions"]
-
-#: Works by citation key.
-WORKS: dict[str, str] = {
-    "hidden-manifold": (
-        "S. Goldt, M. Mézard, F. Krzakala, L. Zdeborová, Modeling the influence of data structure on learning "
-        "in neural networks: the hidden manifold model, Phys. Rev. X 10, 041044 (2020), arXiv:1909.11500"
-    ),
-    "gaussian-equivalence": (
-        "S. Goldt, B. Loureiro, G. Reeves, F. Krzakala, M. Mézard, L. Zdeborová, The Gaussian equivalence of "
-        "generative models for learning with shallow neural networks, arXiv:2006.14709"
-    ),
-    "gaussian-covariate-model": (
-        "B. Loureiro, C. Gerbelot, H. Cui, S. Goldt, F. Krzakala, M. Mézard, L. Zdeborová, Learning curves of "
-        "generic features maps for realistic datasets with a teacher-student model, NeurIPS 2021, "
-        "arXiv:2102.08127"
-    ),
-    "hinge-mean-field": (
-        "F. Pellegrini, G. Biroli, An analytic theory of shallow networks dynamics for hinge loss "
-        "classification, NeurIPS 2020, arXiv:2006.11209"
-    ),
-    "geometric-compression": (
-        "J. Paccolat, L. Petrini, M. Geiger, K. Tyloo, M. Wyart, Geometric compression of invariant manifolds "
-        "in neural networks, J. Stat. Mech. (2021) 044001, arXiv:2007.11471"
-    ),
-    "saad-solla": (
-        "D. Saad, S. A. Solla, On-line learning in soft committee machines, Phys. Rev. E 52, 4225 (1995)"
-    ),
-}
+__all__ = ["cite", "libraries", "show_versions"]
 
 
-def cite(*datasets: Any) -> str:
-    """Return the works behind `datasets` (all works if none is given), one per line.
+def cite(*datasets: Any, style: Literal["text", "bibtex"] = "text") -> str:
+    """Return the works behind `datasets` (all works if none is given).
+
+    Parameters
+    ----------
+    *datasets
+        Results.
+    style
+        "text": one work per line. "bibtex": BibTeX entries, the package itself among them.
 
     Examples
     --------
     >>> import hmm_rs as hr
     >>> "hidden manifold" in hr.cite()
     True
+    >>> hr.cite(style="bibtex").startswith("@misc{hmm_rs,")
+    True
     """
     for given in datasets:
         result_of("datasets", given)
+    choice("style", style, ("text", "bibtex"))
     keys = (
         [key for d in datasets for key in str(d.attrs.get("cite", "")).split()] if datasets else list(WORKS)
     )
-    return "\n".join(WORKS[key] for key in dict.fromkeys(keys) if key in WORKS)
+    used = {key: WORKS[key] for key in dict.fromkeys(keys) if key in WORKS}
+    if style == "text":
+        return "\n".join(work.sentence for work in used.values())
+    library = dataclasses.replace(LIBRARY, entry=(("version", _lib.__version__),))
+    entries = {"hmm_rs": library, **used}
+    return "\n\n".join(work.bibtex(key) for key, work in entries.items())
 
 
 def show_versions() -> None:
@@ -63,8 +53,16 @@ def show_versions() -> None:
     print(f"instruction set   {_lib.instruction_set()}")
     print(f"threads           {_lib.get_num_threads()}")
     print(f"python            {platform.python_version()} on {platform.platform()}")
+    for name, version in libraries().items():
+        print(f"{name:<17} {version or 'not installed'}")
+
+
+def libraries() -> dict[str, str | None]:
+    """Return the versions of the libraries that hmm_rs uses, None for those that are not installed."""
+    found: dict[str, str | None] = {}
     for name in ("numpy", "scipy", "xarray", "tqdm", "matplotlib", "h5netcdf", "scikit-learn", "jax"):
         try:
-            print(f"{name:<17} {metadata.version(name)}")
+            found[name] = metadata.version(name)
         except metadata.PackageNotFoundError:
-            print(f"{name:<17} not installed")
+            found[name] = None
+    return found

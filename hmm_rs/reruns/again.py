@@ -24,7 +24,7 @@ from .replay import made_again, references, replayed, untold
 if TYPE_CHECKING:
     import xarray as xr
 
-__all__ = ["rerun"]
+__all__ = ["is_checkpoint", "rerun", "saved"]
 
 
 def rerun(
@@ -91,9 +91,9 @@ def rerun(
     if isinstance(ds, (str, os.PathLike)):
         path = Path(ds)
         where = f"ds = {shown(str(path))}"
-        if _is_checkpoint(path):
+        if is_checkpoint(path):
             return _from_checkpoint(path, where, functions, modules, options)
-        result = _saved(path, where)
+        result = saved(path, where)
     else:
         result, where = ds, "ds"
         if not hasattr(ds, "data_vars"):
@@ -127,7 +127,7 @@ def _named_arrays(arrays: object) -> dict[str, npt.ArrayLike]:
     return dict(arrays)
 
 
-def _is_checkpoint(path: Path) -> bool:
+def is_checkpoint(path: Path) -> bool:
     """Return whether a file is an archive, as checkpoints are; tables are not."""
     try:
         with path.open("rb") as file:
@@ -138,7 +138,8 @@ def _is_checkpoint(path: Path) -> bool:
         ) from None
 
 
-def _saved(path: Path, where: str) -> xr.Dataset:
+def saved(path: Path, where: str) -> xr.Dataset:
+    """Return a result that was saved as netCDF."""
     import xarray as xr
 
     try:

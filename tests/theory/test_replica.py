@@ -755,7 +755,7 @@ def test_a_point_is_a_mapping_with_attributes_and_a_dataset():
     assert point["q"] == point.q == dict(point)["q"]
     assert json.loads(json.dumps(point))["converged"] is True
     assert pickle.loads(pickle.dumps(point)) == point == copy.deepcopy(point)
-    assert "<th>q</th>" in point._repr_html_()
+    assert ">q</th>" in point._repr_html_()
     curve = xr.concat(
         [replica.solve(THREE, loss="square", alpha=a, lam=0.1).to_dataset() for a in (0.5, 1.5)], "alpha"
     )

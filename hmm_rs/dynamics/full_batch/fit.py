@@ -10,6 +10,7 @@ Every fit reports a duality gap, an upper bound on what the objective could stil
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, Literal, overload
 
 import numpy as np
@@ -18,6 +19,7 @@ import numpy.typing as npt
 from ... import _lib
 from ...ground.arguments import array, choice, count, number
 from ...ground.arguments import threads as checked_threads
+from ...ground.display import Shown
 from ...ground.errors import ConvergenceError, InvalidParameterError
 from ...ground.linear_algebra import product
 from ...ground.losses import FULL_BATCH
@@ -57,7 +59,7 @@ def _frozen(values: Vector) -> Vector:
     return kept
 
 
-class FullBatch:
+class FullBatch(Shown):
     """Regularised empirical risk minimisation.
 
     A problem on given examples, ``FullBatch(X, y, loss=..., lam=...).fit()``, or an estimator like those of
@@ -369,9 +371,15 @@ class FullBatch:
             regressor_tags=RegressorTags() if kind == "regressor" else None,
         )
 
-    def __repr__(self) -> str:
-        examples = "" if self.X is None else f"<X {self.X.shape}>, "
-        return f"FullBatch({examples}loss={self.loss!r}, lam={self.lam!r})"
+    def _title(self) -> str:
+        if self.w is None:
+            return "FullBatch, not fitted"
+        how = "fitted" if self.converged else "not converged"
+        return f"FullBatch, {how} in {self.iterations} iterations"
+
+    def _rows(self) -> Iterable[tuple[str, Any]]:
+        rows = [("X", self.X), ("y", self.y), ("loss", self.loss), ("lam", self.lam)]
+        return rows if self.w is None else [*rows, ("objective", self.objective), ("gap", self.gap)]
 
     @property
     def result(self) -> Record:

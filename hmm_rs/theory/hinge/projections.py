@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from ... import _lib
 from ...ground.arguments import array, count, function, number, reals
+from ...ground.display import Shown
 from ...ground.errors import InvalidParameterError
 from ...ground.memory import require
 from ...ground.overflow import within_range
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 __all__ = ["ProjectedMeanField"]
 
 
-class ProjectedMeanField:
+class ProjectedMeanField(Shown):
     r"""Self-consistent mean field for labels that depend on k projections of the input.
 
     No closed form, still deterministic: y depends on x_par ∈ R^k, the other inputs are independent
@@ -213,6 +214,12 @@ class ProjectedMeanField:
             cite=CITE,
         )
         return result.assign_coords(step=("t", saves.astype(int), {"long_name": "step"}))
+
+    def _title(self) -> str:
+        return f"ProjectedMeanField at t = {self._t:.6g}"
+
+    def _rows(self) -> Iterable[tuple[str, Any]]:
+        return [*self.settings.items(), ("x_par", self.x_par), ("y", self.y)]
 
     @property
     def output(self) -> Floats:

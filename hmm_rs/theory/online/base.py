@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, get_args
 
@@ -13,7 +13,8 @@ from ... import _lib
 from ...data.gaussian import GaussianEquivalent, TeacherStudent
 from ...data.hidden_manifold import HiddenManifold, rows_are_alike
 from ...data.latent import LatentModel
-from ...ground.arguments import array, choice, count, number
+from ...ground.arguments import array, choice, count, number, shown
+from ...ground.display import Shown
 from ...ground.errors import ConvergenceError, DivergenceError, DtypeError, InvalidParameterError
 from ...ground.results import dataset
 from ...networks.two_layer import TwoLayer
@@ -60,7 +61,7 @@ class Simulation(Protocol):
         """The student at t = 0."""
 
 
-class OnlineODE:
+class OnlineODE(Shown):
     """Base of the three systems: rates, units, and solving.
 
     Attributes
@@ -145,6 +146,12 @@ class OnlineODE:
         """
         return solve_systems([self], t_eval, rtol=rtol, atol=atol, method=method, threads=1)[0]
 
+    def _title(self) -> str:
+        return f"{type(self).__name__}, K = {self.settings['K']}, M = {self.settings['M']}"
+
+    def _rows(self) -> Iterable[tuple[str, Any]]:
+        return [(name, value) for name, value in self.settings.items() if name not in ("system", "K", "M")]
+
     def _dataset(self, t: Array, solution: Mapping[str, Any], method: str) -> xr.Dataset:
         n, M = solution["reached"], self.settings["M"]
         values = {**solution["values"], "T": np.broadcast_to(self._T, (n, M, M))}
@@ -222,7 +229,7 @@ def options_of(sim: Simulation) -> dict[str, Any]:
     missing = [name for name in _SIMULATION if not hasattr(sim, name)]
     if missing:
         raise DtypeError(
-            f"sim = {sim!r:.60}: must be a simulation of online learning, this has no {missing[0]!r}; "
+            f"sim = {shown(sim, 60)}: must be a simulation of online learning, this has no {missing[0]!r}; "
             f"pass an OnlineSGD"
         )
     if sim.classify:

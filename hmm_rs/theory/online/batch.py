@@ -54,7 +54,7 @@ def solve_many(
     for system in given:
         if not isinstance(system, OnlineODE):
             raise DtypeError(
-                f"systems holds {shown(system)}: must be systems of equations; pass SaadSolla(...)"
+                f"systems holds {shown(system, 60)}: must be systems of equations; pass SaadSolla(...)"
             )
     workers = checked_threads("threads", threads)
     results = solve_systems(given, t_eval, rtol=rtol, atol=atol, method=method, threads=workers)

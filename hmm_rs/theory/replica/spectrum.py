@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from ... import _lib
 from ...ground.arguments import array, count, flag, iterable, number
+from ...ground.display import as_table
 from ...ground.errors import InvalidParameterError, ShapeError
 from ...ground.linear_algebra import gram, product
 from ...ground.memory import require
@@ -25,7 +26,7 @@ Vector = npt.NDArray[np.float64]
 _FAR = 1e140
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Spectrum:
     r"""The numbers of a learning problem that enter the theory.
 
@@ -88,6 +89,14 @@ class Spectrum:
         spectrum = object.__new__(cls)
         spectrum._take(made, from_labels)
         return spectrum
+
+    def __repr__(self) -> str:
+        numbers = f"rho={self.rho:.6g}, rho_lin={self.rho_lin:.6g}, rank={self.rank:.6g}"
+        return f"Spectrum({self.omega.size} atoms, {numbers})"
+
+    def _repr_html_(self) -> str:
+        rows = {"omega": self.omega, "weight": self.weight, "t": self.t, "rho": self.rho}
+        return as_table("Spectrum", {**rows, "rho_lin": self.rho_lin, "rank": self.rank}.items())
 
     @property
     def rho_lin(self) -> float:
