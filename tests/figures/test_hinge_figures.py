@@ -11,7 +11,7 @@ import xarray as xr
 import hmm_rs as hr
 from hmm_rs.figures import hinge
 from hmm_rs.figures.allowed import binomial_error, paired_row, student, three_errors, two_sample_row
-from hmm_rs.figures.hinge.setting import faster_memory
+from hmm_rs.figures.hinge.setting import faster_memory, second_harmonic_left
 from hmm_rs.plot.particles import distinct_colours
 
 NAMES = [card.name for card in hinge.CARDS]
@@ -132,6 +132,11 @@ def test_allowed_gaps_are_errors_of_means():
 
 
 def test_memory_of_degree_two_is_that_of_a_smaller_set():
-    assert faster_memory(100, 10**9) == pytest.approx(10**9, rel=1e-4)
-    # (1/(2 pi))/(1/4 - 1/(2 pi)) = 1.752 of d^2/2 examples.
-    assert faster_memory(100, 20_000) == pytest.approx(20_000 / (1 + 1.752 / 4), rel=1e-3)
+    theory = hr.theory.HingeMeanField(40, beta=2.0)
+    # At the start nothing is taken back: (1/(2 pi))/(1/4 - 1/(2 pi)) = 1.752.
+    assert faster_memory(theory, 10**6, 1.0) == pytest.approx(10**6 / 2.752, rel=1e-3)
+    # Many examples take it back in the end: less of it is left, and many are there to do it.
+    assert faster_memory(theory, 10**9, 3000.0) > 0.99 * 10**9
+    left = [second_harmonic_left(theory, t) for t in (1.0, 100.0, 1000.0)]
+    assert left == sorted(left, reverse=True)
+    assert left[0] == pytest.approx(1.0, abs=1e-3)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -82,6 +83,9 @@ def image_learning_curves(
     pictures = np.asarray(images)
     network = CNN(h, *pictures.shape[1:])
     alpha = number("alpha", alpha, minimum=0.0, exclusive=True)
+    # Blocks of one shape for every kernel, so that JAX compiles them once.
+    block = math.gcd(test, *sizes)
+    block = block if 8 <= block <= 64 else 64
     names = (*IMAGE_CURVES, "converged")
     values = np.full((len(names), len(sizes), seeds), np.nan)
     for i, p in enumerate(sizes):
@@ -103,10 +107,10 @@ def image_learning_curves(
                 "network": float(run["test_error"][-1]),
                 "converged": float(run.attrs["stopped"] in ("margin", "gradient")),
             }
-            stages = (("initial", start, sets.train), ("final", flow.theta, sets.kernel))
-            for stage, theta, (X, y) in stages:
-                for part, name in (("full", f"{stage}_ntk"), ("last", f"{stage}_last")):
-                    found[name] = _frozen(network, theta, part, (X, y), sets.test)
+            parts: tuple[tuple[Literal["full", "last"], str], ...] = (("full", "ntk"), ("last", "last"))
+            for stage, theta, (X, y) in (("initial", start, sets.train), ("final", flow.theta, sets.kernel)):
+                for part, name in parts:
+                    found[f"{stage}_{name}"] = _frozen(network, theta, part, block, (X, y), sets.test)
             values[:, i, seed] = [found[name] for name in names]
     measured = dict(zip(names, values, strict=True))
     result = dataset(
@@ -128,16 +132,16 @@ def image_learning_curves(
 def _frozen(
     network: CNN,
     theta: npt.NDArray[np.float64],
-    part: str,
+    part: Literal["full", "last"],
+    block: int,
     train: tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]],
     test: tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]],
 ) -> float:
     """Return the test error of the classifier in the frozen kernel at parameters `theta`."""
     (X, y), (X_test, y_test) = train, test
-    K = network.kernel(theta, X, part=part)
+    K = network.kernel(theta, X, part=part, block=block)
     scale = float(np.trace(K)) / len(X)
     # Single-precision gradients leave the Gram matrix short of positive by their rounding.
     K = K / scale + 1e-6 * np.eye(len(X))
-    return classifier_error(
-        K, y, lambda support: network.kernel(theta, X_test, X[support], part=part) / scale, y_test
-    )
+    K_test = network.kernel(theta, X_test, X, part=part, block=block) / scale
+    return classifier_error(K, y, lambda support: K_test[:, support], y_test)

@@ -21,7 +21,7 @@ def images_at_small_size(scale: str | Scale = "small") -> Parts:
     """Return test errors against p of the convolutional network and its kernels on the parity of 8x8 digits."""
     scale = Scale.of(scale)
     sizes, seeds, h, test, steps = scale.pick(
-        small=((20, 40, 80), 2, 1, 300, 300), paper=((42, 73, 126, 217, 376), 5, 2, 1000, 20_000)
+        small=((32, 64, 128), 2, 1, 256, 200), paper=((48, 80, 128, 208, 368), 5, 2, 1024, 20_000)
     )
     result = compression.image_learning_curves(
         *digits(), sizes=sizes, seeds=seeds, h=h, test=test, max_steps=steps, max_dout=0.3, max_dw=0.03
@@ -63,7 +63,7 @@ CARD = Card(
     "training, on the parity of digits; grey: the guides -1/2 and -1/3 of the published plot.",
     "Published: MNIST, h = 10, p = 42 to 6944, 5 seeds, hours on a GPU each. Here: scikit-learn's 8x8 digits "
     "(stem at stride "
-    "1), h = 2, p to 376 (h = 1, p = 20 to 80, 300 steps at small scale), classifiers in place of kernel flows.",
+    "1), h = 2, p to 368 (h = 1, p = 32 to 128, 200 steps at small scale), classifiers in place of kernel flows.",
     "high",
     images_at_small_size,
     "MNIST and its sizes: the study is hr.experiments.compression.image_learning_curves; pass it the images. "

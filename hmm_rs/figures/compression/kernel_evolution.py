@@ -67,7 +67,7 @@ def kernel_principal_components(scale: str | Scale = "small") -> Parts:
     seen = {
         "eigenvalue 1": first.eigenvalues.isel(r=0).values,
         "eigenvalue 2": first.eigenvalues.isel(r=1).values,
-        "C_10": first.cumulative.values,
+        "C_10": first["cumulative"].values,
         "information": first.mutual_information.max("r").values,
     }
     words = {

@@ -76,8 +76,8 @@ def curves_of_the_cylinder(scale: str | Scale = "small") -> Parts:
 def kernel_classifiers(scale: str | Scale = "small") -> Parts:
     """Return test errors of hard-margin classifiers in the Laplace and the closed tangent kernel."""
     scale = Scale.of(scale)
-    sizes = scale.pick(small=(128, 256, 512, 1024), paper=(128, 256, 512, 1024, 2048, 4096, 8192))
-    seeds = scale.pick(small=6, paper=10)
+    sizes = scale.pick(small=(256, 512, 1024, 2048), paper=(256, 512, 1024, 2048, 4096, 8192))
+    seeds = scale.pick(small=5, paper=10)
     cases = [(Stripe(d), f"stripe, d = {d}") for d in (2, 3, 5)]
     return _figure(cases, sizes=sizes, seeds=seeds, curves=("laplace", "closed_ntk"), test_size=20_000)
 
@@ -181,7 +181,7 @@ KERNELS = Card(
     "Test error of hard-margin classifiers on the stripe against p: Laplace kernel of large bandwidth, and "
     "tangent kernel of "
     "infinite width, with the exponent d/(3d-2).",
-    "Bandwidth 100 (large, as published); d = 2, 3, 5, p = 128 to 8192 (to 1024 at small scale) are ours.",
+    "Bandwidth 100 (large, as published); d = 2, 3, 5, p = 256 to 8192 (to 2048 at small scale) are ours.",
     "high",
     kernel_classifiers,
 )

@@ -18,7 +18,7 @@ from ..allowed import paired_row
 from ..card import Card, Scale
 from ..panels import panels
 from ..reproduction import Parts
-from .setting import WORK
+from .setting import WORK, second_harmonic_left
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -67,7 +67,7 @@ def error_of_finite_width(scale: str | Scale = "small") -> Parts:
     runs = xr.concat(found, dim="M", combine_attrs="drop_conflicts").assign_coords(M=list(widths))
     theory = HingeMeanField(_D, beta=_BETA)
     gammas = theory.gd(_LATE).gamma.values
-    kept = _second_harmonic_left(theory, gammas)
+    kept = second_harmonic_left(theory, _LATE)
     lines = np.unique(np.geomspace(widths[0], widths[-1], 40).round()).astype(int)
     expected = xr.concat(
         [theory.fluctuations(gammas[list(steps)], int(M)) for M in lines], dim="M"
@@ -124,25 +124,6 @@ def error_of_finite_width(scale: str | Scale = "small") -> Parts:
     readable_log(ax, "y")
     ax.legend(frameon=False, fontsize="small")
     return {"simulation": runs, "theory": expected}, figure, table
-
-
-def _second_harmonic_left(theory: HingeMeanField, gammas: np.ndarray) -> float:
-    r"""Return which part of a fluctuation of degree 2 is left after the last of the steps.
-
-    A fluctuation f_2 of the output moves the examples at the margin, of density rho = 2 phi(chi)/(kappa S/2), and
-    decays at the rate c lambda_2 rho, lambda_2 = (2 kappa^2/d)(A_2/(2 pi) + sigma_w^2/(4 pi)) the
-    kernel's eigenvalue there.
-    """
-    left = 1.0
-    for gamma in gammas[1:]:
-        slope = 0.5 * theory.kappa * float(theory.alignment(gamma))
-        chi = theory.h / theory.alpha / slope
-        density = 2.0 * math.exp(-0.5 * chi**2) / math.sqrt(2.0 * math.pi) / slope
-        eigenvalue = (
-            2.0 * theory.kappa**2 / theory.d * (math.cosh(2.0 * gamma) / (2.0 * math.pi) + 0.25 / math.pi)
-        )
-        left *= math.exp(-theory.beta * eigenvalue * density)
-    return left
 
 
 CARD = Card(

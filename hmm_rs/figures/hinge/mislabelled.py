@@ -27,7 +27,7 @@ def mislabelled_examples(scale: str | Scale = "small") -> Parts:
     Lines are ``HingeMeanField(flip=...).memorisation``.
     """
     scale = Scale.of(scale)
-    d, N, M, beta, steps = scale.pick(small=(40, 15_000, 300, 2.0, 600), paper=(100, 100_000, 400, 2.5, 4000))
+    d, N, M, beta, steps = scale.pick(small=(40, 12_000, 250, 2.0, 600), paper=(100, 100_000, 400, 2.5, 4000))
     figure, axes = panels(1, 3)
     data: dict[str, xr.Dataset] = {}
     table = []
@@ -75,7 +75,7 @@ CARD = Card(
     "Mislabelled examples",
     "Rotation, unsatisfied fractions and errors (circles: training set, triangles: fresh examples, clean labels) "
     "with none, 2 % and 5 % of the labels flipped; lines: memorisation theory with flips.",
-    "Ours: M = 400, d = 100, N = 10^5, beta = 2.5 (M = 300, d = 40, N = 1.5 10^4, beta = 2 at small scale); the "
+    "Ours: M = 400, d = 100, N = 10^5, beta = 2.5 (M = 250, d = 40, N = 1.2 10^4, beta = 2 at small scale); the "
     "published one is 'a small fraction'.",
     "high",
     mislabelled_examples,

@@ -57,7 +57,6 @@ def memory_rows(
 ) -> list[Row]:
     """Return lines for rotation and unsatisfied fractions at `times` against the memorisation theory."""
     rows = []
-    small = faster_memory(theory.d, N)
     # Every network has its own C0 and C1, which shift its rotation.
     own = [
         HingeMeanField(
@@ -71,7 +70,9 @@ def memory_rows(
     ]
     for time in times:
         t = float(runs.t.sel(t=time, method="nearest"))
-        expected, bound = (theory.memorisation(size, [t]) for size in (N, small))
+        expected = theory.memorisation(N, [t])
+        small = faster_memory(theory, N, t)
+        bound = theory.memorisation(small, [t])
         each = [field.memorisation(N, [t]) for field in own]
         for name, seen, words in (
             ("gamma", "gamma", "gamma"),

@@ -125,7 +125,7 @@ def _satisfied(
         expected = [float(np.argmax(each.gamma.values >= theory.satisfaction_time(m)[0])) for each in exact]
         early, late = (float(theory.satisfaction_time(edge)[1]) for edge in edges[::-1])
         times = np.arange(1.0, 1.5 * expected[0])
-        course = theory.memorisation(faster_memory(_D, N), times)
+        course = theory.memorisation(faster_memory(theory, N, expected[0]), times)
         margin = 0.5 * theory.kappa * theory.alignment(course.gamma.values) * m + course.extra_margin.values
         shift = abs(float(times[np.argmax(margin >= theory.h / theory.alpha)]) - expected[0])
         more = 1.0 + 0.5 * (late - early) + shift
