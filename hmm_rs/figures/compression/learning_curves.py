@@ -101,6 +101,10 @@ def _figure(
         exponents = learning_curve_exponents(law.d, d_par=law.informative)
         plot.error_curves(result, exponents=exponents, ax=ax)
         ax.set_title(name)
+        if len(cases) == 1:
+            # Five curves and their laws: the legend stands beside the axes.
+            figure.set_size_inches(7.6, 3.9)
+            ax.legend(frameon=False, fontsize="small", loc="center left", bbox_to_anchor=(1.0, 0.5))
         data[name] = result
         for curve in curves:
             table.append(_slope(result, curve, exponents[_LAW[curve]], law.d, name))
