@@ -171,6 +171,17 @@ class CNN:
         return jax_module().jit(self.traceable)
 
     @cached_property
+    def _pullback(self) -> Any:
+        """Gradient of sum_mu slopes_mu f(x_mu), a function of (theta, images, slopes), compiled once for each shape."""
+        jax = jax_module()
+        forward = self.traceable
+
+        def pullback(theta: Any, images: Any, slopes: Any) -> Any:
+            return jax.vjp(lambda theta: forward(theta, images), theta)[1](slopes)[0]
+
+        return jax.jit(pullback)
+
+    @cached_property
     def _gradients(self) -> Callable[[Any, Any], Any]:
         """Gradients of the outputs of a block of images, compiled once for each size of block."""
         jax = jax_module()

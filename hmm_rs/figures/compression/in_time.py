@@ -26,9 +26,9 @@ def compression_in_time(scale: str | Scale = "small") -> Parts:
     t_star = first_fit(d, h)
     times = np.linspace(0.0, 1.6 * t_star, 41)
     theory = compression.single_neurons(data, p, times, h=h, alpha=ALPHA, draws=draws)
-    limits = {"stop_margin": 0.9, "max_steps": 30_000}
     runs = [
-        compression.compression_curve(data, p, h=h, alpha=ALPHA, seed=seed, **limits) for seed in range(seeds)
+        compression.compression_curve(data, p, h=h, alpha=ALPHA, seed=seed, max_steps=30_000)
+        for seed in range(seeds)
     ]
 
     figure, axes = panels(1, 2)
@@ -37,8 +37,8 @@ def compression_in_time(scale: str | Scale = "small") -> Parts:
     for run in runs[1:]:
         ax.plot(run.t[1:], run["compression"][1:], color="0.75", linewidth=0.7, zorder=0)
     before = theory.sel(t=slice(1e-9, float(theory.t_star.median())))
-    log = np.log(before["compression"])
-    middle, width = log.mean("seed"), log.std("seed", ddof=1)
+    log = np.log(before["compression"].transpose("t", "seed").values)
+    middle, width = log.mean(axis=1), log.std(axis=1, ddof=1)
     ax.fill_between(before.t, np.exp(middle - width), np.exp(middle + width), color=COLOURS[4], alpha=0.3)
     ax.plot(before.t, np.exp(middle), color=COLOURS[4], linewidth=1.4, label="one-neuron equations, ± 1 sd")
     ax.legend(frameon=False, fontsize="small")
@@ -56,11 +56,11 @@ def compression_in_time(scale: str | Scale = "small") -> Parts:
     for share in (0.2, 0.5, 0.8):
         t = float(times[np.argmin(abs(times - share * t_star))])
         seen = [float(np.interp(t, run.t, np.log(run["compression"]))) for run in runs]
-        lag = _LAG * abs(float(np.log(theory["compression"].sel(t=t)).mean()))
+        lag = _LAG * abs(float(np.log(theory["compression"].sel(t=t).values).mean()))
         table.append(
             two_sample_row(
                 f"ln Lambda at {share:g} of the predicted t*",
-                np.log(theory["compression"].sel(t=t)).values,
+                np.log(theory["compression"].sel(t=t).values),
                 seen,
                 more=lag,
                 because=f"and {lag:.3f}: {_LAG_WHY}",

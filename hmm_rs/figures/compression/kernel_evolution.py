@@ -94,9 +94,8 @@ def kernel_principal_components(scale: str | Scale = "small") -> Parts:
 def _second_order(h: int, name: str, wide: dict[str, list[float]]) -> float:
     """Return the shift of second order in the fluctuations of a finite kernel.
 
-    Entries of h Theta fluctuate by theta/sqrt h, theta the mean diagonal, which is 2 (1 + 1) + 1 + 1 = about 4
-    times the
-    second eigenvalue; perturbation theory shifts eigenvalues by theta^2/(h gap) and, relatively, the shares alike.
+    A kernel of width h fluctuates by about lambda_1/sqrt h, all in all; perturbation theory shifts an eigenvalue by the
+    square of this over the gap to its neighbour, and an eigenvector's share by the shift over the gap.
     """
     gap = abs(float(np.mean(wide["eigenvalue 1"])) - float(np.mean(wide["eigenvalue 2"])))
     shift = float(np.mean(wide["eigenvalue 1"])) ** 2 / (h * gap)

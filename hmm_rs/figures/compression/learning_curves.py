@@ -79,7 +79,7 @@ def kernel_classifiers(scale: str | Scale = "small") -> Parts:
     sizes = scale.pick(small=(256, 512, 1024, 2048), paper=(256, 512, 1024, 2048, 4096, 8192))
     seeds = scale.pick(small=5, paper=10)
     cases = [(Stripe(d), f"stripe, d = {d}") for d in (2, 3, 5)]
-    return _figure(cases, sizes=sizes, seeds=seeds, curves=("laplace", "closed_ntk"), test_size=20_000)
+    return _figure(cases, sizes=sizes, seeds=seeds, curves=("laplace", "closed_ntk"))
 
 
 def _figure(

@@ -51,13 +51,12 @@ def one_neuron_equations(scale: str | Scale = "small") -> Parts:
     ax = axes[0, 0]
     table = []
     for (name, words), colour in zip(_WORDS.items(), COLOURS, strict=False):
-        logs = [np.log(values[name]) for values in (runs, theory)]
-        seen = logs[0].std("seed", ddof=1) / seeds**0.5
-        mean = np.exp(logs[0].mean("seed"))
+        seen, solved = (np.log(each[name].transpose("t", "seed").values) for each in (runs, theory))
+        mean = np.exp(seen.mean(axis=1))
         ax.errorbar(
             times,
             mean,
-            yerr=(mean * seen).values,
+            yerr=mean * seen.std(axis=1, ddof=1) / seeds**0.5,
             linestyle="",
             marker="o",
             markersize=4.0,
@@ -66,17 +65,17 @@ def one_neuron_equations(scale: str | Scale = "small") -> Parts:
             color=colour,
             label=words,
         )
-        middle, error = logs[1].mean("seed"), logs[1].std("seed", ddof=1) / draws**0.5
+        middle, error = solved.mean(axis=1), solved.std(axis=1, ddof=1) / draws**0.5
         ax.plot(fine, np.exp(middle), color=colour, linewidth=1.4)
         ax.fill_between(fine, np.exp(middle - error), np.exp(middle + error), color=colour, alpha=0.2)
         for i in (3, 9):
-            start = float(logs[1].isel(t=0).mean())
-            lag = _LAG * abs(float(logs[1].sel(t=times[i], method="nearest").mean()) - start)
+            at = int(np.argmin(np.abs(fine - times[i])))
+            lag = _LAG * abs(float(middle[at] - middle[0]))
             table.append(
                 two_sample_row(
                     f"ln rms {name} at {times[i] / t_star:.1f} t*",
-                    logs[1].sel(t=times[i], method="nearest").values,
-                    logs[0].isel(t=i).values,
+                    solved[at],
+                    seen[i],
                     more=lag,
                     because=f"and {lag:.3f}: Euler steps of at most .01 of the weights lag by up to 1.5 %",
                 )

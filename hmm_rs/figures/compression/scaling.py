@@ -53,8 +53,8 @@ def compression_against_examples(scale: str | Scale = "small") -> Parts:
             table.append(
                 two_sample_row(
                     f"ln Lambda* at p = {p} ({convention})",
-                    np.log(theory[name].sel(p=p)).values,
-                    np.log(seen.sel(p=p)).values,
+                    np.log(theory[name].sel(p=p).values),
+                    np.log(seen.sel(p=p).values),
                 )
             )
         fits = [
