@@ -13,7 +13,7 @@ from ..allowed import two_sample_row
 from ..card import Card, Scale
 from ..panels import panels
 from ..reproduction import Parts
-from .setting import ALPHA, WORK, first_fit
+from .setting import ALPHA, LAG, LAG_WHY, WORK, first_fit
 
 __all__ = ["CARD", "compression_in_time"]
 
@@ -56,24 +56,24 @@ def compression_in_time(scale: str | Scale = "small") -> Parts:
     for share in (0.2, 0.5, 0.8):
         t = float(times[np.argmin(abs(times - share * t_star))])
         seen = [float(np.interp(t, run.t, np.log(run["compression"]))) for run in runs]
-        lag = _LAG * abs(float(np.log(theory["compression"].sel(t=t).values).mean()))
+        lag = LAG * abs(float(np.log(theory["compression"].sel(t=t).values).mean()))
         table.append(
             two_sample_row(
                 f"ln Lambda at {share:g} of the predicted t*",
                 np.log(theory["compression"].sel(t=t).values),
                 seen,
                 more=lag,
-                because=f"and {lag:.3f}: {_LAG_WHY}",
+                because=f"and {lag:.3f}: {LAG_WHY}",
             )
         )
-    lag = _LAG * float(theory.t_star.mean())
+    lag = LAG * float(theory.t_star.mean())
     table.append(
         two_sample_row(
             "t*, a tenth of the examples fitted",
             theory.t_star.values,
             [run.attrs.get("t_star", np.nan) for run in runs],
             more=lag,
-            because=f"and {lag:.0f}: {_LAG_WHY}",
+            because=f"and {lag:.0f}: {LAG_WHY}",
             paper=f"t* ~ h ln(1/alpha), leading logarithm {t_star:.0f}",
         )
     )
@@ -90,11 +90,6 @@ def compression_in_time(scale: str | Scale = "small") -> Parts:
     }
     return kept | {"theory": theory}, figure, table
 
-
-#: Explicit steps that change the weights by up to a hundredth lag behind the flow by half of that in the growth
-#: rate, up to three times as much for the fastest neurons.
-_LAG = 0.015
-_LAG_WHY = "Euler steps of at most .01 of the weights lag by up to 1.5 %"
 
 CARD = Card(
     "compression-time",

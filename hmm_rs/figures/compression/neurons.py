@@ -16,7 +16,7 @@ from ..allowed import paired_row
 from ..card import Card, Scale
 from ..panels import panels
 from ..reproduction import Parts
-from .setting import ALPHA, WORK, fastest, first_fit
+from .setting import ALPHA, LAG, LAG_WHY, WORK, fastest, first_fit
 
 __all__ = ["CARD", "neurons_on_the_plane"]
 
@@ -99,24 +99,19 @@ def neurons_on_the_plane(scale: str | Scale = "small") -> Parts:
             "growth rate of the output weights, population flow, times h",
             np.multiply(expected_rates, h),
             np.multiply(rates, h),
-            more=_EULER * float(np.mean(expected_rates)) * h,
-            because=_EULER_WHY,
+            more=LAG * float(np.mean(expected_rates)) * h,
+            because=LAG_WHY,
         ),
         paired_row(
             "the same against the attractor's sqrt2 G",
             rate * h,
             np.multiply(rates, h),
-            more=hastening * h + _EULER * rate * h,
-            because=f"{_EULER_WHY} and {hastening * h:.3f} that the population flow differs from it",
+            more=hastening * h + LAG * rate * h,
+            because=f"{LAG_WHY} and {hastening * h:.3f} that the population flow differs from it",
         ),
     ]
     return {"simulation": runs}, figure, table
 
-
-#: Explicit Euler steps that change the weights by up to a hundredth grow more slowly by half of that for the
-#: mean neuron, and by up to three times as much for the fastest, whose share of the norm is still small.
-_EULER = 0.015
-_EULER_WHY = "1.5 % by which Euler steps of at most .01 of the weights lag"
 
 CARD = Card(
     "compression-neurons",

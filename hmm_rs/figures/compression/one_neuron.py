@@ -13,7 +13,7 @@ from ..allowed import two_sample_row
 from ..card import Card, Scale
 from ..panels import panels
 from ..reproduction import Parts
-from .setting import ALPHA, WORK, first_fit
+from .setting import ALPHA, LAG, LAG_WHY, WORK, first_fit
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -21,9 +21,6 @@ if TYPE_CHECKING:
 __all__ = ["CARD", "one_neuron_equations"]
 
 _WORDS = {"omega_1": r"$\omega_1$", "omega_perp": r"$\omega_i$", "b": "$b$", "beta": r"$\beta$"}
-#: Euler steps of at most a hundredth of the weights lag by half of that in the growth rate, up to three times as
-#: much for the fastest neurons.
-_LAG = 0.015
 
 
 def one_neuron_equations(scale: str | Scale = "small") -> Parts:
@@ -70,14 +67,14 @@ def one_neuron_equations(scale: str | Scale = "small") -> Parts:
         ax.fill_between(fine, np.exp(middle - error), np.exp(middle + error), color=colour, alpha=0.2)
         for i in (3, 9):
             at = int(np.argmin(np.abs(fine - times[i])))
-            lag = _LAG * abs(float(middle[at] - middle[0]))
+            lag = LAG * abs(float(middle[at] - middle[0]))
             table.append(
                 two_sample_row(
                     f"ln rms {name} at {times[i] / t_star:.1f} t*",
                     solved[at],
                     seen[i],
                     more=lag,
-                    because=f"and {lag:.3f}: Euler steps of at most .01 of the weights lag by up to 1.5 %",
+                    because=f"and {lag:.3f}: {LAG_WHY}",
                 )
             )
     ax.plot([], [], color="0.3", linewidth=1.4, label="one-neuron equations")
