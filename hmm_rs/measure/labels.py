@@ -7,11 +7,14 @@ import numpy.typing as npt
 
 from ..ground import arguments
 from ..ground.errors import InvalidParameterError
-from ..ground.linear_algebra import product
+from ..ground.linear_algebra import frobenius, product
 
 __all__ = ["label_direction", "labelled"]
 
 Array = npt.NDArray[np.float64]
+
+#: Largest input: squares of sums over inputs stay finite.
+_LARGEST = 1e150
 
 
 def labelled(X: npt.ArrayLike, y: npt.ArrayLike) -> tuple[Array, Array]:
@@ -20,6 +23,10 @@ def labelled(X: npt.ArrayLike, y: npt.ArrayLike) -> tuple[Array, Array]:
     labels = arguments.array("y", y, (len(inputs),), rule="(one label per row of X)")
     if not (np.abs(labels) == 1.0).all():
         raise InvalidParameterError("y holds other values than +1 and -1: must be labels; pass signs")
+    if (size := float(np.abs(inputs).max())) > _LARGEST:
+        raise InvalidParameterError(
+            f"X: entries reach {size:.1e}, their squares leave the range of floats; rescale to below {_LARGEST:.0e}"
+        )
     return inputs, labels
 
 
@@ -61,7 +68,7 @@ def label_direction(X: npt.ArrayLike, y: npt.ArrayLike) -> Array:
     """
     inputs, labels = labelled(X, y)
     mean = product(labels, inputs) / len(labels)
-    length = float(np.sqrt((mean**2).sum()))
+    length = frobenius(mean)
     if length == 0.0:
         raise InvalidParameterError("X, y: the mean of y x is zero, labels favour no direction; pass others")
     return np.asarray(mean / length)

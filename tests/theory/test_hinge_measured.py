@@ -120,6 +120,17 @@ def test_a_measured_law_has_the_moments_of_the_data():
     np.testing.assert_allclose(theory.gamma(t), exact.gamma(t), rtol=0.05)
 
 
+def test_odd_data_are_refused_in_words():
+    X, y = np.random.default_rng(3).normal(size=(20, 3)), np.repeat([1.0, -1.0], 10)
+    with pytest.raises(hr.InvalidParameterError, match="rescale"):
+        hr.theory.HingeMeanField.from_data(1e200 * X, y)
+    with pytest.raises(hr.InvalidParameterError, match="law = "):
+        hr.theory.HingeMeanField.from_data(X, y, law="gaussian")
+    # Values of z that are all alike stand for a narrow law about them.
+    theory = hr.theory.HingeMeanField.from_data(np.ones((5, 2)), np.ones(5), sigma_x=1.0)
+    assert float(theory.gamma_dot(0.0)) == pytest.approx(math.sqrt(2.0) / (2 * math.sqrt(2.0)), rel=1e-6)
+
+
 def test_the_direction_of_the_labels():
     rng = np.random.default_rng(2)
     teacher = rng.normal(size=20)

@@ -230,6 +230,11 @@ class HingeMeanField(Rotation):
         >>> bool(abs(measured.gamma(2.0) / exact.gamma(2.0) - 1.0) < 0.05)
         True
         """
+        given = {"law", "support", "radius", "mu", "flip"} & set(options)
+        if given:
+            raise InvalidParameterError(
+                f"{', '.join(sorted(given))} = ...: the law is that of the data, flipped labels included; leave it out"
+            )
         inputs, labels = labelled(X, y)
         d = inputs.shape[1]
         turn = Reflection.onto_first_axis(

@@ -47,8 +47,8 @@ class MeasuredDensity(Description):
         weights = np.array([len(group) for group in groups]) / len(ordered)
         low, high = np.quantile(ordered, [0.25, 0.75])
         spread = min(float(ordered.std()), float(high - low) / 1.34) or float(ordered.std())
-        # Values all alike have no width of their own: a thousandth of their size stands for it.
-        width = 0.9 * spread * len(ordered) ** -0.2 or 1e-3 * float(abs(ordered[0]))
+        # Values all alike have no width of their own: a twentieth of their size stands for it.
+        width = 0.9 * spread * len(ordered) ** -0.2 or 0.05 * float(abs(ordered).max())
         for name, value in (("_centres", centres), ("_weights", weights), ("_width", width)):
             object.__setattr__(self, name, value)
 
