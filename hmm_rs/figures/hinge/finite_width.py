@@ -136,5 +136,7 @@ CARD = Card(
     "networks each (12).",
     "medium",
     error_of_finite_width,
-    "The published parameters and formula are not known.",
+    "The published parameters and formula are not known. Batches of finite size leave a noise of their own, seen "
+    "late at the "
+    "largest M.",
 )
