@@ -1,4 +1,4 @@
-"""What one reads off a network: the public address of :mod:`hmm_rs.measure.compression`."""
+"""What one reads off a network or its data: their public address."""
 
 from .measure.compression import (
     compression,
@@ -7,10 +7,12 @@ from .measure.compression import (
     neuron_points,
     temporal_regime,
 )
+from .measure.labels import label_direction
 
 __all__ = [
     "compression",
     "conserved_quantity",
+    "label_direction",
     "neuron_alignment",
     "neuron_points",
     "temporal_regime",

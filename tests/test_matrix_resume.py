@@ -128,6 +128,7 @@ def particle_cases() -> dict[str, EngineCase]:
     others = {
         "fixed data with a test set": {**fixed, "X_test": X_test, "y_test": y_test},
         "fixed data with a law for the test": {**fixed, "data": law},
+        "a teacher of another direction": {**fixed, "teacher": np.arange(1.0, 9.0)},
         "powers of the hinge": {**fresh, "p": 2, "alpha": 10.0, "h": 0.5, "beta": 0.1},
         "few nodes recorded": {**fresh, "record_nodes": 3, "tile": (5, 7)},
         "no nodes recorded": {**fresh, "record_nodes": 0},

@@ -273,6 +273,7 @@ def observables_of_networks() -> Any:
     return (
         hr.compression(network.w, d_par=2),
         hr.observables.conserved_quantity(network),
+        hr.observables.label_direction(normals(203, 30), signs(203)),
         hr.observables.neuron_alignment(network, d_par=2),
         hr.observables.neuron_points(network),
         hr.observables.temporal_regime(np.linspace(0.0, 1.0, 30), 200),
@@ -690,6 +691,7 @@ def hinge_mean_field() -> Any:
         hr.theory.HingeMeanField(50, law="sphere", radius=7.0),
         hr.theory.HingeMeanField(50, law="mixture", mu=1.0, alpha=2.0),
         hr.theory.HingeMeanField(50, flip=0.1),
+        hr.theory.HingeMeanField.from_data(normals(300, 50) + 0.5 * signs(300)[:, None], signs(300)),
     ]
     one = theories[0]
     a0, w0 = normals(40), normals(40, 50)
@@ -708,7 +710,7 @@ def hinge_mean_field() -> Any:
         one.satisfaction_time([0.1, 0.5]),
         one.fluctuations([0.1, 0.5], 100),
         one.satisfaction_band([0.1, 0.5], 100),
-        one.memorisation(500, t),
+        [theory.memorisation(500, t) for theory in (theories[0], theories[3])],
         hr.theory.lazy_master(t),
         hr.theory.rich_front(t),
     )
@@ -876,6 +878,15 @@ def evolution_of_kernels() -> Any:
     return (
         e.kernel_evolution(hr.Stripe(3), 150, seeds=2, h=64, fractions=(0.1,), max_steps=300, test_size=500),
         e.circle_kernel(64, points=40, h=64, max_steps=200),
+        e.single_neurons(hr.Stripe(3), 150, [0.0, 20.0, 60.0], h=64, draws=3, neurons=20),
+    )
+
+
+@computation
+def learning_curves_of_images() -> Any:
+    pytest.importorskip("jax")
+    return hr.experiments.compression.image_learning_curves(
+        *hr.cnn.digits(), sizes=(16,), seeds=1, h=1, test=32, max_steps=2
     )
 
 

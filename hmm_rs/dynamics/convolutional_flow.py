@@ -69,7 +69,7 @@ class CNNFlow(Flow):
         y_test: npt.ArrayLike | None = None,
         seed: Any = 0,
     ) -> None:
-        jax = jax_module()
+        jax_module()
         if not isinstance(network, CNN):
             raise DtypeError(f"network = {network!r:.80}: must be a CNN; pass CNN(h)")
         seed = checked_seed(seed)
@@ -108,17 +108,13 @@ class CNNFlow(Flow):
         self.architecture = network
         self._tests = tests
         self._initial_test = None if tests is None else network.forward(start, tests)
-        forward = network.traceable
-        outputs = jax.jit(lambda theta: forward(theta, images))
-
-        gradient = jax.jit(
-            lambda theta, slopes: jax.vjp(lambda theta: forward(theta, images), theta)[1](slopes)[0]
-        )
+        # Compiled with the network, once for all flows of one size.
+        outputs, gradient = network._compiled, network._pullback
         self._engine = _lib.function_flow(
             settings,
-            outputs=lambda theta: np.asarray(outputs(theta.astype(np.float32)), dtype=np.float64),
+            outputs=lambda theta: np.asarray(outputs(theta.astype(np.float32), images), dtype=np.float64),
             gradient=lambda theta, slopes: np.asarray(
-                gradient(theta.astype(np.float32), slopes.astype(np.float32)), dtype=np.float64
+                gradient(theta.astype(np.float32), images, slopes.astype(np.float32)), dtype=np.float64
             ),
             theta=start,
             y=labels,

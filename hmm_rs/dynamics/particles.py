@@ -15,6 +15,7 @@ from ..ground.arguments import array, count, dtype_name, flag, number, seed_word
 from ..ground.arguments import seed as checked_seed
 from ..ground.arguments import threads as checked_threads
 from ..ground.errors import DtypeError, InvalidParameterError, ShapeError
+from ..ground.linear_algebra import Reflection
 from ..ground.memory import require
 from ..networks.mean_field import MeanFieldNetwork
 from .driver import Driver, Observation
@@ -63,6 +64,10 @@ class Particles(Driver):
         Train f - f(t=0); needed in practice for alpha >> 1.
     batch
         Examples per step with `data`; None: 4096.
+    teacher
+        Direction that ``w_par`` and ``gamma`` are along, shape (d,), for examples `X` of any origin (its length does
+        not matter; :func:`hmm_rs.observables.label_direction` finds the one that drives the nodes). None: the first
+        axis, the teacher of every `data`.
     X_test, y_test
         Test examples with clean labels, instead of those of `data`.
     test_size
@@ -85,7 +90,7 @@ class Particles(Driver):
     counts as an error, as in the theory; with `subtract_init` errors are those of f - f(t=0).
 
     ``gamma`` is the fitted rotation log(⟨(a0+w0), (a+w_par)⟩/⟨(a0+w0), (a0+w0)⟩), where w_par is the
-    weight on the first input. It is NaN where it has no meaning: where the overlap in the numerator is not positive
+    weight along `teacher`. It is NaN where it has no meaning: where the overlap in the numerator is not positive
     (the nodes have turned against their start, as large steps make them) and where every node starts on a = -w_par
     (the denominator is zero); the attribute ``undefined`` of the variable then says so.
 
@@ -119,6 +124,7 @@ class Particles(Driver):
         loss: Literal["hinge", "squared", "square", "logistic"] = "hinge",
         subtract_init: bool = False,
         batch: int | None = None,
+        teacher: npt.ArrayLike | None = None,
         X_test: npt.ArrayLike | None = None,
         y_test: npt.ArrayLike | None = None,
         test_size: int = 10_000,
@@ -144,7 +150,13 @@ class Particles(Driver):
         if data is not None and data.d != network.d:
             raise ShapeError(f"data.d = {data.d}: must be network.d = {network.d}; pass matching ones")
         precision = dtype_name(dtype)
-        a, w = (_narrowed(name, getattr(network, name), precision) for name in ("a", "w"))
+        if teacher is not None and data is not None:
+            raise InvalidParameterError(
+                "teacher = ...: the teacher of `data` is the first axis; leave teacher out, or pass X and y alone"
+            )
+        self._turn = None if teacher is None else Reflection.onto_first_axis("teacher", teacher, network.d)
+        a = _narrowed("a", network.a, precision)
+        w = _narrowed("w", self._turned(network.w), precision)
         train = _examples("X", "y", X, y, network.d, precision)
         test = _examples("X_test", "y_test", X_test, y_test, network.d, precision)
         if train is None and data is None:
@@ -165,6 +177,7 @@ class Particles(Driver):
             "loss": example_loss,
             "subtract_init": flag("subtract_init", subtract_init),
             "batch": batch if batch is None else count("batch", batch),
+            "teacher": None if self._turn is None else self._turn.direction,
             "X_test": None if test is None else test[0],
             "y_test": None if test is None else test[1],
             "test_size": count("test_size", test_size),
@@ -192,6 +205,11 @@ class Particles(Driver):
             test = (np.asarray(drawn[0], dtype=precision), np.asarray(drawn[1], dtype=precision))
         X_train, y_train = train or (None, None)
         X_held, y_held = test or (None, None)
+        # The engine measures along the first axis: what is learnt does not depend on the axes.
+        X_train, X_held = (
+            rows if rows is None else self._turned(rows).astype(precision, copy=False)
+            for rows in (X_train, X_held)
+        )
         self._engine = _lib.particles(
             a,
             w,
@@ -228,13 +246,20 @@ class Particles(Driver):
     def network(self) -> MeanFieldNetwork:
         """The network as it is now."""
         state = self._engine.snapshot()
-        return MeanFieldNetwork(state["a"], state["w"], activation=self._activation)
+        w = np.asarray(state["w"])
+        return MeanFieldNetwork(
+            state["a"], self._turned(w).astype(w.dtype, copy=False), activation=self._activation
+        )
 
     @property
     def first_satisfied(self) -> npt.NDArray[np.int64]:
         """Steps after which each fixed example was first seen satisfied; -1 for not yet. Shape (P,)."""
         first: npt.NDArray[np.int64] = self._engine.query("first_satisfied")["first_satisfied"]
         return first
+
+    def _turned(self, rows: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        """Return rows in the engine's axes, or back in ours: a reflection is its own inverse."""
+        return rows if self._turn is None else self._turn(rows)
 
     def memory_estimate(self) -> int:
         """Return the bytes a run takes beside the network and the data that were passed: what its engine takes."""

@@ -9,10 +9,21 @@ import numpy as np
 import numpy.typing as npt
 
 from .. import _lib
-from .errors import ShapeError
+from . import arguments
+from .errors import InvalidParameterError, ShapeError
 from .memory import require
 
-__all__ = ["eigh", "eigvalsh", "frobenius", "gram", "is_positive_definite", "product", "scale_of", "solve"]
+__all__ = [
+    "Reflection",
+    "eigh",
+    "eigvalsh",
+    "frobenius",
+    "gram",
+    "is_positive_definite",
+    "product",
+    "scale_of",
+    "solve",
+]
 
 Array = npt.NDArray[np.floating[Any]]
 
@@ -191,6 +202,51 @@ def solve(a: npt.ArrayLike, b: npt.ArrayLike) -> Array:
     array([1., 2.])
     """
     return _lib.solve_linear(_square(a), np.asarray(b, dtype=np.float64))
+
+
+class Reflection:
+    """The reflection that takes a direction to the first axis; applied twice it is the identity.
+
+    Parameters
+    ----------
+    direction : array, shape (d,)
+        Not zero; its length does not matter.
+
+    Examples
+    --------
+    >>> from hmm_rs.ground.linear_algebra import Reflection
+    >>> turn = Reflection.onto_first_axis("teacher", [0.0, 2.0], 2)
+    >>> turn([[0.0, 3.0], [1.0, 0.0]]).round(12)
+    array([[3., 0.],
+           [0., 1.]])
+    """
+
+    direction: npt.NDArray[np.float64]
+
+    def __init__(self, direction: npt.NDArray[np.float64]) -> None:
+        self.direction = direction
+        unit = direction / frobenius(direction)
+        unit[0] -= 1.0
+        length = frobenius(unit)
+        #: The mirror's normal; None for the first axis itself.
+        self._normal = None if length == 0.0 else unit / length
+
+    @classmethod
+    def onto_first_axis(cls, name: str, direction: npt.ArrayLike, d: int) -> Reflection:
+        """Return the reflection for the argument called `name`, checked."""
+        given = arguments.array(name, direction, (d,), rule=f"= ({d},)").copy()
+        if not given.any():
+            raise InvalidParameterError(f"{name} = 0: must be a direction; pass a vector that is not zero")
+        given.flags.writeable = False
+        return cls(given)
+
+    def __call__(self, rows: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
+        """Return the reflected rows, shape (P, d), in double precision."""
+        rows = np.asarray(rows, dtype=np.float64)
+        if self._normal is None:
+            return rows
+        along = product(rows, self._normal)
+        return np.ascontiguousarray(rows - 2.0 * along[:, None] * self._normal)
 
 
 def frobenius(a: npt.ArrayLike) -> float:

@@ -1,5 +1,5 @@
 """What one reads off a network or a sample."""
 
-from . import compression, equivalence
+from . import compression, equivalence, labels
 
-__all__ = ["compression", "equivalence"]
+__all__ = ["compression", "equivalence", "labels"]

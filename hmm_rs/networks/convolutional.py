@@ -162,6 +162,29 @@ class CNN:
     def _compiled(self) -> Any:
         return jax_module().jit(self.traceable)
 
+    @cached_property
+    def _pullback(self) -> Any:
+        """Gradient of sum_mu slopes_mu f(x_mu), a function of (theta, images, slopes), compiled once for each shape."""
+        jax = jax_module()
+        forward = self.traceable
+
+        def pullback(theta: Any, images: Any, slopes: Any) -> Any:
+            return jax.vjp(lambda theta: forward(theta, images), theta)[1](slopes)[0]
+
+        return jax.jit(pullback)
+
+    @cached_property
+    def _gradients(self) -> Callable[[Any, Any], Any]:
+        """Gradients of the outputs of a block of images, compiled once for each size of block."""
+        jax = jax_module()
+        forward = self.traceable
+
+        def single(theta: Any, image: Any) -> Any:
+            return forward(theta, image[None])[0]
+
+        compiled: Callable[[Any, Any], Any] = jax.jit(jax.vmap(jax.grad(single), (None, 0)))
+        return compiled
+
     def kernel(
         self,
         theta: npt.ArrayLike,
@@ -185,15 +208,10 @@ class CNN:
             Images differentiated at a time.
         """
         choice("part", part, ("full", "last"))
-        jax = jax_module()
         block = count("block", block)
+        gradients = self._gradients
         kept = 20 * self.h + 1 if part == "last" else self.parameters
         weights = array("theta", theta, (self.parameters,), dtype=np.float32)
-
-        def single(theta: Any, image: Any) -> Any:
-            return self.traceable(theta, image[None])[0]
-
-        gradients = jax.jit(jax.vmap(jax.grad(single), (None, 0)))
 
         def jacobian(images: Array) -> npt.NDArray[np.float64]:
             parts = [

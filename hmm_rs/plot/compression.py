@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 from ..ground.arguments import count, number, shown
 from ..ground.errors import DtypeError, InvalidParameterError
-from .axes import COLOURS, axes_of, check_result, style_of
+from .axes import COLOURS, axes_of, check_result, readable_log, style_of
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -17,7 +17,13 @@ if TYPE_CHECKING:
 __all__ = ["compression", "compression_curve", "error_curves", "kernel_spectrum", "neuron_points"]
 
 
-def compression(result: xr.Dataset, *, law: float | None = None, ax: Axes | None = None) -> Axes:
+def compression(
+    result: xr.Dataset,
+    *,
+    law: float | None = None,
+    theory: xr.DataArray | None = None,
+    ax: Axes | None = None,
+) -> Axes:
     """Draw the compression at the first fit against the number of examples, each data set as a point.
 
     Parameters
@@ -26,6 +32,9 @@ def compression(result: xr.Dataset, *, law: float | None = None, ax: Axes | None
         What :func:`hmm_rs.experiments.compression.compression_scaling` returned.
     law
         Prefactor of the line prefactor sqrt p, for instance ``lambda_over_sqrtp`` of the fastest attractor.
+    theory
+        Compressions of the one-neuron equations over ``p`` and ``seed``, as
+        :func:`hmm_rs.experiments.compression.single_neurons` gives them: averaged like the runs.
     ax
         Axes to draw on; None makes a figure.
     """
@@ -37,11 +46,17 @@ def compression(result: xr.Dataset, *, law: float | None = None, ax: Axes | None
     ax.loglog(
         p, average, color=COLOURS[0], label=r"$[\langle\Lambda^{-2}\rangle]^{-1/2}$", **style_of(result)
     )
+    if theory is not None:
+        solved = (theory**-2.0).mean("seed") ** -0.5
+        ax.loglog(theory["p"], solved, color=COLOURS[2], linewidth=1.4, label="one-neuron equations")
     if law is not None:
         law = number("law", law, minimum=0.0)
-        ax.loglog(p, law * p**0.5, color=COLOURS[1], linewidth=1.4, label=rf"theory, ${law:.2f}\,\sqrt{{p}}$")
+        ax.loglog(
+            p, law * p**0.5, color=COLOURS[1], linewidth=1.4, label=rf"attractor, ${law:.2f}\,\sqrt{{p}}$"
+        )
     ax.set_xticks(p.values, [f"{int(size)}" for size in p.values])
     ax.minorticks_off()
+    readable_log(ax, "y")
     ax.set_xlabel("training examples $p$")
     ax.set_ylabel(r"compression $\Lambda^*$")
     ax.legend(frameon=False)
@@ -95,7 +110,13 @@ def kernel_spectrum(result: xr.Dataset, *, ax: Axes | None = None) -> Axes:
     return ax
 
 
-def neuron_points(result: xr.Dataset, *, time: int = -1, ax: Axes | None = None) -> Axes:
+def neuron_points(
+    result: xr.Dataset,
+    *,
+    time: int = -1,
+    attractors: Sequence[Mapping[str, Any]] = (),
+    ax: Axes | None = None,
+) -> Axes:
     """Draw where the neurons' hyperplanes are, coloured by the sign of their output weight.
 
     Parameters
@@ -104,6 +125,8 @@ def neuron_points(result: xr.Dataset, *, time: int = -1, ax: Axes | None = None)
         What :func:`hmm_rs.experiments.compression.neuron_trajectories` returned.
     time
         Which of its times.
+    attractors
+        What :func:`hmm_rs.theory.attractors` returned: stars, in the colour of the sign of their output weights.
     ax
         Axes to draw on; None makes a figure.
     """
@@ -117,6 +140,9 @@ def neuron_points(result: xr.Dataset, *, time: int = -1, ax: Axes | None = None)
         chosen = sign * a > 0
         label = rf"$\beta {'>' if sign > 0 else '<'} 0$"
         ax.scatter(z[chosen, 0], z[chosen, 1], s=size[chosen], color=colour, alpha=0.6, label=label)
+    for point in attractors:
+        colour = COLOURS[0] if point["beta_sign"] > 0 else COLOURS[1]
+        ax.plot(point["z"], 0.0, "*", markersize=15.0, color=colour, markeredgecolor="black", zorder=4)
     ax.set_xlabel(r"$z_\parallel$")
     ax.set_ylabel(r"$z_\perp$ (one component)")
     ax.set_xlim(-3.0, 3.0)
@@ -158,7 +184,7 @@ def error_curves(
         )
     ax = axes_of(ax)
     p = result["p"].values
-    theory = {"network": "feature", "initial_ntk": "lazy", "closed_ntk": "lazy"}
+    theory = {"network": "feature", "initial_ntk": "lazy", "closed_ntk": "lazy", "laplace": "lazy"}
     for name, colour in zip(names, itertools.cycle(COLOURS)):
         errors = result[name]
         mean = errors.mean("seed").values
@@ -175,7 +201,8 @@ def error_curves(
     ax.set_yscale("log")
     ax.set_xticks(p, [f"{int(size)}" for size in p])
     ax.minorticks_off()
+    readable_log(ax, "y")
     ax.set_xlabel("training examples $p$")
     ax.set_ylabel("test error")
-    ax.legend(frameon=False)
+    ax.legend(frameon=False, fontsize="small")
     return ax

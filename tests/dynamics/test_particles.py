@@ -554,3 +554,34 @@ def test_memory_of_ten_million_nodes_is_that_of_the_weights():
     assert estimate(1000) < 1.5 * weights
     # Signs of more examples than weights are made again, not kept.
     assert estimate(10**5) < 1.6 * weights
+
+
+def test_a_teacher_of_any_direction_is_a_matter_of_axes(tmp_path):
+    rng = np.random.default_rng(0)
+    d = 10
+    X, y = hr.LinearlySeparable(d).sample(200, seed=1)
+    turn = np.linalg.qr(rng.normal(size=(d, d)))[0]
+    network = hr.MeanFieldNetwork.random(50, d, seed=2)
+    turned = hr.MeanFieldNetwork(network.a, network.w @ turn)
+    plain = hr.Particles(network, X, y, X_test=X[:20], y_test=y[:20])
+    other = hr.Particles(turned, X @ turn, y, teacher=3.0 * turn[0], X_test=X[:20] @ turn, y_test=y[:20])
+    expected, found = plain.run(20), other.run(20, checkpoint=tmp_path / "run")
+    for name in ("gamma", "w_par", "a", "test_error"):
+        # Rounding of a rotation.
+        np.testing.assert_allclose(found[name], expected[name], atol=1e-12)
+    np.testing.assert_allclose(other.network.w @ turn.T, plain.network.w, atol=1e-12)
+    # The first axis is no rotation at all.
+    first = hr.Particles(network, X, y, teacher=np.eye(d)[0]).run(20)
+    np.testing.assert_array_equal(first.gamma, expected.gamma)
+    # What was stopped goes on in the same axes.
+    part = hr.Particles(turned, X @ turn, y, teacher=3.0 * turn[0])
+    part.run(20, max_seconds=1e-9, checkpoint=tmp_path / "part")
+    np.testing.assert_array_equal(hr.resume(tmp_path / "part").gamma, found.gamma)
+
+
+def test_a_teacher_is_refused_where_the_data_have_one():
+    network = hr.MeanFieldNetwork.random(4, 3)
+    with pytest.raises(hr.InvalidParameterError, match="teacher"):
+        hr.Particles(network, data=hr.LinearlySeparable(3), teacher=[1.0, 0.0, 0.0])
+    with pytest.raises(hr.InvalidParameterError, match="teacher = 0"):
+        hr.Particles(network, np.eye(3), [1.0, -1.0, 1.0], teacher=[0.0, 0.0, 0.0])

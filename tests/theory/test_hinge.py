@@ -398,7 +398,7 @@ def test_bad_arguments_are_refused():
     with pytest.raises(hr.InvalidParameterError, match="dt"):
         theory.gd(3, dt=100.0)
     with pytest.raises(hr.InvalidParameterError, match="Gaussian"):
-        hr.theory.HingeMeanField(10, flip=0.1).memorisation(100, [1.0])
+        hr.theory.HingeMeanField(10, law="mixture", mu=1.0).memorisation(100, [1.0])
     with pytest.raises(hr.InvalidParameterError, match="not decrease"):
         theory.memorisation(100, [2.0, 1.0])
     with pytest.raises(hr.InvalidParameterError):

@@ -8,10 +8,12 @@ Source: Paccolat, Petrini, Geiger, Tyloo & Wyart, J. Stat. Mech. 2021, 044001.
 """
 
 from .exponents import Exponent, fit_exponent
+from .images import image_learning_curves
 from .kernels import circle_kernel, kernel_evolution
 from .learning_curves import learning_curves
 from .neurons import compression_curve, neuron_trajectories
 from .scaling import compression_scaling
+from .single_neurons import single_neurons
 
 __all__ = [
     "Exponent",
@@ -19,7 +21,9 @@ __all__ = [
     "compression_curve",
     "compression_scaling",
     "fit_exponent",
+    "image_learning_curves",
     "kernel_evolution",
     "learning_curves",
     "neuron_trajectories",
+    "single_neurons",
 ]

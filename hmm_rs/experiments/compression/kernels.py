@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 
 from ... import kernels
 from ...data.manifolds import LabelledGaussian, Stripe
-from ...ground.arguments import count, items, number
+from ...ground.arguments import choice, count, items, number
 from ...ground.errors import ConvergenceError
 from ...ground.results import dataset
 from ...networks.mean_field import MeanFieldNetwork
@@ -59,6 +59,7 @@ def kernel_evolution(
     max_steps: int = 200_000,
     components: int = 10,
     test_size: int = 10_000,
+    points: Literal["train", "kernel"] = "train",
 ) -> xr.Dataset:
     """Follow the tangent kernel through training: label projections, mutual information, learning.
 
@@ -70,14 +71,18 @@ def kernel_evolution(
         Satisfied fractions to look at, between the start and the end at `stop_margin`.
     components
         Leading eigenvectors to look at.
+    points
+        Which points the eigenvectors, their information and the change of the kernel are looked at on: those that
+        trained the network ("train"), or fresh ones ("kernel"). The published code stores both.
 
     Returns
     -------
     xarray.Dataset
         Over ``stage`` (0: start, then the fractions, then the end) and seed: ``omega2(stage, seed, r)``,
-        ``cumulative`` = C_components, ``mutual_information(stage, seed, r)``, ``kernel_change``,
-        ``intrinsic_dimension`` (all on the training points), ``frozen_error``: test error of the frozen
-        kernel after learning fresh points, ``network_error``, ``satisfied`` and ``t``.
+        ``eigenvalues(stage, seed, r)`` (of the Gram matrix over p), ``cumulative`` = C_components,
+        ``mutual_information(stage, seed, r)``, ``kernel_change``, ``intrinsic_dimension`` (all on `points`),
+        ``frozen_error``: test error of the frozen kernel after learning fresh points, ``network_error``,
+        ``satisfied`` and ``t``.
     """
     described(data)
     fractions = [
@@ -86,6 +91,7 @@ def kernel_evolution(
     ]
     stages = len(fractions) + 2
     R = count("components", components)
+    choice("points", points, ("train", "kernel"))
 
     def run(seed: int) -> list[dict[str, Any]]:
         X, y = data.sample(p, seed=seed)
@@ -100,16 +106,19 @@ def kernel_evolution(
             elif stage:
                 flow.run(stop_margin=stop_margin, max_steps=max_steps, save_steps=[0])
             at = flow.network
-            gram = tangent_kernel(at, X)
+            seen_X, seen_y = (X, y) if points == "train" else (fresh, fresh_y)
+            gram = tangent_kernel(at, seen_X)
             initial = gram if initial is None else initial
-            projections = kernels.label_projections(gram, y)
+            projections = kernels.label_projections(gram, seen_y)
             now = flow.observe()
             seen.append(
                 {
                     "omega2": projections["omega2"][:R],
+                    "eigenvalues": projections["eigenvalues"][:R] / p,
                     "cumulative": projections["cumulative"][R - 1],
                     "mutual_information": [
-                        kernels.mutual_information(projections["eigenvectors"][:, r], y) for r in range(R)
+                        kernels.mutual_information(projections["eigenvectors"][:, r], seen_y)
+                        for r in range(R)
                     ],
                     "kernel_change": kernels.kernel_change(gram, initial),
                     "intrinsic_dimension": kernels.intrinsic_dimension(gram)[0],
@@ -125,8 +134,7 @@ def kernel_evolution(
     names = list(runs[0][0])
     values = {name: np.array([[run[k][name] for run in runs] for k in range(stages)]) for name in names}
     inner: dict[str, tuple[str, ...]] = {
-        name: ("stage", "seed", "r") if name in ("omega2", "mutual_information") else ("stage", "seed")
-        for name in names
+        name: ("stage", "seed", "r") if values[name].ndim == 3 else ("stage", "seed") for name in names
     }
     return dataset(
         values,
@@ -134,7 +142,14 @@ def kernel_evolution(
         dim="stage",
         label="stage of training",
         source="simulation",
-        settings={"data": repr(data), "p": p, "h": h, "alpha": alpha, "fractions": fractions},
+        settings={
+            "data": repr(data),
+            "p": p,
+            "h": h,
+            "alpha": alpha,
+            "fractions": fractions,
+            "points": points,
+        },
         cite=CITE,
         dims=inner,
     )
@@ -155,20 +170,23 @@ def circle_kernel(
     Returns
     -------
     xarray.Dataset
-        Over the angle ``phi`` from the informative axis: ``initial(phi, phi2)`` and ``final(phi, phi2)``, each
-        divided by its mean diagonal. The initial one depends on the difference of angles; the final one
-        sees the informative direction.
+        Over the angle ``phi`` from the informative axis: ``initial(phi, phi2)``, ``first_fit(phi, phi2)`` (at t*, a
+        tenth of the examples fitted) and ``final(phi, phi2)``, each divided by its mean diagonal. The initial one
+        depends on the difference of angles; the later ones see the informative direction. Attribute ``t_star``.
     """
     data = Stripe(2)
     angles = 2 * np.pi * np.arange(count("points", points)) / points
     circle = np.sqrt(2.0) * np.column_stack([np.cos(angles), np.sin(angles)])
     flow = flow_of(data, p, h, alpha, seed)
     found = {}
-    for name in ("initial", "final"):
+    for name in ("initial", "first_fit", "final"):
+        if name == "first_fit":
+            flow.run(stop_frac=0.1, max_steps=max_steps, save_steps=[0])
+        elif name == "final":
+            flow.run(stop_margin=stop_margin, max_steps=max_steps, save_steps=[0])
         kernel = tangent_kernel(flow.network, circle)
         found[name] = kernel / np.diag(kernel).mean()
-        if name == "initial":
-            flow.run(stop_margin=stop_margin, max_steps=max_steps, save_steps=[0])
+    t_star = flow.events["t_star"][0] if "t_star" in flow.events else np.nan
     return dataset(
         found,
         along=angles,
@@ -179,4 +197,5 @@ def circle_kernel(
         settings={"p": p, "h": h, "alpha": alpha, "seed": seed},
         cite=CITE,
         dims=dict.fromkeys(found, ("phi", "phi2")),
+        t_star=t_star,
     )

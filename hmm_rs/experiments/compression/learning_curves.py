@@ -10,7 +10,7 @@ import numpy as np
 from ... import kernels
 from ...data.manifolds import LabelledGaussian
 from ...dynamics.gradient_flow import GradientFlow
-from ...ground.arguments import choice, count, items
+from ...ground.arguments import choice, count, items, number
 from ...ground.results import dataset
 from .kernels import classifier_error, frozen_error
 from .runs import (
@@ -38,6 +38,7 @@ CURVES = {
     "final_ntk": "kernel after training",
     "stretched_ntk": "kernel at the start on stretched data",
     "closed_ntk": "kernel of infinite width",
+    "laplace": "Laplace kernel",
 }
 
 
@@ -55,6 +56,7 @@ def learning_curves(
     max_dout: float = 0.3,
     max_dw: float = 0.02,
     convention: Convention = "ratio_of_rms",
+    bandwidth: float = 100.0,
 ) -> xr.Dataset:
     r"""Measure test errors against the number of examples, in the feature and in the lazy regime.
 
@@ -69,13 +71,15 @@ def learning_curves(
         start, learning the network's own examples; "final_ntk", the kernel at the end of training, learning from
         fresh examples, so that it is judged on points that did not shape it; "stretched_ntk", the
         initial kernel on data whose uninformative directions are divided by Lambda*; "closed_ntk", the kernel of
-        infinite width. Kernels learn by hard-margin classification.
+        infinite width; "laplace", the isotropic exp(-|x - x'|/bandwidth). Kernels learn by hard-margin classification.
     h, alpha, stop_margin, max_steps, max_dout, max_dw
         As in :class:`hmm_rs.GradientFlow`.
     test_size
         Test points; errors resolve 1/test_size.
     convention
         Which factor of :func:`hmm_rs.compression` is Lambda*, as in :func:`compression_scaling`.
+    bandwidth
+        Of the Laplace kernel; far above the distances of the data, where the theory's exponent holds.
 
     Returns
     -------
@@ -95,6 +99,7 @@ def learning_curves(
         curves = [name for name in curves if name != "stretched_ntk"]
     sizes = training_sizes(sizes)
     seeds = count("seeds", seeds)
+    bandwidth = number("bandwidth", bandwidth, minimum=0.0, exclusive=True)
     names = [*curves, *(["lambda_star"] if compressible(data) else []), "converged"]
 
     def run(p: int, seed: int) -> list[float]:
@@ -139,6 +144,14 @@ def learning_curves(
             found["closed_ntk"] = classifier_error(
                 kernels.ntk(X), y, lambda s: kernels.ntk(X_test, X[s]), y_test
             )
+        if "laplace" in curves:
+            # Times the bandwidth, for dual coefficients of order one.
+            found["laplace"] = classifier_error(
+                bandwidth * kernels.laplace(X, scale=bandwidth),
+                y,
+                lambda s: bandwidth * kernels.laplace(X_test, X[s], scale=bandwidth),
+                y_test,
+            )
         return [found[name] for name in names]
 
     values = np.array(in_parallel(run, [(p, s) for p in sizes for s in range(seeds)]))
@@ -161,6 +174,7 @@ def learning_curves(
             "stop_margin": stop_margin,
             "test_size": test_size,
             "convention": convention,
+            "bandwidth": bandwidth,
         },
         cite=CITE,
         dims=dict.fromkeys(found, ("p", "seed")),

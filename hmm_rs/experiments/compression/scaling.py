@@ -61,11 +61,12 @@ def compression_scaling(
     Returns
     -------
     xarray.Dataset
-        ``lambda_star(p, seed)``, ``t_star(p, seed)``; attributes ``missing`` (which runs gave no value, and why),
-        ``exponent``, ``exponent_error`` of
-        [mean Lambda^-2]^(-1/2), and ``prefactor``, ``prefactor_error``: the mean of that average over sqrt p at
-        sizes of 1024 and more (or the largest). The theory is Lambda* = prefactor sqrt p with
-        ``lambda_over_sqrtp`` of the fastest attractor, once sqrt p is far above 1/prefactor.
+        ``lambda_star(p, seed)``, ``t_star(p, seed)``, and ``lambda_star_ratio_of_rms``, ``lambda_star_mean_of_rms``,
+        ``lambda_star_sum_perp``, the same in every convention; attributes ``missing`` (which runs gave no value, and
+        why), ``exponent``, ``exponent_error`` of [mean Lambda^-2]^(-1/2), and ``prefactor``, ``prefactor_error``: the
+        mean of that average over sqrt p at sizes of 1024 and more (or the largest). The theory is
+        Lambda* = prefactor sqrt p with ``lambda_over_sqrtp`` of the fastest attractor, once sqrt p is far above
+        1/prefactor.
     """
     data = d if isinstance(d, LabelledGaussian) else Stripe(d)
     needs_compression(data)
@@ -73,13 +74,17 @@ def compression_scaling(
     sizes = training_sizes(sizes)
     seeds = count("seeds", seeds, minimum=2)
 
-    def run(p: int, seed: int) -> tuple[float, float]:
+    conventions = get_args(Convention)
+
+    def run(p: int, seed: int) -> list[float]:
         flow = flow_of(data, p, h, alpha, seed, max_dout=max_dout, max_dw=max_dw)
         attributes = flow.run(stop_frac=0.1, save_steps=[0]).attrs
-        return lambda_star_of(flow, data, convention), attributes.get("t_star", np.nan)
+        stars = [lambda_star_of(flow, data, name) for name in conventions]
+        return [attributes.get("t_star", np.nan), *stars]
 
     found = np.array(in_parallel(run, [(p, s) for p in sizes for s in range(seeds)]))
-    lambda_star, t_star = found.reshape(len(sizes), seeds, 2).transpose(2, 0, 1)
+    t_star, *stars = found.reshape(len(sizes), seeds, 1 + len(conventions)).transpose(2, 0, 1)
+    lambda_star = stars[conventions.index(convention)]
     fit = fit_exponent(sizes, lambda_star, average="inverse_square")
     # Data sets drawn anew within each size, the average's error by the same bootstrap.
     large = [i for i, p in enumerate(sizes) if p >= min(1024, max(sizes))]
@@ -93,8 +98,10 @@ def compression_scaling(
         return float((means**-0.5).mean())
 
     drawn = [prefactor(ratios[:, generator.integers(0, seeds, seeds)]) for _ in range(1000)]
+    every = {f"lambda_star_{name}": star for name, star in zip(conventions, stars, strict=True)}
+    values = {"lambda_star": lambda_star, "t_star": t_star, **every}
     return dataset(
-        {"lambda_star": lambda_star, "t_star": t_star},
+        values,
         along=sizes,
         dim="p",
         label="training examples",
@@ -108,7 +115,7 @@ def compression_scaling(
             "convention": convention,
         },
         cite=CITE,
-        dims={"lambda_star": ("p", "seed"), "t_star": ("p", "seed")},
+        dims=dict.fromkeys(values, ("p", "seed")),
         missing=missing({"lambda_star": lambda_star, "t_star": t_star}, WHY),
         exponent=fit.exponent,
         exponent_error=fit.error,

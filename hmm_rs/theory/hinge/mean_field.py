@@ -11,14 +11,21 @@ classification", NeurIPS 2020 (arXiv:2006.11209). Conventions:
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+import math
+from typing import TYPE_CHECKING, Any, Literal
 
+import numpy as np
 import numpy.typing as npt
 
 from ...ground.arguments import choice, count, number
+from ...ground.errors import InvalidParameterError
+from ...ground.linear_algebra import Reflection
 from ...ground.overflow import finite
+from ...measure.labels import label_direction, labelled
 from ...provenance.recording import recorded_method
 from .arrays import Floats, flat, times
+from .measured import MeasuredDensity
+from .mislabelled import memorise
 from .rotation import TIME, Rotation
 
 if TYPE_CHECKING:
@@ -129,25 +136,124 @@ class HingeMeanField(Rotation):
 
     @recorded_method
     def memorisation(self, N: int, t: npt.ArrayLike) -> xr.Dataset:
-        """Return learning from N stored examples at the increasing times `t` (infinite width).
+        """Return learning from N stored examples at the increasing times `t` (infinite width, Gaussian inputs).
 
-        Variables ``gamma``, ``extra_margin`` (what an unsatisfied training example has gained from its
-        own updates), ``train_unsatisfied``, ``test_unsatisfied``. An approximate theory; its limits
+        Variables ``gamma``, ``extra_margin`` (the most that a training example has gained from its own updates),
+        ``train_unsatisfied``, ``test_unsatisfied`` (clean labels). An approximate theory; its limits
         stand in the attribute ``limits``, and ``t_end`` is its rough end of training.
+
+        With flipped labels (`flip` > 0) every example has its own margin, and there are also
+        ``train_unsatisfied_clean`` and ``train_unsatisfied_flipped``, the unsatisfied fractions of either kind, and
+        ``train_error``, the fraction of training examples whose given label is missed. Flipped examples slow the
+        rotation from the start, are the last to be satisfied, and turn the network back meanwhile: γ has a maximum.
+        ``t_end`` is infinite where the last of `t` comes before every example is satisfied.
+
+        Raises
+        ------
+        InvalidParameterError
+            For other laws than "gaussian", or half of the labels or more flipped.
+
+        Examples
+        --------
+        >>> import hmm_rs as hr
+        >>> clean, noisy = (hr.theory.HingeMeanField(50, flip=flip) for flip in (0.0, 0.05))
+        >>> t = [100.0, 1000.0]
+        >>> bool((noisy.memorisation(20_000, t).gamma < clean.memorisation(20_000, t).gamma).all())
+        True
         """
-        self._separable_gaussian("memorisation")
+        if self.flip == 0.0:
+            self._separable_gaussian("memorisation")
+        elif self.law != "gaussian" or self.flip >= 0.5:
+            raise InvalidParameterError(
+                f"law = {self.law!r:.40}, flip = {self.flip}: memorisation is for Gaussian data with fewer than half "
+                'of the labels flipped; use law="gaussian", flip < 0.5'
+            )
         N = count("N", N)
         at = times("t", t)
-        course = self._model.memorisation(at, float(N))
-        end = float(finite("t and N", course, "pass earlier times").pop("t_end"))
+        if self.flip:
+            course, end = self._mislabelled(N, at)
+        else:
+            course = self._model.memorisation(at, float(N))
+            end = float(finite("t and N", course, "pass earlier times").pop("t_end"))
         dims: dict[str, tuple[str, ...]] = {name: ("t",) for name in course if name != "gamma"}
         enough = 2.0 * N / self.d**2
         limits = (
             f"approximate: only kernel harmonics of degree >= 3 are memorised, which needs N >> d^2/2 "
             f"(here N/(d^2/2) = {enough:.3g}); unsatisfied fractions are good to 5-20 % until t_end/2, "
-            "then training ends too abruptly because every example gets the same extra margin"
+            "then training ends too abruptly because every example gains margin at the same rate"
         )
         return self._dataset(course, along=at, label=TIME, dims=dims, N=N, t_end=end, limits=limits)
+
+    def _mislabelled(self, N: int, at: Floats) -> tuple[dict[str, Floats], float]:
+        """Return memorisation with flips at increasing times, and when it is over."""
+        if at[0] < 0.0 or (np.diff(at) < 0.0).any():
+            raise InvalidParameterError("t: must be increasing and start at 0 or later; pass sorted times")
+        names = ("d", "kappa", "sigma_x", "sigma_a", "sigma_w", "C0", "C1", "flip")
+        found = memorise(
+            N=N,
+            times=at,
+            threshold=self.h / self.alpha,
+            clock=self.beta * self.alpha ** (1.0 - self.p),
+            **{name: getattr(self, name) for name in names},
+        )
+        done = at[found.train_unsatisfied == 0.0]
+        return found._asdict(), float(done[0]) if len(done) else math.inf
+
+    @classmethod
+    def from_data(
+        cls, X: npt.ArrayLike, y: npt.ArrayLike, *, teacher: npt.ArrayLike | None = None, **options: Any
+    ) -> HingeMeanField:
+        """Return the mean field whose law of z = y x_par is that of a measured data set.
+
+        The law is a smooth estimate of the density of z, whose mean, and with it the initial speed of rotation, is the
+        data's. Real data obey the symmetries of the theory only nearly, so this is the theory of the early stage,
+        while most examples are unsatisfied.
+
+        Parameters
+        ----------
+        X
+            Inputs, shape (P, d); take out their mean first.
+        y
+            Labels +1 and -1, shape (P,).
+        teacher
+            Direction of x_par, shape (d,); None: :func:`hmm_rs.observables.label_direction`. Train
+            :class:`hmm_rs.Particles` with the same one.
+        **options
+            Those of the class, but for `law` and what belongs to it. `sigma_x` is measured across the direction.
+
+        Raises
+        ------
+        InvalidParameterError
+            If labels are no signs, or favour no direction.
+
+        Examples
+        --------
+        >>> import hmm_rs as hr
+        >>> X, y = hr.LinearlySeparable(20).sample(5000)
+        >>> measured, exact = hr.theory.HingeMeanField.from_data(X, y), hr.theory.HingeMeanField(20)
+        >>> bool(abs(measured.gamma(2.0) / exact.gamma(2.0) - 1.0) < 0.05)
+        True
+        """
+        given = {"law", "support", "radius", "mu", "flip"} & set(options)
+        if given:
+            raise InvalidParameterError(
+                f"{', '.join(sorted(given))} = ...: the law is that of the data, flipped labels included; leave it out"
+            )
+        inputs, labels = labelled(X, y)
+        d = inputs.shape[1]
+        turn = Reflection.onto_first_axis(
+            "teacher", label_direction(inputs, labels) if teacher is None else teacher, d
+        )
+        turned = turn(inputs)
+        z = labels * turned[:, 0]
+        if z.min() == z.max() == 0.0:
+            raise InvalidParameterError(
+                "X: vanishes along the teacher, nothing drives the nodes; pass another teacher"
+            )
+        density = MeasuredDensity(z)
+        across = float(np.sqrt((turned[:, 1:] ** 2).mean())) if d > 1 else 1.0
+        options = {"sigma_x": across, **options, "law": density, "support": density.support}
+        return cls(d, **options)
 
     def _perpendicular(self, value: float | None) -> float:
         """Return |x_perp|², the law's mean if none is given."""
