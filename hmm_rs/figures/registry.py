@@ -8,7 +8,7 @@ from typing import Literal
 
 from ..ground.arguments import choice
 from ..ground.errors import InvalidParameterError
-from . import hidden_manifold, hinge
+from . import equivalence, hidden_manifold, hinge
 from .card import Card, Scale
 from .reproduction import Reproduction
 
@@ -17,6 +17,7 @@ __all__ = ["cards", "names", "run"]
 #: In the order of the gallery: by work, then as in the paper.
 _CARDS: tuple[Card, ...] = (
     *hidden_manifold.CARDS,
+    *equivalence.CARDS,
     *hinge.CARDS,
 )
 _BY_NAME = {card.name: card for card in _CARDS}
