@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 from ..ground.arguments import choice
-from ..ground.errors import HmmError
+from ..ground.errors import HmmError, InvalidParameterError
 from .card import Card
 from .registry import cards, names, run
 from .reproduction import Row, table_html
@@ -69,6 +69,11 @@ def gallery(
     pathlib.Path
         The page.
 
+    Raises
+    ------
+    InvalidParameterError
+        If a name is unknown or `out` cannot be made.
+
     Examples
     --------
     >>> import hmm_rs as hr
@@ -76,6 +81,12 @@ def gallery(
     """
     chosen = names() if wanted is None else tuple(choice("wanted", name, names()) for name in wanted)
     folder = Path(out)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InvalidParameterError(
+            f"out = {str(out)!r}: cannot be made ({error}); pass another one"
+        ) from error
     made = [_made(card, scale, folder, progress) for card in cards() if card.name in chosen]
     page = folder / "index.html"
     page.write_text(_page(made, scale, whole=wanted is None), encoding="utf-8")
@@ -86,9 +97,10 @@ def _made(card: Card, scale: Literal["small", "paper"], folder: Path, progress: 
     """Make a figure, or read what an interrupted call has left."""
     import matplotlib.pyplot as plt
 
-    done = folder / "checkpoints" / card.name / scale / "done.json"
-    if done.is_file() and (folder / f"{card.name}.png").is_file():
-        kept: dict[str, Any] = json.loads(done.read_text())
+    # One record beside one picture: that of another scale is made anew.
+    done = folder / "checkpoints" / card.name / "done.json"
+    kept: dict[str, Any] = json.loads(done.read_text()) if done.is_file() else {}
+    if kept.get("scale") == scale and (folder / f"{card.name}.png").is_file():
         result = _Made(card, kept["seconds"], tuple(Row(*row) for row in kept["rows"]), "")
     else:
         try:
@@ -99,7 +111,9 @@ def _made(card: Card, scale: Literal["small", "paper"], folder: Path, progress: 
             plt.close(reproduction.picture)
             result = _Made(card, reproduction.seconds, tuple(reproduction.table), "")
             done.parent.mkdir(parents=True, exist_ok=True)
-            done.write_text(json.dumps({"seconds": result.seconds, "rows": result.rows}, default=float))
+            done.write_text(
+                json.dumps({"scale": scale, "seconds": result.seconds, "rows": result.rows}, default=float)
+            )
     if progress:
         print(f"{card.name:32} {result.seconds:6.1f} s  {result.verdict}", flush=True)
     return result

@@ -8,14 +8,19 @@ from typing import Literal
 
 from ..ground.arguments import choice
 from ..ground.errors import InvalidParameterError
-from . import compression, hinge
+from . import compression, equivalence, hidden_manifold, hinge
 from .card import Card, Scale
 from .reproduction import Reproduction
 
 __all__ = ["cards", "names", "run"]
 
 #: In the order of the gallery: by work, then as in the paper.
-_CARDS: tuple[Card, ...] = (*compression.CARDS, *hinge.CARDS)
+_CARDS: tuple[Card, ...] = (
+    *hidden_manifold.CARDS,
+    *equivalence.CARDS,
+    *compression.CARDS,
+    *hinge.CARDS,
+)
 _BY_NAME = {card.name: card for card in _CARDS}
 
 

@@ -100,9 +100,23 @@ def test_a_gallery_marks_failures_and_goes_on(shelf, tmp_path, capsys):
     assert "1 of 1 FAILED" in text
     assert "nothing to compute" in text
     assert [line.split()[0] for line in capsys.readouterr().out.splitlines()] == ["one", "two", "three"]
-    # What is finished is not made again.
+    # What is finished is not made again, but for another scale, whose picture takes its place.
     gallery(out=tmp_path, progress=False)
     assert calls == ["small"]
+    gallery(["three"], out=tmp_path, scale="paper", progress=False)
+    gallery(["three"], out=tmp_path, progress=False)
+    assert calls == ["small", "paper", "small"]
+
+
+def test_a_gallery_of_failures_alone_is_a_page(shelf, tmp_path):
+    def broken(scale):
+        raise hr.ConvergenceError("no end; more steps")
+
+    shelf(card("two", broken))
+    assert "no end" in gallery(out=tmp_path / "new" / "folder", progress=False).read_text()
+    (tmp_path / "file").touch()
+    with pytest.raises(hr.InvalidParameterError, match="out = "):
+        gallery(out=tmp_path / "file" / "folder", progress=False)
 
 
 def test_a_long_run_goes_on_from_its_checkpoint(tmp_path):
