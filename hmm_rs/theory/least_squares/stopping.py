@@ -7,6 +7,7 @@ import math
 import numpy as np
 
 from ...ground.arguments import number
+from ...ground.noise import deviation
 from ...ground.record import Record
 from ..replica.spectrum import Spectrum
 from .problem import CITE, Problem, settled_step
@@ -55,7 +56,7 @@ def optimal_stopping(
     >>> round(replica.optimal_ridge(spectrum, loss="ridge", alpha=1.2).test_mse, 4)
     0.9262
     """
-    problem = Problem.checked(spectrum, number("alpha", alpha), noise, settled_step(lr), depth=4)
+    problem = Problem.checked(spectrum, number("alpha", alpha), deviation(noise), settled_step(lr))
     at, test, train = stopping_time(problem)
     return Record(
         {"t_stop": at, "test_mse": test, "train_mse": train},

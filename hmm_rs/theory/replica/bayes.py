@@ -187,7 +187,7 @@ def state_evolution(
 ) -> xr.Dataset:
     r"""Return how approximate message passing learns, iteration by iteration: its state evolution.
 
-    Each iteration of the undamped algorithm turns the overlap q into
+    Each iteration of :func:`hmm_rs.amp` without damping turns the overlap q into
     :math:`q(\hat q = \alpha F(V, q))`; the limit is :func:`bayes_optimal`.
 
     Parameters
