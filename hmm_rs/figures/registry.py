@@ -8,14 +8,14 @@ from typing import Literal
 
 from ..ground.arguments import choice
 from ..ground.errors import InvalidParameterError
-from . import hinge
+from . import beyond, hinge
 from .card import Card, Scale
 from .reproduction import Reproduction
 
 __all__ = ["cards", "names", "run"]
 
 #: In the order of the gallery: by work, then as in the paper.
-_CARDS: tuple[Card, ...] = (*hinge.CARDS,)
+_CARDS: tuple[Card, ...] = (*hinge.CARDS, *beyond.CARDS)
 _BY_NAME = {card.name: card for card in _CARDS}
 
 

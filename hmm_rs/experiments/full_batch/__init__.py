@@ -2,6 +2,7 @@
 
 from ...data.features import GaussianFeatures, SampledFeatures
 from .curve import full_batch_curve
+from .in_time import least_squares_runs
 from .judgement import agreement, finite_size_allowance
 
 __all__ = [
@@ -10,4 +11,5 @@ __all__ = [
     "agreement",
     "finite_size_allowance",
     "full_batch_curve",
+    "least_squares_runs",
 ]

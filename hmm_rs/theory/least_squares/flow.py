@@ -16,8 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from ...ground.arguments import array
-from ...ground.noise import deviation
+from ...ground.arguments import array, number
 from ...ground.record import Record
 from ...ground.results import dataset
 from ..replica.spectrum import Spectrum
@@ -83,7 +82,7 @@ def least_squares_flow(
     several = np.ndim(alpha) > 0
     alphas = array("alpha", alpha, (None,)) if several else [alpha]
     times, step = finite_or_end("t", t), settled_step(lr)
-    spread = deviation(noise)
+    spread = number("noise", noise, minimum=0.0)
     problems = [Problem.checked(spectrum, at, spread, step) for at in alphas]
     reached = problems[0].ticks(times)
     errors = [problem.errors(reached) for problem in problems]

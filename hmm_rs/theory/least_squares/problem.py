@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from ... import _lib
 from ...ground.arguments import number
 from ...ground.errors import InvalidParameterError
-from ..replica.limits import ridgeless
 from ..replica.spectrum import Spectrum, checked_spectrum
 from .contours import Contour, exponential, power
 from .errors import errors_at
@@ -74,8 +74,8 @@ class Problem:
         test, train = np.full(t.shape, self.variance), np.full(t.shape, self.variance)
         ends = np.isinf(t)
         if ends.any():
-            limit = ridgeless(self.spectrum, alpha=self.alpha, noise=self.noise)
-            test[ends], train[ends] = limit.test_mse, limit.train_mse
+            limit = _lib.replica_ridgeless(self.spectrum, self.alpha, self.noise)
+            test[ends], train[ends] = limit["test_mse"], limit["train_mse"]
         moved = (t > 0) & ~ends
         if moved.any():
             unseen = max(self.spectrum.rho - self.spectrum.rho_lin, 0.0) + self.noise**2

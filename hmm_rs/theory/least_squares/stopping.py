@@ -7,7 +7,6 @@ import math
 import numpy as np
 
 from ...ground.arguments import number
-from ...ground.noise import deviation
 from ...ground.record import Record
 from ..replica.spectrum import Spectrum
 from .problem import CITE, Problem, settled_step
@@ -56,7 +55,9 @@ def optimal_stopping(
     >>> round(replica.optimal_ridge(spectrum, loss="ridge", alpha=1.2).test_mse, 4)
     0.9262
     """
-    problem = Problem.checked(spectrum, number("alpha", alpha), deviation(noise), settled_step(lr))
+    problem = Problem.checked(
+        spectrum, number("alpha", alpha), number("noise", noise, minimum=0.0), settled_step(lr)
+    )
     at, test, train = stopping_time(problem)
     return Record(
         {"t_stop": at, "test_mse": test, "train_mse": train},
