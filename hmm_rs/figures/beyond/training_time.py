@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import numpy.typing as npt
 
 from ...data.features import GaussianFeatures
 from ...experiments.full_batch import least_squares_runs
@@ -98,7 +99,7 @@ def _stopping(ax: Axes, spectrum: replica.Spectrum) -> xr.Dataset:
     best = replica.bayes_optimal(spectrum, alpha=alphas, teacher="linear")
     ridge = [replica.optimal_ridge(spectrum, loss="ridge", alpha=float(alpha)).test_mse for alpha in alphas]
     assert isinstance(flow, xr.Dataset)
-    lines = {
+    lines: dict[str, tuple[npt.NDArray[np.float64], dict[str, Any]]] = {
         "trained to the end": (flow.test_mse.values[:, 0], {"color": COLOURS[1], "linestyle": ":"}),
         "stopped in time": (flow.test_mse_stop.values, {"color": COLOURS[0]}),
         "ridge, best penalty": (np.array(ridge), {"color": COLOURS[2], "linestyle": "--"}),
