@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from ...dynamics import amp
-from ...ground.linear_algebra import product
+from ...experiments.full_batch import amp_curve
 from ...plot.axes import COLOURS, readable_log
 from ...theory import replica
 from ..card import Card, Scale
@@ -38,7 +37,7 @@ def optimal_errors(scale: str | Scale = "small") -> Parts:
 
     scale = Scale.of(scale)
     p, seeds = scale.pick(small=(500, 6), paper=(2000, 12))
-    spectrum, prior = power_law(p, seen=_SEEN)
+    spectrum = power_law(p, seen=_SEEN)
     alphas = np.geomspace(0.1, 10.0, 41)
     measured = np.array([0.3, 1.0, 3.0]) if scale.name == "small" else np.array([0.2, 0.5, 1.0, 2.0, 5.0])
     figure, axes = pyplot.subplots(1, 2, figsize=(9.0, 3.8), layout="constrained")
@@ -50,7 +49,7 @@ def optimal_errors(scale: str | Scale = "small") -> Parts:
         best = replica.bayes_optimal(spectrum, alpha=alphas, **known)
         assert isinstance(best, xr.Dataset)
         others = _classifiers(spectrum, alphas) if teacher == "sign" else _regressions(spectrum, alphas)
-        runs = _runs(spectrum, prior, measured, seeds, known)
+        runs = amp_curve(spectrum, measured, p=p, repeats=seeds, **known)
         data |= {f"{teacher}-optimal": best, f"{teacher}-amp": runs} | {
             f"{teacher}-{name.replace(' ', '-')}": curve for name, curve in others.items()
         }
@@ -98,34 +97,6 @@ def _tuned(spectrum: replica.Spectrum, alphas: Vector, **options: Any) -> xr.Dat
 
     points = [replica.optimal_ridge(spectrum, alpha=float(alpha), **options) for alpha in alphas]
     return xr.concat([point.to_dataset() for point in points], dim="alpha", combine_attrs="drop_conflicts")
-
-
-def _runs(
-    spectrum: replica.Spectrum, prior: Vector, alphas: Vector, seeds: int, known: dict[str, Any]
-) -> xr.Dataset:
-    """Return the errors of message passing on independent teachers and samples, over alpha and seed."""
-    import xarray as xr
-
-    p = prior.size
-    unseen = math.sqrt(spectrum.rho - spectrum.rho_lin)
-    error = "test_error" if known["teacher"] == "sign" else "test_mse"
-    sizes = [round(float(alpha) * p) for alpha in alphas]
-    found = np.empty((len(sizes), seeds))
-    for row, n in enumerate(sizes):
-        for seed in range(seeds):
-            rng = np.random.default_rng([seed, row, p])
-            w = rng.standard_normal(p) * np.sqrt(prior)
-            X = rng.standard_normal((n, p)) * np.sqrt(spectrum.omega / p)
-            y = product(X, w) + unseen * rng.standard_normal(n)
-            if known["teacher"] == "sign":
-                y = np.where(rng.random(n) < known["flip"], -1.0, 1.0) * np.where(y < 0, -1.0, 1.0)
-            run = amp(X, y, prior=prior, w_teacher=w, noise=unseen, **known)
-            found[row, seed] = run[error].values[-1]
-    return xr.Dataset(
-        {error: (("alpha", "seed"), found)},
-        coords={"alpha": np.array(sizes) / p, "seed": np.arange(seeds)},
-        attrs={"source": "simulation", "p": p},
-    )
 
 
 def _draw(ax: Axes, best: xr.Dataset, others: dict[str, xr.Dataset], runs: xr.Dataset, error: str) -> None:

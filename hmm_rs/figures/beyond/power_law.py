@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 
 from ...theory.replica import Spectrum
 
@@ -12,14 +11,12 @@ __all__ = ["WORK", "power_law"]
 #: What the cards say these figures come from.
 WORK = "beyond the papers"
 
-Vector = npt.NDArray[np.float64]
-
 #: How eigenvalues fall, and the teacher's variance over them.
 _EIGENVALUES, _TEACHER = 0.6, 0.3
 
 
-def power_law(p: int, *, seen: float) -> tuple[Spectrum, Vector]:
-    r"""Return the spectrum of p features and the prior variance of the teacher's weights on v/sqrt p.
+def power_law(p: int, *, seen: float) -> Spectrum:
+    r"""Return the spectrum of p features.
 
     :math:`\omega_j\propto j^{-0.6}` with mean 1, :math:`t_j/\omega_j\propto j^{-0.3}`, and a field of variance 1 of
     which the share `seen` is linear in the features: the rest is noise to every student.
@@ -29,5 +26,4 @@ def power_law(p: int, *, seen: float) -> tuple[Spectrum, Vector]:
     omega *= p / omega.sum()
     part = rank**-_TEACHER
     part *= seen / part.sum()
-    spectrum = Spectrum(omega, np.full(p, 1.0 / p), part * omega, 1.0)
-    return spectrum, part / omega * p
+    return Spectrum(omega, np.full(p, 1.0 / p), part * omega, 1.0)

@@ -33,7 +33,7 @@ def training_time(scale: str | Scale = "small") -> Parts:
 
     scale = Scale.of(scale)
     p, repeats = scale.pick(small=(200, 12), paper=(1000, 16))
-    spectrum, _ = power_law(p, seen=_SEEN)
+    spectrum = power_law(p, seen=_SEEN)
     features = GaussianFeatures(spectrum.omega, np.sqrt(spectrum.t), spectrum.rho)
     figure, axes = pyplot.subplots(1, 3, figsize=(12.0, 3.8), layout="constrained")
     times, marks = np.geomspace(0.02, 200.0, 80), np.geomspace(0.05, 100.0, 9)
