@@ -168,6 +168,15 @@ def test_features_without_variance_are_never_learnt():
     assert run.train_mse.values == pytest.approx(same.train_mse.values, rel=1e-9)
 
 
+@pytest.mark.parametrize("shift", [-1e-15, 0.0, 1e-16, 3e-16, 1e-15, 1e-12])
+def test_as_many_examples_as_directions(shift):
+    spectrum = Spectrum([3.0, 1.0, 0.1], [1 / 3] * 3, [0.3, 0.1, 0.01], 1.0)
+    run = least_squares_flow(spectrum, alpha=1.0 - shift, t=[1.0, 1e4])
+    near = least_squares_flow(spectrum, alpha=1.0 - 1e-9, t=[1.0, 1e4])
+    assert run.test_mse.values == pytest.approx(near.test_mse.values, rel=1e-4)
+    assert 0 < run.attrs["t_stop"] < math.inf
+
+
 # --- steps -------------------------------------------------------------------------------------------
 
 
