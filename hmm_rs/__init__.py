@@ -60,6 +60,7 @@ if TYPE_CHECKING:
     from .dynamics import KernelFlow as KernelFlow
     from .dynamics import OnlineSGD as OnlineSGD
     from .dynamics import Particles as Particles
+    from .dynamics import amp as amp
     from .dynamics import load as load
     from .dynamics import logtimes as logtimes
     from .dynamics import resume as resume
@@ -99,6 +100,7 @@ __all__ = [
     "TwoLayer",
     "UniformSphere",
     "__version__",
+    "amp",
     "cite",
     "cnn",
     "compare",
@@ -146,7 +148,17 @@ _LAZY_NAMES = {
     "rerun": "reruns",
     "sweep": "sweeps",
     **dict.fromkeys(
-        ("FullBatch", "GradientFlow", "KernelFlow", "OnlineSGD", "Particles", "load", "logtimes", "resume"),
+        (
+            "FullBatch",
+            "GradientFlow",
+            "KernelFlow",
+            "OnlineSGD",
+            "Particles",
+            "amp",
+            "load",
+            "logtimes",
+            "resume",
+        ),
         "dynamics",
     ),
 }

@@ -4,6 +4,7 @@ from .driver import Driver
 from .full_batch import FullBatch
 from .gradient_flow import GradientFlow
 from .kernel_flow import KernelFlow
+from .message_passing import amp
 from .online_sgd import OnlineSGD
 from .options import ResumeOptions, RunOptions
 from .particles import Particles
@@ -19,6 +20,7 @@ __all__ = [
     "Particles",
     "ResumeOptions",
     "RunOptions",
+    "amp",
     "load",
     "log_linear_steps",
     "logtimes",

@@ -104,7 +104,8 @@ class Card:
     name
         What ``hmm_rs.figures.run`` calls it.
     work
-        The work it comes from: "hidden manifold", "Gaussian equivalence", "geometric compression", "hinge mean field".
+        The work it comes from: "hidden manifold", "Gaussian equivalence", "geometric compression", "hinge mean field",
+        "beyond the papers".
     title
         One line.
     content

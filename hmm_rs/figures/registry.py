@@ -8,7 +8,7 @@ from typing import Literal
 
 from ..ground.arguments import choice
 from ..ground.errors import InvalidParameterError
-from . import compression, equivalence, hidden_manifold, hinge
+from . import beyond, compression, equivalence, hidden_manifold, hinge
 from .card import Card, Scale
 from .reproduction import Reproduction
 
@@ -20,6 +20,7 @@ _CARDS: tuple[Card, ...] = (
     *equivalence.CARDS,
     *compression.CARDS,
     *hinge.CARDS,
+    *beyond.CARDS,
 )
 _BY_NAME = {card.name: card for card in _CARDS}
 

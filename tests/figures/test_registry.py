@@ -47,6 +47,7 @@ def test_every_card_is_complete_and_every_name_different():
             "Gaussian equivalence",
             "geometric compression",
             "hinge mean field",
+            "beyond the papers",
         )
     assert set(hr.figures.names()) == {each.name for each in every if each.make}
 

@@ -60,12 +60,12 @@ def compare(p, alphas, seeds, rel, lr=None):
 
 
 def test_sample_covariances():
-    # A draw of p = 100 scatters by up to 13 %, the mean of 100 by 1.3 %: three of these.
-    compare(100, [0.5, 1.2, 3.0], seeds=100, rel=0.04)
+    # A draw of p = 80 scatters by up to 15 %, the mean of 50 by 2 %: three of these.
+    compare(80, [0.5, 1.2, 3.0], seeds=50, rel=0.06)
 
 
 def test_sample_covariances_in_steps():
-    compare(100, [0.6, 2.0], seeds=100, rel=0.04, lr=0.1)
+    compare(80, [0.6, 2.0], seeds=50, rel=0.06, lr=0.1)
 
 
 @pytest.mark.slow
@@ -144,7 +144,7 @@ def test_one_step_of_gradient_descent_is_exact(alpha):
     assert run.test_mse == pytest.approx(expected, rel=1e-12)
 
 
-@settings(max_examples=20)
+@settings(max_examples=12)
 @given(spectrum=spectra(), alpha=st.floats(0.1, 5.0), noise=st.sampled_from([0.0, 0.5]))
 def test_the_end_is_the_ridgeless_solution(spectrum, alpha, noise):
     if abs(alpha / spectrum.rank - 1) < 0.05:
@@ -166,6 +166,15 @@ def test_features_without_variance_are_never_learnt():
     same = least_squares_flow(whole, alpha=1.6, t=times)
     assert run.test_mse.values == pytest.approx(same.test_mse.values, rel=1e-10)
     assert run.train_mse.values == pytest.approx(same.train_mse.values, rel=1e-9)
+
+
+@pytest.mark.parametrize("shift", [-1e-15, 0.0, 1e-16, 3e-16, 1e-15, 1e-12])
+def test_as_many_examples_as_directions(shift):
+    spectrum = Spectrum([3.0, 1.0, 0.1], [1 / 3] * 3, [0.3, 0.1, 0.01], 1.0)
+    run = least_squares_flow(spectrum, alpha=1.0 - shift, t=[1.0, 1e4])
+    near = least_squares_flow(spectrum, alpha=1.0 - 1e-9, t=[1.0, 1e4])
+    assert run.test_mse.values == pytest.approx(near.test_mse.values, rel=1e-4)
+    assert 0 < run.attrs["t_stop"] < math.inf
 
 
 # --- steps -------------------------------------------------------------------------------------------
@@ -219,7 +228,7 @@ def test_nothing_is_better_than_the_posterior_mean(spectrum, alpha, t, noise):
     assert (run.train_mse <= run.test_mse + 1e-12).all()
 
 
-@settings(max_examples=15)
+@settings(max_examples=6)
 @given(spectrum=spectra(), alpha=st.floats(0.2, 4.0), t=st.floats(0.01, 100.0))
 def test_errors_are_affine_in_the_variance_of_the_noise(spectrum, alpha, t):
     runs = [least_squares_flow(spectrum, alpha=alpha, t=t, noise=math.sqrt(v)) for v in (0.0, 0.3, 0.6)]

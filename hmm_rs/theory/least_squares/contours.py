@@ -28,7 +28,7 @@ _FEW = 24
 
 _THETA = math.pi * np.arange(1, _NODES, 2) / _NODES
 #: z(theta) and the weight e^z z'(theta)/(i N) on the upper half.
-_Z = _NODES * (0.5017 * _THETA / np.tan(0.6407 * _THETA) - 0.6122 + 0.2645j * _THETA)
+_Z: Complex = _NODES * (0.5017 * _THETA / np.tan(0.6407 * _THETA) - 0.6122 + 0.2645j * _THETA)
 _WEIGHT = (
     np.exp(_Z)
     * (0.5017 / np.tan(0.6407 * _THETA) - 0.5017 * 0.6407 * _THETA / np.sin(0.6407 * _THETA) ** 2 + 0.2645j)

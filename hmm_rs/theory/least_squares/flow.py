@@ -11,12 +11,12 @@ so that a direction of variance :math:`\omega` is learnt after a time :math:`1/\
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
-from ...ground.arguments import array
+from ...ground.arguments import array, number
 from ...ground.record import Record
 from ...ground.results import dataset
 from ..replica.spectrum import Spectrum
@@ -82,7 +82,8 @@ def least_squares_flow(
     several = np.ndim(alpha) > 0
     alphas = array("alpha", alpha, (None,)) if several else [alpha]
     times, step = finite_or_end("t", t), settled_step(lr)
-    problems = [Problem.checked(spectrum, at, noise, step, depth=4) for at in alphas]
+    spread = number("noise", noise, minimum=0.0)
+    problems = [Problem.checked(spectrum, at, spread, step) for at in alphas]
     reached = problems[0].ticks(times)
     errors = [problem.errors(reached) for problem in problems]
     stops = [stopping_time(problem) for problem in problems]
@@ -102,7 +103,7 @@ def least_squares_flow(
         "rho": first.spectrum.rho,
         "rho_lin": first.spectrum.rho_lin,
     }
-    schema = {
+    schema: dict[str, Any] = {
         "along": reached,
         "dim": "t",
         "label": "time",
@@ -115,7 +116,7 @@ def least_squares_flow(
         result = dataset({**values, **best}, dims=over, **schema)
         return result.assign_coords(alpha=("alpha", alphas, {"long_name": "examples over student dimension"}))
     single = {name: row[0] for name, row in values.items()}
-    numbers = {name: float(row[0]) for name, row in best.items()}
+    numbers: dict[str, Any] = {name: float(row[0]) for name, row in best.items()}
     if np.ndim(t) == 0:
         return Record({**{name: float(row[0]) for name, row in single.items()}, **numbers}, **schema)
     return dataset(single, **schema, **numbers)

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from ... import _lib
 from ...ground.arguments import number
 from ...ground.errors import InvalidParameterError
-from ...ground.noise import deviation
-from ..replica.limits import ridgeless
 from ..replica.spectrum import Spectrum, checked_spectrum
 from .contours import Contour, exponential, power
 from .errors import errors_at
@@ -47,11 +45,11 @@ class Problem:
     resolvent: Resolvent
 
     @classmethod
-    def checked(cls, spectrum: Any, alpha: Any, noise: Any, step: float | None, *, depth: int) -> Problem:
-        """Return the problem; `depth` is the stack level of the user's line."""
+    def checked(cls, spectrum: Any, alpha: Any, noise: float, step: float | None) -> Problem:
+        """Return the problem with a checked noise and step."""
         problem = checked_spectrum(spectrum)
         at = number("alpha", alpha, minimum=0.0, exclusive=True)
-        made = cls(problem, at, deviation(noise, depth=depth), step, Resolvent(problem, at))
+        made = cls(problem, at, noise, step, Resolvent(problem, at))
         edge = made.resolvent.edge
         if step is not None and step * edge >= 2.0:
             raise InvalidParameterError(
@@ -76,8 +74,8 @@ class Problem:
         test, train = np.full(t.shape, self.variance), np.full(t.shape, self.variance)
         ends = np.isinf(t)
         if ends.any():
-            limit = ridgeless(self.spectrum, alpha=self.alpha, noise=self.noise)
-            test[ends], train[ends] = limit.test_mse, limit.train_mse
+            limit = _lib.replica_ridgeless(self.spectrum, self.alpha, self.noise)
+            test[ends], train[ends] = limit["test_mse"], limit["train_mse"]
         moved = (t > 0) & ~ends
         if moved.any():
             unseen = max(self.spectrum.rho - self.spectrum.rho_lin, 0.0) + self.noise**2
@@ -87,7 +85,7 @@ class Problem:
             )
         return test, train
 
-    def _contours(self, t: Vector, times: int) -> Sequence[Contour]:
+    def _contours(self, t: Vector, times: int) -> list[Contour]:
         """Return the contours of f^times."""
         if self.step is None:
             return [exponential(times * float(at)) for at in t]

@@ -33,6 +33,8 @@ Complex = npt.NDArray[np.complex128]
 _MOST_STEPS = 300
 #: Relative size of Newton's step after which the point stands: the next one would be its square.
 _SETTLED = 1e-12
+#: Logarithm of the smallest variance over the smallest kappa that double precision tells from zero.
+_SMALLEST = 40.0
 #: Entries (nodes times atoms) worked on at once: 16 MB of complex numbers.
 _ENTRIES = 1 << 20
 
@@ -90,9 +92,12 @@ class Resolvent:
 
         upper = math.log(float((self.weight * self.omega).sum()))
         lower = upper - 1.0
+        # Near as many examples as directions the root is as small as the difference, down to rounding.
+        least = math.log(float(self.omega.min())) - _SMALLEST
         while excess(lower) <= 0.0:
-            # Near as many examples as directions the root is as small as the difference.
             lower -= 2.0
+            if lower < least:
+                return 0.0
         return math.exp(brentq(excess, lower, upper, xtol=1e-14, rtol=1e-15))
 
     @property

@@ -55,7 +55,9 @@ def optimal_stopping(
     >>> round(replica.optimal_ridge(spectrum, loss="ridge", alpha=1.2).test_mse, 4)
     0.9262
     """
-    problem = Problem.checked(spectrum, number("alpha", alpha), noise, settled_step(lr), depth=4)
+    problem = Problem.checked(
+        spectrum, number("alpha", alpha), number("noise", noise, minimum=0.0), settled_step(lr)
+    )
     at, test, train = stopping_time(problem)
     return Record(
         {"t_stop": at, "test_mse": test, "train_mse": train},

@@ -28,7 +28,6 @@ import numpy.typing as npt
 
 from ...ground.arguments import array, choice, count, number
 from ...ground.errors import InvalidParameterError
-from ...ground.noise import deviation
 from ...ground.record import Record
 from ...ground.results import dataset
 from .settings import point, warn_of_labels
@@ -187,7 +186,7 @@ def state_evolution(
 ) -> xr.Dataset:
     r"""Return how approximate message passing learns, iteration by iteration: its state evolution.
 
-    Each iteration of the undamped algorithm turns the overlap q into
+    Each iteration of :func:`hmm_rs.amp` without damping turns the overlap q into
     :math:`q(\hat q = \alpha F(V, q))`; the limit is :func:`bayes_optimal`.
 
     Parameters
@@ -247,7 +246,7 @@ def _checked(
         )
     if name != "linear":
         warn_of_labels(problem, depth=4)
-    spread = deviation(noise, depth=4)
+    spread = number("noise", noise, minimum=0.0)
     relative = spread / math.sqrt(problem.rho)
     variance = relative * relative
     if not math.isfinite(variance):
