@@ -1653,6 +1653,10 @@ LONG = {
     ("SaadSolla", "weight_decay"),
     ("HiddenManifoldODE.from_weights", "weight_decay"),
     ("CovarianceODE", "weight_decay"),
+    # Tiny steps up to the default of a million of them.
+    ("compression_scaling", "alpha"),
+    ("compression_scaling", "max_dout"),
+    ("compression_scaling", "max_dw"),
 }
 
 

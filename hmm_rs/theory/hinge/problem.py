@@ -138,5 +138,15 @@ class HingeProblem(Description):
 
 
 def _density(law: Callable[[Floats], npt.ArrayLike]) -> Callable[[Floats], Floats]:
-    """Return a density whose values are numbers; their shape and sign are looked at where they are used."""
-    return lambda z: reals("law(z)", law(z), infinite=True)
+    """Return a density whose values are checked; their sign and integral are looked at where they are used."""
+
+    def checked(z: Floats) -> Floats:
+        values = reals("law(z)", law(z), infinite=True)
+        if values.shape != z.shape:
+            raise InvalidParameterError(
+                f"law returned shape {values.shape} for z of shape {z.shape}: must be vectorised; write it with numpy "
+                f"operations over whole arrays"
+            )
+        return values
+
+    return checked
