@@ -61,6 +61,7 @@ if TYPE_CHECKING:
     from .dynamics import logtimes as logtimes
     from .dynamics import resume as resume
     from .experiments import ensemble as ensemble
+    from .frames import to_frame as to_frame
     from .reruns import rerun as rerun
 
 __version__ = _lib.__version__
@@ -114,6 +115,7 @@ __all__ = [
     "show_versions",
     "testing",
     "theory",
+    "to_frame",
 ]
 
 #: Rooms imported at first use, so that ``import hmm_rs`` stays quick.
@@ -135,6 +137,7 @@ _LAZY_NAMES = {
     "compare": "comparison",
     "ensemble": "experiments",
     "rerun": "reruns",
+    "to_frame": "frames",
     **dict.fromkeys(
         ("FullBatch", "GradientFlow", "KernelFlow", "OnlineSGD", "Particles", "load", "logtimes", "resume"),
         "dynamics",
