@@ -65,6 +65,7 @@ if TYPE_CHECKING:
     from .dynamics import logtimes as logtimes
     from .dynamics import resume as resume
     from .experiments import ensemble as ensemble
+    from .frames import to_frame as to_frame
     from .reruns import rerun as rerun
     from .sweeps import sweep as sweep
 
@@ -124,6 +125,7 @@ __all__ = [
     "sweep",
     "testing",
     "theory",
+    "to_frame",
 ]
 
 #: Rooms imported at first use, so that ``import hmm_rs`` stays quick.
@@ -147,6 +149,7 @@ _LAZY_NAMES = {
     "ensemble": "experiments",
     "rerun": "reruns",
     "sweep": "sweeps",
+    "to_frame": "frames",
     **dict.fromkeys(
         (
             "FullBatch",

@@ -39,6 +39,7 @@ HEADINGS = {
         "hmm_rs.experiments",
         "hmm_rs.sweep",
         "hmm_rs.reruns",
+        "hmm_rs.frames",
     ),
     "Errors": ("hmm_rs.ground.errors",),
     "Session": ("hmm_rs",),

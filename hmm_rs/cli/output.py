@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from ..frames import to_frame
 from ..ground.errors import HmmError
 from ..ground.extras import extra
 from .config import Config, Table
@@ -146,7 +147,10 @@ def _try_place(table: Table, key: str, path: Path) -> None:
 
 
 def write(result: xr.Dataset, path: Path) -> None:
-    """Write a result as netCDF, with the best library there is."""
+    """Write a result: a table where the name ends in .csv, netCDF otherwise, with the best library there is."""
+    if path.suffix == ".csv":
+        to_frame(result).to_csv(path, index=False)
+        return
     result.to_netcdf(path, engine="h5netcdf" if find_spec("h5netcdf") else "scipy")
 
 

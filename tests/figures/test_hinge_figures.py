@@ -10,7 +10,7 @@ import xarray as xr
 
 import hmm_rs as hr
 from hmm_rs.figures import hinge
-from hmm_rs.figures.allowed import binomial_error, paired_row, student, three_errors, two_sample_row
+from hmm_rs.figures.allowance import binomial_error, confidence, paired_row, three_errors, two_sample_row
 from hmm_rs.figures.hinge.setting import faster_memory, second_harmonic_left
 from hmm_rs.plot.axes import distinct_colours
 
@@ -119,7 +119,7 @@ def test_allowed_gaps_are_errors_of_means():
         samples = rng.normal(size=(4000, n))
         beyond = np.mean([abs(each.mean()) > three_errors(each) for each in samples])
         assert 0.0005 < beyond < 0.006
-    assert student(2) > student(3) > 3.0
+    assert confidence(1) > confidence(2) > 3.0
     assert math.isinf(three_errors([1.0]))
     row = paired_row("x", [1.0, 2.0, np.nan], [1.1, 2.1, 5.0], more=0.2, because="and rounding")
     assert (row.theory, row.simulation) == (1.5, pytest.approx(1.6))
@@ -127,7 +127,7 @@ def test_allowed_gaps_are_errors_of_means():
     assert "rounding" in row.why
     wide = two_sample_row("x", [1.0, 3.0], [1.0, 3.0])
     assert wide.gap == 0.0
-    assert wide.allowed == pytest.approx(math.sqrt(2) * student(2))
+    assert wide.allowed == pytest.approx(math.sqrt(2) * confidence(1))
     assert binomial_error(0.5, 900) == pytest.approx(0.05)
 
 

@@ -315,7 +315,8 @@ class FullBatch(Shown):
         """Return the fields X w, shape (n,)."""
         if self.w is None:
             raise InvalidParameterError("w: this FullBatch is not fitted yet; call fit first")
-        return product(array("X", X, (None, self.w.size), rule="(examples, features of the fit)"), self.w)
+        inputs = array("X", X, (None, self.w.size), rule="(examples, features of the fit)")
+        return np.asarray(product(inputs, self.w), dtype=np.float64)
 
     def predict(self, X: npt.ArrayLike) -> Vector:
         """Return predictions, shape (n,): fields for "ridge", labels -1 and 1 otherwise."""

@@ -11,7 +11,7 @@ from ...experiments import compression, ensemble
 from ...ground.results import dataset
 from ...networks.mean_field import MeanFieldNetwork
 from ...theory import neuron_flow
-from ..allowed import two_sample_row
+from ..allowance import two_sample_row
 from ..card import Card, Scale
 from ..panels import panels
 from ..reproduction import Parts, Row

@@ -9,7 +9,7 @@ from ...data import Stripe
 from ...experiments import compression
 from ...ground.results import dataset
 from ...plot.axes import COLOURS
-from ..allowed import two_sample_row
+from ..allowance import two_sample_row
 from ..card import Card, Scale
 from ..panels import panels
 from ..reproduction import Parts

@@ -8,7 +8,7 @@ from ... import kernels, plot
 from ...data import Stripe
 from ...experiments import compression
 from ...plot.axes import COLOURS, readable_log
-from ..allowed import paired_row
+from ..allowance import paired_row
 from ..card import Card, Scale
 from ..panels import panels
 from ..reproduction import Parts

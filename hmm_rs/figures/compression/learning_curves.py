@@ -12,7 +12,7 @@ from ...data import Cylinder, Stripe
 from ...experiments import compression
 from ...experiments.compression.learning_curves import CURVES
 from ...theory import learning_curve_exponents
-from ..allowed import paired_row
+from ..allowance import paired_row
 from ..card import Card, Scale
 from ..panels import panels
 from ..reproduction import Parts, Row

@@ -12,7 +12,7 @@ from ...experiments import compression, ensemble
 from ...measure.compression import neuron_points
 from ...networks.mean_field import MeanFieldNetwork
 from ...theory import attractors, neuron_flow
-from ..allowed import paired_row
+from ..allowance import paired_row
 from ..card import Card, Scale
 from ..panels import panels
 from ..reproduction import Parts

@@ -9,7 +9,7 @@ import numpy as np
 from ... import plot
 from ...data import Stripe
 from ...experiments import compression
-from ..allowed import two_sample_row
+from ..allowance import two_sample_row
 from ..card import Card, Scale
 from ..panels import panels
 from ..reproduction import Parts, Row

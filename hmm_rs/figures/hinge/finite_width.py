@@ -14,7 +14,7 @@ from ...experiments import ensemble
 from ...networks.mean_field import MeanFieldNetwork
 from ...plot.axes import COLOURS, readable_log
 from ...theory import HingeMeanField
-from ..allowed import paired_row
+from ..allowance import paired_row
 from ..card import Card, Scale
 from ..panels import panels
 from ..reproduction import Parts

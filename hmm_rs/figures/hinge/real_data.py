@@ -14,7 +14,7 @@ from ...ground.linear_algebra import product
 from ...measure.labels import label_direction
 from ...networks.mean_field import MeanFieldNetwork
 from ...theory import HingeMeanField
-from ..allowed import paired_row
+from ..allowance import paired_row
 from ..card import Card, Scale
 from ..panels import panels
 from ..reproduction import Parts

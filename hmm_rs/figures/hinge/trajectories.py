@@ -12,7 +12,7 @@ from ...dynamics import Particles
 from ...experiments import ensemble
 from ...networks.mean_field import MeanFieldNetwork
 from ...theory import HingeMeanField
-from ..allowed import paired_row
+from ..allowance import paired_row
 from ..card import Card, Scale
 from ..panels import panels
 from ..reproduction import Parts, Row
