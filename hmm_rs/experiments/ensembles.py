@@ -82,11 +82,10 @@ def ensemble(make: Callable[[int], xr.Dataset], *, seeds: int | Iterable[int]) -
 
 def seed_list(seeds: int | Iterable[int]) -> list[int]:
     """Return the seeds that a number or a list of them means."""
-    if isinstance(seeds, (str, bytes)):
-        raise DtypeError(
-            f"seeds = {shown(seeds)}: must be a number of seeds or a list of them; pass seeds=8, say"
-        )
-    given = [*seeds] if isinstance(seeds, Iterable) else list(range(count("seeds", seeds)))
+    try:
+        given = [*seeds]  # type: ignore[misc]
+    except TypeError:
+        given = list(range(count("seeds", seeds)))
     numbers = [count("seeds", seed, minimum=0) for seed in given]
     if not numbers or len(set(numbers)) < len(numbers):
         raise InvalidParameterError(

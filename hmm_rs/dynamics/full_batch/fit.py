@@ -52,6 +52,18 @@ def _frozen(values: Vector) -> Vector:
     return kept
 
 
+def _squarable(name: str, values: Vector) -> Vector:
+    """Return numbers of which squares can be summed."""
+    largest = float(np.abs(values).max())
+    limit = math.sqrt(np.finfo(np.float64).max / values.size) / 2
+    if largest > limit:
+        raise InvalidParameterError(
+            f"{name}: entries reach {largest:.1e}, sums of their squares leave the range of float64; rescale them to "
+            f"below {limit:.1e}"
+        )
+    return values
+
+
 class FullBatch:
     """Regularised empirical risk minimisation.
 
@@ -112,8 +124,8 @@ class FullBatch:
         for name, given in (("X", X), ("y", y)):
             if given is None:
                 raise InvalidParameterError(f"{name} is missing: examples are X and y together; pass both")
-        inputs = array("X", X, (None, None))
-        targets = array("y", y, (inputs.shape[0],), rule="to match the rows of X")
+        inputs = _squarable("X", array("X", X, (None, None)))
+        targets = _squarable("y", array("y", y, (inputs.shape[0],), rule="to match the rows of X"))
         if self.loss != "ridge" and not np.isin(targets, (-1.0, 1.0)).all():
             raise InvalidParameterError(
                 f"y holds {targets[~np.isin(targets, (-1.0, 1.0))][0]:g}: labels must be -1 or 1; "
@@ -296,7 +308,8 @@ class FullBatch:
         """Return the fields X w, shape (n,)."""
         if self.w is None:
             raise InvalidParameterError("w: this FullBatch is not fitted yet; call fit first")
-        return product(array("X", X, (None, self.w.size), rule="(examples, features of the fit)"), self.w)
+        inputs = array("X", X, (None, self.w.size), rule="(examples, features of the fit)")
+        return product(_squarable("X", inputs), self.w)
 
     def predict(self, X: npt.ArrayLike) -> Vector:
         """Return predictions, shape (n,): fields for "ridge", labels -1 and 1 otherwise."""
@@ -306,7 +319,7 @@ class FullBatch:
     def score(self, X: npt.ArrayLike, y: npt.ArrayLike) -> float:
         """Return the fraction of right labels; for "ridge" R², one minus the squared error over the variance."""
         predicted = self.predict(X)
-        targets = array("y", y, (predicted.size,), rule="to match the rows of X")
+        targets = _squarable("y", array("y", y, (predicted.size,), rule="to match the rows of X"))
         if self.loss != "ridge":
             return float(np.mean(predicted == targets))
         spread = float(np.sum((targets - targets.mean()) ** 2))
