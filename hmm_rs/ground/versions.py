@@ -60,7 +60,18 @@ def show_versions() -> None:
     print(f"instruction set   {_lib.instruction_set()}")
     print(f"threads           {_lib.get_num_threads()}")
     print(f"python            {platform.python_version()} on {platform.platform()}")
-    for name in ("numpy", "scipy", "xarray", "tqdm", "matplotlib", "h5netcdf", "scikit-learn", "jax"):
+    for name in (
+        "numpy",
+        "scipy",
+        "xarray",
+        "tqdm",
+        "matplotlib",
+        "h5netcdf",
+        "scikit-learn",
+        "zarr",
+        "dask",
+        "jax",
+    ):
         try:
             print(f"{name:<17} {metadata.version(name)}")
         except metadata.PackageNotFoundError:
