@@ -309,7 +309,7 @@ class FullBatch:
         if self.w is None:
             raise InvalidParameterError("w: this FullBatch is not fitted yet; call fit first")
         inputs = array("X", X, (None, self.w.size), rule="(examples, features of the fit)")
-        return product(_squarable("X", inputs), self.w)
+        return np.asarray(product(_squarable("X", inputs), self.w), dtype=np.float64)
 
     def predict(self, X: npt.ArrayLike) -> Vector:
         """Return predictions, shape (n,): fields for "ridge", labels -1 and 1 otherwise."""
