@@ -480,6 +480,12 @@ def flow(**options: Any) -> hr.GradientFlow:
     return hr.GradientFlow(relu_network(), **{"X": normals(9, 3), "y": signs(9), **options})
 
 
+def swept(lr: float, seed: int = 0) -> Any:
+    return hr.theory.SaadSolla(
+        np.eye(1), np.full((1, 1), 0.3 / (1 + seed)), T=np.eye(1), v0=[1.0], v_teacher=[1.0], lr=lr
+    )
+
+
 def full_batch(**options: Any) -> Any:
     from hmm_rs.dynamics import full_batch as module
 
@@ -940,6 +946,22 @@ SURFACE: dict[str, tuple[Callable[..., Any], dict[str, Any]]] = {
     "FullBatch.fit": (
         lambda **k: hr.FullBatch(normals(9, 4), signs(9), loss="logistic", lam=0.1).fit(**k),
         {"tol": 1e-6, "max_iterations": 50, "threads": 1, "on_failure": "raise"},
+    ),
+    "FullBatch, as an estimator": (
+        lambda **k: hr.FullBatch(loss="square", lam=0.1).fit(**k).w,
+        {"X": normals(9, 4), "y": signs(9)},
+    ),
+    "FullBatch.path": (
+        lambda **k: hr.FullBatch(normals(9, 4), signs(9), loss="square", lam=0.1).path(**k),
+        {"lams": np.array([0.1, 1.0])},
+    ),
+    "FullBatch.score": (
+        lambda **k: hr.FullBatch(loss="ridge", lam=0.1).fit(normals(9, 4), normals(9)).score(**k),
+        {"X": normals(5, 4, seed=1), "y": normals(5, seed=1)},
+    ),
+    "sweep": (
+        lambda **k: hr.sweep(swept, {"lr": [0.1, 0.2]}, executor="here", **k),
+        {"seeds": 2, "at": np.array([0.0, 1.0]), "progress": False},
     ),
     "full_batch_curve": (
         lambda **k: full_batch().full_batch_curve(

@@ -60,7 +60,18 @@ def show_versions() -> None:
 def libraries() -> dict[str, str | None]:
     """Return the versions of the libraries that hmm_rs uses, None for those that are not installed."""
     found: dict[str, str | None] = {}
-    for name in ("numpy", "scipy", "xarray", "tqdm", "matplotlib", "h5netcdf", "scikit-learn", "jax"):
+    for name in (
+        "numpy",
+        "scipy",
+        "xarray",
+        "tqdm",
+        "matplotlib",
+        "h5netcdf",
+        "scikit-learn",
+        "zarr",
+        "dask",
+        "jax",
+    ):
         try:
             found[name] = metadata.version(name)
         except metadata.PackageNotFoundError:

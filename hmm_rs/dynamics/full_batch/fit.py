@@ -59,6 +59,18 @@ def _frozen(values: Vector) -> Vector:
     return kept
 
 
+def _squarable(name: str, values: Vector) -> Vector:
+    """Return numbers of which squares can be summed."""
+    largest = float(np.abs(values).max())
+    limit = math.sqrt(np.finfo(np.float64).max / values.size) / 2
+    if largest > limit:
+        raise InvalidParameterError(
+            f"{name}: entries reach {largest:.1e}, sums of their squares leave the range of float64; rescale them to "
+            f"below {limit:.1e}"
+        )
+    return values
+
+
 class FullBatch(Shown):
     """Regularised empirical risk minimisation.
 
@@ -122,14 +134,8 @@ class FullBatch(Shown):
         for name, given in (("X", X), ("y", y)):
             if given is None:
                 raise InvalidParameterError(f"{name} is missing: examples are X and y together; pass both")
-        inputs = array("X", X, (None, None))
-        largest = float(np.abs(inputs).max())
-        if largest > _LARGEST:
-            raise InvalidParameterError(
-                f"X holds entries of up to {largest:.3g}: must be at most {_LARGEST:g}, for their squares are taken; "
-                f"divide X by that"
-            )
-        targets = array("y", y, (inputs.shape[0],), rule="to match the rows of X")
+        inputs = _squarable("X", array("X", X, (None, None)))
+        targets = _squarable("y", array("y", y, (inputs.shape[0],), rule="to match the rows of X"))
         if self.loss != "ridge" and not np.isin(targets, (-1.0, 1.0)).all():
             raise InvalidParameterError(
                 f"y holds {targets[~np.isin(targets, (-1.0, 1.0))][0]:g}: labels must be -1 or 1; "
@@ -316,7 +322,7 @@ class FullBatch(Shown):
         if self.w is None:
             raise InvalidParameterError("w: this FullBatch is not fitted yet; call fit first")
         inputs = array("X", X, (None, self.w.size), rule="(examples, features of the fit)")
-        return np.asarray(product(inputs, self.w), dtype=np.float64)
+        return np.asarray(product(_squarable("X", inputs), self.w), dtype=np.float64)
 
     def predict(self, X: npt.ArrayLike) -> Vector:
         """Return predictions, shape (n,): fields for "ridge", labels -1 and 1 otherwise."""
@@ -326,7 +332,7 @@ class FullBatch(Shown):
     def score(self, X: npt.ArrayLike, y: npt.ArrayLike) -> float:
         """Return the fraction of right labels; for "ridge" R², one minus the squared error over the variance."""
         predicted = self.predict(X)
-        targets = array("y", y, (predicted.size,), rule="to match the rows of X")
+        targets = _squarable("y", array("y", y, (predicted.size,), rule="to match the rows of X"))
         if self.loss != "ridge":
             return float(np.mean(predicted == targets))
         spread = float(np.sum((targets - targets.mean()) ** 2))
