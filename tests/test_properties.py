@@ -1389,7 +1389,7 @@ SURFACE: dict[str, tuple[Callable[..., Any], dict[str, Any]]] = {
             "data": hr.Stripe(3),
             "p": 16,
             "seeds": 1,
-            "h": 8,
+            "h": 40,
             "alpha": 1e-6,
             "fractions": [0.1],
             "stop_margin": 0.5,
@@ -1562,7 +1562,7 @@ SURFACE: dict[str, tuple[Callable[..., Any], dict[str, Any]]] = {
     ),
     "HingeMeanField of a density": (
         lambda **k: hr.theory.HingeMeanField(20, **k).gamma([0.1, 1.0]),
-        {"law": lambda z: np.exp(-0.5 * z * z) * (z > 0) * 0.8, "support": (0.0, 9.0)},
+        {"law": lambda z: np.full_like(z, 0.5), "support": (0.0, 2.0)},
     ),
     "HingeMeanField.satisfaction_band": (
         lambda **k: hr.theory.HingeMeanField(20).satisfaction_band(**k),
@@ -1662,8 +1662,9 @@ SURFACE: dict[str, tuple[Callable[..., Any], dict[str, Any]]] = {
 }
 
 PAIRS = [(name, argument) for name, (_, arguments) in SURFACE.items() for argument in arguments]
-#: Where infinity is the right answer: the threshold chi = h/(alpha gamma) before the first step.
-INFINITE = ("HingeMeanField", "finite_size_allowance", "compare")
+#: Where infinity is the right answer: the threshold chi = h/(alpha gamma) before the first step, the compression of
+#: weights without perpendicular parts, an error bar of one run.
+INFINITE = ("HingeMeanField", "finite_size_allowance", "compare", "compression")
 #: Where NaN is documented: a slope that sampling noise hides.
 UNDEFINED = ("equivalence.rates", "compression_scaling", "learning_curves", "kernel_evolution")
 #: Counts of work: a large one is a long run, not a fault.
@@ -1723,7 +1724,11 @@ def try_one(name: str, argument: str, odd: Odd) -> None:
 @pytest.mark.parametrize("name", SURFACE)
 def test_calls_work_as_they_stand(name: str) -> None:
     function, arguments = SURFACE[name][0], made(name)
-    answer = assert_answers_or_refuses(lambda: function(**arguments), infinite=name.startswith(INFINITE))
+    answer = assert_answers_or_refuses(
+        lambda: function(**arguments),
+        finite=not name.startswith(UNDEFINED),
+        infinite=name.startswith(INFINITE),
+    )
     if "/no" in str(arguments):
         return
     assert not isinstance(answer, Exception), answer
@@ -1746,7 +1751,8 @@ def odd_of(job: Job) -> Odd:
         return listed[number]
     key = zlib.crc32(f"{name} {argument}".encode())
     odd = drawn(argument, valid, np.random.default_rng([key, number]))
-    return Odd(f"drawn {number}: {odd.label} {odd.value!r:.60}", odd.value, odd.expected)
+    shown = " ".join(repr(odd.value).split())
+    return Odd(f"drawn {number}: {odd.label} {shown:.60}", odd.value, odd.expected)
 
 
 def wanted_of(name: str, argument: str, number: int) -> list[int]:
@@ -1844,7 +1850,7 @@ def tried_by_children(*options: str, parts: int = 2) -> int:
 
 
 #: The quick suite tries one in so many of the listed oddities.
-FEW = 8
+FEW = 10
 
 
 def test_some_odd_inputs_are_answered_or_refused() -> None:
@@ -1853,7 +1859,7 @@ def test_some_odd_inputs_are_answered_or_refused() -> None:
 
 @pytest.mark.slow
 def test_odd_inputs_are_answered_or_refused() -> None:
-    count = tried_by_children("--drawn=200")
+    count = tried_by_children("--drawn=130")
     print(f"{count} odd inputs were answered or refused")
     assert count >= 100_000
 

@@ -83,7 +83,9 @@ def compression_curve(result: xr.Dataset, *, ax: Axes | None = None) -> Axes:
             ax.axvline(result.attrs[key], color=colour, linewidth=1.0, linestyle="--", label=label)
     ax.set_xlabel(str(result["t"].attrs.get("long_name", "t")))
     ax.set_ylabel(r"compression $\Lambda$")
-    ax.legend(frameon=False)
+    # A run that reached none of these moments has nothing to name.
+    if any(key in result.attrs for key in marks):
+        ax.legend(frameon=False)
     return ax
 
 

@@ -172,3 +172,35 @@ def test_a_text_is_no_flag_in_any_room(name):
             FLAGS[name](value)
     FLAGS[name](False)
     FLAGS[name](np.True_)
+
+
+def test_a_list_is_what_has_entries_to_go_through():
+    for value in ([1, 2], (1, 2), range(1, 3), np.array([1, 2]), iter([1, 2]), {1: 0, 2: 0}.keys()):
+        assert arguments.items("N", value, "numbers") == [1, 2]
+    for value in ("12", b"12", {1: 0}, 3, None, np.array(3), np.int64(3), abs, np.ma.masked):
+        with pytest.raises(hr.errors.DtypeError, match=r"N = .*must be a list; pass numbers"):
+            arguments.items("N", value, "numbers")
+
+
+def test_arrays_of_any_shape_are_real_numbers():
+    assert arguments.reals("t", 2).shape == ()
+    assert arguments.reals("t", []).shape == (0,)
+    assert arguments.reals("t", [[1, 2]]).dtype == np.float64
+    assert arguments.reals("t", [np.inf], infinite=True) == np.inf
+    assert np.isnan(arguments.reals("t", [np.nan], missing=True))
+    for value in (
+        np.nan,
+        [np.inf],
+        [[1.0], [1.0, 2.0]],
+        "1",
+        1j,
+        np.ma.masked,
+        np.datetime64("2020"),
+        None,
+        [10**400],
+    ):
+        with pytest.raises(hr.HmmError, match="t "):
+            arguments.reals("t", value)
+    assert arguments.whole_numbers("classes", [1.0, 2.0]).dtype == np.int64
+    with pytest.raises(hr.errors.DtypeError, match="whole numbers"):
+        arguments.whole_numbers("classes", [0.5])
