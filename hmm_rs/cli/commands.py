@@ -61,21 +61,22 @@ def run(asked: argparse.Namespace) -> int:
 def resume(asked: argparse.Namespace) -> int:
     """Finish a run from its checkpoint."""
     path = Path(asked.checkpoint)
+    target = checkpoints.place("--output", asked.output or path.with_suffix(".nc"))
     result = resumed(path, progress=not asked.quiet, threads=checked_threads("--threads", asked.threads))
-    target = Path(asked.output) if asked.output else path.with_suffix(".nc")
     write(result, target)
     if not asked.quiet:
         print(summary(path.name, result))
-        print(f"wrote {target}")
+        print(f"wrote {asked.output or path.with_suffix('.nc')}")
     return 0
 
 
 def rerun(asked: argparse.Namespace) -> int:
     """Make a saved result again and compare the bits."""
     path = Path(asked.result)
+    target = checkpoints.place("--output", asked.output) if asked.output else None
     result = again(path, progress=not asked.quiet, threads=checked_threads("--threads", asked.threads))
-    if asked.output:
-        write(result, Path(asked.output))
+    if target is not None:
+        write(result, target)
     # A checkpoint that is finished holds the result; an unfinished one nothing to compare with.
     before = None if is_checkpoint(path) else saved(path, str(path))
     same = before is None or _same_where_saved(result, before)

@@ -62,21 +62,9 @@ def constructors(cls: type) -> dict[str, Callable[..., Any]]:
 @functools.cache
 def kinds() -> Mapping[str, Callable[..., Any]]:
     """Return what a table of a configuration can describe, by its `kind`: data, networks, spectra."""
-    from ..data.generators import (
-        digits_convolutional,
-        digits_flow,
-        from_onnx,
-        from_safetensors,
-        random_layers,
-    )
+    from ..data.generators import from_onnx, from_safetensors, random_layers
 
-    generators: tuple[Callable[..., Any], ...] = (
-        digits_convolutional,
-        digits_flow,
-        from_onnx,
-        from_safetensors,
-        random_layers,
-    )
+    generators: tuple[Callable[..., Any], ...] = (from_onnx, from_safetensors, random_layers)
     found: dict[str, Callable[..., Any]] = {**descriptions(), **KNOWN, **DRAWN}
     for name, cls in KNOWN.items():
         found |= {f"{name}.{made}": constructor for made, constructor in constructors(cls).items()}

@@ -71,6 +71,10 @@ class Output:
         file = Path(table.take("file", str, f"{config.path.stem}.nc"))
         line = table.values.get("theory")
         theory = None if line is None else Path(str(line))
+        if theory is not None and "theory" not in config.values:
+            raise table.error(
+                "theory", f"theory = {line!r}: there is no theory to write; write a table [theory]"
+            )
         made = cls(file, theory, None, plot)
         for key, path in (("file", file), ("theory", theory)):
             if path is not None:

@@ -15,7 +15,7 @@ import numpy.typing as npt
 from ..ground.arguments import shown
 from ..ground.description import Description
 from ..ground.errors import DtypeError, InvalidParameterError, ResourceError
-from .encoding import DEEPEST, descriptions, digest, elementwise_functions
+from .encoding import DEEPEST, arrays_in, descriptions, digest, elementwise_functions
 
 __all__ = ["Decoder"]
 
@@ -150,7 +150,7 @@ class Decoder:
                 raise self._refusal(f"holds {shown(data)}, which is no valid 'number'")
             return float(value)
         if kind == "drawn":
-            return self._drawn(self._fields(data, name=str, arguments=dict, sha256=dict))
+            return self._drawn(self._fields(data, name=str, arguments=dict, sha256=list))
         raise self._refusal(f"holds {shown(data)}, which means nothing here")
 
     def _drawn(self, fields: dict[str, Any]) -> Any:
@@ -167,10 +167,9 @@ class Decoder:
             raise self._refusal(
                 f"holds weights that cannot be drawn here ({type(error).__name__}: {error})"
             ) from error
-        found = {name: digest(item) for name, item in vars(made).items() if isinstance(item, np.ndarray)}
-        if found != fields["sha256"]:
+        if [digest(item) for item in arrays_in(made)] != fields["sha256"]:
             warnings.warn(
-                f"{self._where}: {fields['name']} draws other last digits here than where the run was made; the result "
+                f"{self._where}: {fields['name']} makes other last digits here than where the run was made; the result "
                 f"will agree to rounding only",
                 stacklevel=2,
             )

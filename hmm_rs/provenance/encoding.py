@@ -13,7 +13,7 @@ import hashlib
 import inspect
 import json
 import keyword
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -26,6 +26,7 @@ from ..ground.errors import InvalidParameterError
 __all__ = [
     "DEEPEST",
     "Encoder",
+    "arrays_in",
     "claim",
     "descriptions",
     "digest",
@@ -251,7 +252,21 @@ def _words(entropy: Any) -> int | list[int]:
 
 def digest(value: npt.NDArray[Any]) -> str:
     """Return the SHA-256 of an array's bytes."""
-    return hashlib.sha256(np.ascontiguousarray(value).tobytes()).hexdigest()
+    # The numbers are looked at where they lie: a copy of large inputs may not fit into memory.
+    return hashlib.sha256(np.ascontiguousarray(value).reshape(-1).view(np.uint8).data).hexdigest()
+
+
+def arrays_in(value: Any) -> Iterator[npt.NDArray[Any]]:
+    """Yield the arrays inside an argument, in order."""
+    if isinstance(value, np.ndarray):
+        yield value
+    elif isinstance(value, Description):
+        yield from arrays_in(list(value._arguments.values()))
+    elif isinstance(value, Mapping):
+        yield from arrays_in(list(value.values()))
+    elif isinstance(value, (list, tuple)):
+        for item in value:
+            yield from arrays_in(item)
 
 
 def identifier(value: object) -> bool:

@@ -19,7 +19,7 @@ import numpy.typing as npt
 
 from ..ground.arguments import shown
 from ..ground.errors import InvalidParameterError
-from .encoding import Encoder, claim, digest, identifier
+from .encoding import Encoder, arrays_in, claim, digest, identifier
 
 __all__ = [
     "ATTRIBUTE",
@@ -113,15 +113,15 @@ class TextEncoder(Encoder):
 
     def _object(self, value: Any, argument: str) -> dict[str, Any]:
         recipe = getattr(value, "_recipe", None)
-        arrays = {name: item for name, item in vars(value).items() if isinstance(item, np.ndarray)}
-        if recipe is None or all(item.nbytes <= self._largest for item in arrays.values()):
+        arrays = [] if recipe is None else list(arrays_in(value))
+        if recipe is None or sum(item.nbytes for item in arrays) <= self._largest:
             return super()._object(value, argument)
         name, arguments = recipe
         return {
             "is": "drawn",
             "name": name,
             "arguments": self.arguments(arguments),
-            "sha256": {key: digest(_canonical(item)) for key, item in arrays.items()},
+            "sha256": [digest(_canonical(item)) for item in arrays],
         }
 
     def _name(self, cls: type) -> str | None:

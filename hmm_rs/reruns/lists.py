@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any
 
+from ..data.generators import digits_convolutional, digits_flow
 from ..dynamics.full_batch import FullBatch
 from ..experiments.full_batch import full_batch_curve
 from ..ground.description import Description
@@ -53,7 +54,12 @@ SOLVERS: Mapping[type, tuple[str, ...]] = MappingProxyType(
 #: What descriptions of solvers may hold beside data and networks.
 KNOWN: Mapping[str, type] = MappingProxyType({"Spectrum": replica.Spectrum})
 
-#: Networks that can be drawn again.
+#: Networks that can be drawn again, and generators that come with the package.
 DRAWN: Mapping[str, Callable[..., Description]] = MappingProxyType(
-    {"TwoLayer.random": TwoLayer.random, "MeanFieldNetwork.random": MeanFieldNetwork.random}
+    {
+        "TwoLayer.random": TwoLayer.random,
+        "MeanFieldNetwork.random": MeanFieldNetwork.random,
+        "digits_flow": digits_flow,
+        "digits_convolutional": digits_convolutional,
+    }
 )

@@ -191,6 +191,7 @@ MISTAKES = [
     ("N = 4\n", "N = 5\n", 8, r"teacher.w has shape \(1, 5\)"),
     ("t_max = 1", "t_max = ", 24, "is no TOML"),
     ("t_max = 1", 't_max = 1\n[output]\nfile = "no/where.nc"', 26, "its folder 'no' does not exist"),
+    ("t_max = 1", 't_max = 1\n[output]\ntheory = "b.nc"', 26, "there is no theory to write"),
     ("t_max = 1", 't_max = 1\n[plot]\nkind = "pie"', 26, "kind = 'pie': unknown"),
     ("t_max = 1", 't_max = 1\n[theory]\nsolver = "HingeMean"', 26, "must be one of"),
     ("t_max = 1", "t_max = 1\n[theory]\nrtol = 1e-3", 25, "lacks the key solver"),
@@ -268,6 +269,8 @@ def test_resume_and_rerun(capsys):
     assert "ended: max_seconds" in capsys.readouterr().out
     assert ran("resume", "run.npz", "--output", "whole.nc") == 0
     assert xr.load_dataset("whole.nc").t.values.tolist() == [0, 15, 30]
+    assert ran("resume", "run.npz", "--output", "no/where.nc") == 2
+    assert "its folder does not exist" in " ".join(capsys.readouterr().err.split())
     assert ran("rerun", "whole.nc") == 0
     assert "the same bits as saved" in capsys.readouterr().out
     changed = xr.load_dataset("whole.nc")

@@ -23,7 +23,7 @@ def digits_flow(*, center: bool = True) -> LayerStack:
     >>> X.shape
     (3, 64)
     """
-    return from_safetensors(_WEIGHTS / "digits_flow.safetensors", center=center)
+    return _shipped("digits_flow", center=center)
 
 
 def digits_convolutional(*, center: bool = True) -> LayerStack:
@@ -37,4 +37,11 @@ def digits_convolutional(*, center: bool = True) -> LayerStack:
     >>> digits_convolutional().D
     20
     """
-    return from_safetensors(_WEIGHTS / "digits_convolutional.safetensors", center=center)
+    return _shipped("digits_convolutional", center=center)
+
+
+def _shipped(name: str, *, center: bool) -> LayerStack:
+    """Return a generator that remembers its name: results need not repeat its weights."""
+    made = from_safetensors(_WEIGHTS / f"{name}.safetensors", center=center)
+    object.__setattr__(made, "_recipe", (name, {"center": center}))
+    return made
