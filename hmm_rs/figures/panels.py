@@ -16,22 +16,37 @@ __all__ = ["panels"]
 
 
 def panels(
-    rows: int, columns: int, *, width: float = 4.6, height: float = 3.6
+    rows: int,
+    columns: int,
+    *,
+    width: float = 4.6,
+    height: float = 3.6,
+    letters: bool = True,
+    **options: Any,
 ) -> tuple[Figure, npt.NDArray[Any]]:
     """Return a figure of `rows` times `columns` panels, and its Axes of that shape.
 
     Parameters
     ----------
     rows, columns
-        Panels. Several are lettered (a), (b), ...
+        Panels.
     width, height
         Size of one panel in inches.
+    letters
+        Whether several panels are lettered (a), (b), ...
+    options
+        Those of ``matplotlib.pyplot.subplots``.
     """
     pyplot = extra("matplotlib.pyplot", of="plot", needed_by="hr.figures")
     figure, axes = pyplot.subplots(
-        rows, columns, figsize=(width * columns, height * rows), layout="constrained", squeeze=False
+        rows,
+        columns,
+        figsize=(width * columns, height * rows),
+        layout="constrained",
+        squeeze=False,
+        **options,
     )
-    if axes.size > 1:
+    if letters and axes.size > 1:
         for letter, ax in zip(ascii_lowercase, axes.flat, strict=False):
             ax.set_title(f"({letter})", loc="left", fontsize="medium")
     return figure, axes
