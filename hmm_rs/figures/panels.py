@@ -33,7 +33,7 @@ def panels(
     width, height
         Size of one panel in inches.
     letters
-        Whether several are lettered (a), (b), ...
+        Whether several panels are lettered (a), (b), ...
     options
         Those of ``matplotlib.pyplot.subplots``.
     """

@@ -47,8 +47,6 @@ STOP: dict[str, tuple[float, int]] = {
     "hinge": (1e-9, 200_000),
 }
 
-#: Largest entry of X.
-_LARGEST = 1e140
 
 
 def _frozen(values: Vector) -> Vector:
