@@ -1,6 +1,6 @@
 //! The one set of equations all three systems are: independent modes driven by common averages.
 //!
-//! With L, G, N of [`super::fields`] every mode s obeys, for its overlap r_s (K x M) and its
+//! With L, G, N of [`super::committee`] every mode s obeys, for its overlap r_s (K x M) and its
 //! covariance sigma_s (K x K),
 //!
 //! ```text
