@@ -113,7 +113,7 @@ class Resolvent:
             return kappa * (1.0 + float((self.weight * self.omega / (kappa - self.omega)).sum()))
 
         spread = math.log1p(float(self.weight.sum()))
-        found = minimize_scalar(eigenvalue, bounds=(-40.0, 5.0 + spread), method="bounded")
+        found = minimize_scalar(eigenvalue, bounds=(-30.0, 5.0 + spread), method="bounded")
         return float(found.fun)
 
     def roots(self, zeta: Complex) -> Roots:
