@@ -48,7 +48,6 @@ STOP: dict[str, tuple[float, int]] = {
 }
 
 
-
 def _frozen(values: Vector) -> Vector:
     """Return a copy that nobody can change."""
     require(values.nbytes, "a copy of the examples", "use fewer examples or features")
