@@ -480,7 +480,7 @@ def kernel_evolution(
         for f in items("fractions", fractions, "numbers between 0 and 1, (0.1, 0.5)")
     ]
     stages = len(fractions) + 2
-    R = count("components", components)
+    R = count("components", components, maximum=count("p", p))
 
     def run(seed: int) -> list[dict[str, Any]]:
         X, y = data.sample(p, seed=seed)
