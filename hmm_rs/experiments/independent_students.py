@@ -229,13 +229,13 @@ def independent_students(
     times = (
         np.concatenate([[0.0], logtimes(min(1.0 / inputs, t_max), t_max, 30)]) if save_at is None else save_at
     )
+    if times[0] < 0.0 or (np.diff(times) < 0.0).any():
+        raise InvalidParameterError("save_at: must be times >= 0 in increasing order; sort them")
     if times[-1] > LARGEST_COUNT / inputs:
         raise InvalidParameterError(
             f"save_at ends at {times[-1]:g}: must be a time of fewer than 2**53 steps; pass less"
         )
     steps_at = np.ceil(times * inputs * (1.0 - 1e-12)).astype(np.int64)
-    if times[0] < 0.0 or (np.diff(times) < 0.0).any():
-        raise InvalidParameterError("save_at: must be times >= 0 in increasing order; sort them")
 
     records: list[dict[str, float]] = []
 

@@ -90,7 +90,7 @@ def kernel_evolution(
         for f in items("fractions", fractions, "numbers between 0 and 1, (0.1, 0.5)")
     ]
     stages = len(fractions) + 2
-    R = count("components", components)
+    R = count("components", components, maximum=count("p", p))
     choice("points", points, ("train", "kernel"))
 
     def run(seed: int) -> list[dict[str, Any]]:
