@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import math
 import pickle
 import queue
+import time
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import CancelledError, Executor, Future
 from typing import Any
 
 from ..ground.errors import DtypeError, SweepError
 from .keeping import Kept
+from .local import LocalWorkers
 from .task import Job, Outcome, compute
 
 __all__ = ["hand_out", "pickled"]
@@ -22,6 +25,9 @@ _LOSSES = 3
 _RECALLS = 100
 #: Seconds between two looks for Ctrl-C.
 _PATIENCE = 0.2
+#: Silence after which points under way are handed out once more, because a scheduler that restarts may forget a point
+#: without a word: seconds at least, in units of the longest point so far, and seconds before the first point is done.
+_SILENCE = (30.0, 10.0, 600.0)
 #: Errors of an executor that no second try mends.
 _FOR_GOOD = (pickle.PicklingError, pickle.UnpicklingError, ImportError, AttributeError)
 
@@ -55,9 +61,10 @@ def hand_out(executor: Executor, job: Job, points: Mapping[int, bytes], kept: Ke
     """
     arrived: queue.SimpleQueue[tuple[int, Future[Outcome]]] = queue.SimpleQueue()
     waiting = iter(points.items())
-    flying: dict[int, Future[Outcome]] = {}
+    flying: dict[int, set[Future[Outcome]]] = {}
     tries = dict.fromkeys(points, 0)
     losses = dict.fromkeys(points, 0)
+    heard, longest = time.monotonic(), 0.0
 
     def send(number: int, point: bytes) -> None:
         try:
@@ -68,7 +75,7 @@ def hand_out(executor: Executor, job: Job, points: Mapping[int, bytes], kept: Ke
                 "hr.sweep again"
             ) from error
         tries[number] += 1
-        flying[number] = future
+        flying.setdefault(number, set()).add(future)
         future.add_done_callback(lambda future: arrived.put((number, future)))
 
     try:
@@ -77,18 +84,30 @@ def hand_out(executor: Executor, job: Job, points: Mapping[int, bytes], kept: Ke
             try:
                 number, future = arrived.get(timeout=_PATIENCE)
             except queue.Empty:
+                if time.monotonic() - heard > _bearable(executor, longest):
+                    heard = time.monotonic()
+                    for number, twins in flying.items():
+                        if len(twins) < _LOSSES:
+                            send(number, points[number])
                 continue
-            del flying[number]
+            heard = time.monotonic()
+            if number not in flying:
+                # A twin of a point that is done.
+                continue
+            flying[number].discard(future)
             outcome = _outcome(future)
             if outcome is None:
-                recalled = future.cancelled()
-                losses[number] += not recalled
+                losses[number] += not future.cancelled()
                 if losses[number] < _LOSSES and tries[number] < _RECALLS:
-                    send(number, points[number])
+                    if not flying[number]:
+                        send(number, points[number])
                     continue
                 outcome = Outcome("failed", _lost(future, tries[number]))
             if outcome.kind == "refused":
                 raise SweepError(outcome.text)
+            for twin in flying.pop(number):
+                twin.cancel()
+            longest = max(longest, outcome.seconds)
             kept.take(number, outcome)
             _fill(waiting, flying, send)
     except BaseException:
@@ -96,12 +115,21 @@ def hand_out(executor: Executor, job: Job, points: Mapping[int, bytes], kept: Ke
         while not arrived.empty():
             number, future = arrived.get()
             outcome = _outcome(future)
-            if outcome is not None and outcome.kind != "refused":
+            if number in flying and outcome is not None and outcome.kind != "refused":
                 kept.hold(number, outcome)
         raise
     finally:
-        for future in flying.values():
-            future.cancel()
+        for twins in flying.values():
+            for future in twins:
+                future.cancel()
+
+
+def _bearable(executor: Executor, longest: float) -> float:
+    """Return how many seconds of silence mean nothing."""
+    if isinstance(executor, LocalWorkers):
+        # Every worker is watched.
+        return math.inf
+    return max(_SILENCE[0], _SILENCE[1] * longest) if longest else _SILENCE[2]
 
 
 def _fill(

@@ -8,6 +8,7 @@ import os
 import pickle
 import platform
 import threading
+import time
 import traceback
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -55,6 +56,8 @@ class Outcome:
     #: Why it failed, or why this worker cannot compute any point.
     text: str = ""
     parcel: Parcel | None = None
+    #: How long it took.
+    seconds: float = 0.0
 
 
 def packed(fn: Callable[..., Any], at: Times | None) -> Job:
@@ -115,11 +118,13 @@ def compute(job: Job, point: bytes, attempt: int = 0) -> Outcome:
             f"the worker {platform.node()} cannot load {job.name} ({in_words(error)}): its module must be installed "
             "there; install it, send it (Dask: client.upload_file), or define the function in the script itself",
         )
+    begun = time.monotonic()
     try:
         with _one_thread(job.home):
-            return Outcome("done", parcel=Parcel.of(as_dataset(function(**keywords), job.at)))
+            parcel = Parcel.of(as_dataset(function(**keywords), job.at))
     except Exception as error:
-        return Outcome("failed", in_words(error))
+        return Outcome("failed", in_words(error), seconds=time.monotonic() - begun)
+    return Outcome("done", parcel=parcel, seconds=time.monotonic() - begun)
 
 
 @functools.lru_cache(maxsize=4)

@@ -1,7 +1,7 @@
 """hr.sweep: what comes out, whoever computes it, and what is refused."""
 
 import json
-from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor
 from multiprocessing import get_context
 
 import numpy as np
@@ -234,6 +234,25 @@ def test_a_broken_pool_is_told_and_what_was_done_is_kept(toy):
     with pool, pytest.raises(hr.SweepError, match=r"executor takes no more points .*make a new one") as seen:
         hr.sweep(toy.deadly, {"x": [0, 2, 3]}, executor=pool)
     assert float(seen.value.result.value[0]) == 0.0
+
+
+def test_a_point_that_an_executor_forgets_is_handed_out_again(toy, calls, monkeypatch):
+    monkeypatch.setattr("hmm_rs.sweeps.loop._SILENCE", (0.5, 5.0, 1.0))
+
+    class Forgetful(ThreadPoolExecutor):
+        """Forget the first point without a word."""
+
+        forgot = False
+
+        def submit(self, fn, /, *args):
+            if self.forgot:
+                return super().submit(fn, *args)
+            self.forgot = True
+            return Future()
+
+    with Forgetful(1) as pool:
+        table = hr.sweep(toy.line, {"x": [1.0, 2.0, 3.0]}, executor=pool)
+    assert same(table, hr.sweep(toy.line, {"x": [1.0, 2.0, 3.0]}, executor="here"))
 
 
 # -- what is refused ------------------------------------------------------------------------------------
