@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal
 
-from ..ground.arguments import choice, items
+from ..ground.arguments import choice, items, number
 from ..ground.errors import InvalidParameterError
 from ..ground.results import VARIABLES
 from .axes import COLOURS, axes_of, check_result, in_words, readable_log, split, style_of
@@ -62,7 +62,9 @@ def learning_curve(
     choice("band", band, ("std", "sem"))
     for result in results:
         check_result(result, variable)
-    labels = None if labels is None else items("labels", labels, "legend entries, one a result")
+    if labels is not None:
+        listed = items("labels", labels, "legend entries, one a result")
+        labels = [entry if isinstance(entry, str) else f"{number('labels', entry):g}" for entry in listed]
     if labels is not None and len(labels) != len(results):
         raise InvalidParameterError(
             f"labels has {len(labels)} entries for {len(results)} results: must be one each; pass as many"
