@@ -14,7 +14,7 @@ from ..ground import arguments
 from ..ground.errors import ConvergenceError, InvalidParameterError, ShapeError
 from ..ground.extras import extra
 from ..ground.linear_algebra import product, solve
-from ..ground.overflow import within_range
+from ..ground.overflow import finite, within_range
 from .positive import both_labels, positive_gram
 
 __all__ = ["SupportVectors", "svc"]
@@ -56,7 +56,8 @@ class SupportVectors:
             )
         if kernel.shape[1] != len(self.support):
             kernel = kernel[:, self.support]
-        return np.asarray(product(kernel, (self.alpha * self.y)[self.support]) + self.intercept)
+        decision = product(kernel, (self.alpha * self.y)[self.support]) + self.intercept
+        return finite("K_test", np.asarray(decision))
 
     def error(self, K_test: npt.ArrayLike, y_test: npt.ArrayLike) -> float:
         """Return the fraction of test points on the wrong side; a decision of zero counts as wrong."""

@@ -18,5 +18,7 @@ __all__ = ["UNITS", "MeanFieldNetwork", "Network", "TwoLayer", "activation_funct
 def activation_function(activation: str, x: npt.NDArray[Any]) -> npt.NDArray[Any]:
     """Return g(x) elementwise for a unit of two-layer networks: erf(x/√2), max(x, 0) or x."""
     name = _checked("activation", activation, UNITS)
-    single = getattr(x, "dtype", None) == "float32"
-    return _FORMULAS[name].value(x if single else _reals("x", x, infinite=True))
+    points = _reals("x", x, infinite=True)
+    return _FORMULAS[name].value(
+        points.astype("float32") if getattr(x, "dtype", None) == "float32" else points
+    )

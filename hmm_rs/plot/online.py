@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal
 
-from ..ground.arguments import choice, flag, items
+from ..ground.arguments import choice, flag, items, number
 from ..ground.errors import InvalidParameterError
 from ..ground.results import VARIABLES
 from .axes import COLOURS, axes_of, check_result, distinct_colours, in_words, readable_log, split, style_of
@@ -66,7 +66,9 @@ def learning_curve(
     flag("bars", bars)
     for result in results:
         check_result(result, variable)
-    labels = None if labels is None else items("labels", labels, "legend entries, one a result")
+    if labels is not None:
+        listed = items("labels", labels, "legend entries, one a result")
+        labels = [entry if isinstance(entry, str) else f"{number('labels', entry):g}" for entry in listed]
     if labels is not None and len(labels) != len(results):
         raise InvalidParameterError(
             f"labels has {len(labels)} entries for {len(results)} results: must be one each; pass as many"
