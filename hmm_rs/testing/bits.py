@@ -14,7 +14,7 @@ from ..ground.description import Description
 __all__ = ["difference", "fingerprint"]
 
 #: Attributes of a result that say how it was computed, not what was computed.
-HOW = frozenset({"threads", "wall_time"})
+HOW = frozenset({"threads", "provenance", "wall_time"})
 
 #: What a result is made of: an address inside it, and a number array or a text.
 Leaf = tuple[str, "np.ndarray[Any, Any] | str"]
