@@ -283,6 +283,19 @@ def test_shipped_generators_are_named():
     assert hr.rerun(run).equals(run)
 
 
+def test_what_cannot_be_written_down_stops_no_run():
+    def draw(n, seed):
+        v = np.random.default_rng(seed).standard_normal((n, 4))
+        return v[:, 0], v
+
+    features = hr.data.features.SampledFeatures(draw, p=4)
+    curve = hr.experiments.full_batch.full_batch_curve(
+        features, [2.0], loss="ridge", lam=0.1, repeats=2, test_size=10
+    )
+    with pytest.raises(hr.InvalidParameterError, match=r"features = .* cannot be stored"):
+        hr.rerun(curve)
+
+
 def test_joined_results_say_what_varied():
     runs = [online(lr=lr).run(1.0, save_at=[0, 1]) for lr in (0.1, 0.2)]
     joined = xr.concat(runs, dim=xr.Variable("lr", [0.1, 0.2]), combine_attrs="override")

@@ -7,6 +7,7 @@ is handed over when the run is made again, unless its network remembers how it w
 from __future__ import annotations
 
 import base64
+import dataclasses
 import hashlib
 import json
 import math
@@ -18,6 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..ground.arguments import shown
+from ..ground.description import Description
 from ..ground.errors import InvalidParameterError
 from .encoding import Encoder, arrays_in, claim, digest, identifier
 
@@ -130,7 +132,9 @@ class TextEncoder(Encoder):
 
 
 def _is_ours(cls: type) -> bool:
-    return cls.__module__.startswith("hmm_rs.") and identifier(cls.__name__)
+    """Return whether a class is one of ours that says what it was made of."""
+    told = issubclass(cls, Description) or dataclasses.is_dataclass(cls)
+    return told and cls.__module__.startswith("hmm_rs.") and identifier(cls.__name__)
 
 
 def _canonical(value: npt.NDArray[Any]) -> npt.NDArray[Any]:
