@@ -27,7 +27,7 @@ _RECALLS = 100
 _PATIENCE = 0.2
 #: Silence after which points under way are handed out once more, because a scheduler that restarts may forget a point
 #: without a word: seconds at least, in units of the longest point so far, and seconds before the first point is done.
-_SILENCE = (30.0, 10.0, 600.0)
+_SILENCE = (10.0, 10.0, 600.0)
 #: Errors of an executor that no second try mends.
 _FOR_GOOD = (pickle.PicklingError, pickle.UnpicklingError, ImportError, AttributeError)
 
