@@ -1654,6 +1654,8 @@ LONG = {
     ("SaadSolla", "weight_decay"),
     ("HiddenManifoldODE.from_weights", "weight_decay"),
     ("CovarianceODE", "weight_decay"),
+    # Nodes to the power of the projections.
+    ("ProjectedMeanField.gaussian", "k"),
     # Tiny steps up to the default of a million of them.
     ("compression_scaling", "alpha"),
     ("compression_scaling", "max_dout"),
