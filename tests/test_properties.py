@@ -240,6 +240,7 @@ def odd_functions() -> Iterator[Odd]:
 
 def drawn_array(rng: np.random.Generator, a: np.ndarray) -> Any:
     """An array like `a` in some ways, and odd in others."""
+    a = a.astype(np.float64)
     shape = list(a.shape)
     if rng.random() < 0.3:
         shape[rng.integers(len(shape))] = int(rng.integers(0, 4))
