@@ -30,6 +30,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from decimal import Decimal
 from fractions import Fraction
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -1703,7 +1704,8 @@ def try_one(name: str, argument: str, odd: Odd) -> None:
 
 
 @pytest.mark.parametrize("name", SURFACE)
-def test_calls_work_as_they_stand(name: str) -> None:
+def test_calls_work_as_they_stand(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
     function, arguments = SURFACE[name][0], made(name)
     answer = assert_answers_or_refuses(
         lambda: function(**arguments),
