@@ -107,9 +107,11 @@ def reproduce(asked: argparse.Namespace) -> int:
         raise InvalidParameterError(
             f"{', '.join(unknown)}: there is no such figure; hmm-rs reproduce --list says which there are"
         )
-    page = figures.gallery(None if asked.all else asked.names, scale=asked.scale, out=asked.out)
+    page, failed = figures.gallery(None if asked.all else asked.names, scale=asked.scale, out=asked.out)
     print(f"wrote {page}")
-    return 0
+    if failed:
+        print(f"failed: {', '.join(failed)}")
+    return 1 if failed else 0
 
 
 def bench(asked: argparse.Namespace) -> int:
@@ -131,12 +133,12 @@ def cite(asked: argparse.Namespace) -> int:
         f"{listed}.\n"
     )
 
-    class Result:
-        attrs = {"cite": " ".join(keys)}  # noqa: RUF012
+    import xarray as xr
 
-    print(cited(Result()))
+    result = xr.Dataset(attrs={"cite": " ".join(keys)})
+    print(cited(result))
     print()
-    print(cited(Result(), style="bibtex"))
+    print(cited(result, style="bibtex"))
     return 0
 
 

@@ -1,9 +1,24 @@
 """Published figures, reproduced: here simulation and theory meet."""
 
-from . import compression, hinge
+from . import beyond, compression, equivalence, hidden_manifold, hinge
 from .card import Card, Scale
-from .gallery import gallery
+from .gallery import Gallery, gallery
 from .registry import cards, names, run
 from .reproduction import Reproduction, Row
 
-__all__ = ["Card", "Reproduction", "Row", "Scale", "cards", "compression", "gallery", "hinge", "names", "run"]
+__all__ = [
+    "Card",
+    "Gallery",
+    "Reproduction",
+    "Row",
+    "Scale",
+    "beyond",
+    "cards",
+    "compression",
+    "equivalence",
+    "gallery",
+    "hidden_manifold",
+    "hinge",
+    "names",
+    "run",
+]

@@ -10,11 +10,12 @@ from typing import Any, Literal, NamedTuple
 
 from ..ground.arguments import choice
 from ..ground.errors import HmmError, InvalidParameterError
+from ..ground.extras import extra
 from .card import Card
 from .registry import cards, names, run
 from .reproduction import Row, table_html
 
-__all__ = ["gallery"]
+__all__ = ["Gallery", "gallery"]
 
 _STYLE = """
 body { font: 16px/1.45 system-ui, sans-serif; max-width: 62rem; margin: 2rem auto; padding: 0 1rem; color: #222 }
@@ -25,6 +26,13 @@ th, td { border-bottom: 1px solid #ccc; padding: .25rem .6rem; text-align: left;
 """
 
 
+class Gallery(NamedTuple):
+    """What :func:`gallery` made: the page, and the names of the figures that failed."""
+
+    page: Path
+    failed: tuple[str, ...]
+
+
 class _Made(NamedTuple):
     """What the page needs of one figure."""
 
@@ -32,6 +40,10 @@ class _Made(NamedTuple):
     seconds: float
     rows: tuple[Row, ...]
     error: str
+
+    @property
+    def passed(self) -> bool:
+        return not self.error and all(row.passed for row in self.rows)
 
     @property
     def verdict(self) -> str:
@@ -47,7 +59,7 @@ def gallery(
     scale: Literal["small", "paper"] = "small",
     out: str | Path = "gallery",
     progress: bool = True,
-) -> Path:
+) -> Gallery:
     """Make figures and lay them on one page: summary on top, then picture and table of each.
 
     A figure that fails is marked and does not stop the others. Those that an interrupted call has finished at
@@ -66,8 +78,8 @@ def gallery(
 
     Returns
     -------
-    pathlib.Path
-        The page.
+    Gallery
+        The ``page``, and the names of the figures that ``failed``: not made, or with a gap beyond what is allowed.
 
     Raises
     ------
@@ -90,13 +102,12 @@ def gallery(
     made = [_made(card, scale, folder, progress) for card in cards() if card.name in chosen]
     page = folder / "index.html"
     page.write_text(_page(made, scale, whole=wanted is None), encoding="utf-8")
-    return page
+    return Gallery(page, tuple(item.card.name for item in made if not item.passed))
 
 
 def _made(card: Card, scale: Literal["small", "paper"], folder: Path, progress: bool) -> _Made:
     """Make a figure, or read what an interrupted call has left."""
-    import matplotlib.pyplot as plt
-
+    pyplot = extra("matplotlib.pyplot", of="plot", needed_by="hr.figures")
     # One record beside one picture: that of another scale is made anew.
     done = folder / "checkpoints" / card.name / "done.json"
     kept: dict[str, Any] = json.loads(done.read_text()) if done.is_file() else {}
@@ -108,7 +119,7 @@ def _made(card: Card, scale: Literal["small", "paper"], folder: Path, progress: 
         except HmmError as error:
             result = _Made(card, 0.0, (), f"{type(error).__name__}: {error}")
         else:
-            plt.close(reproduction.picture)
+            pyplot.close(reproduction.picture)
             result = _Made(card, reproduction.seconds, tuple(reproduction.table), "")
             done.parent.mkdir(parents=True, exist_ok=True)
             done.write_text(
@@ -122,7 +133,7 @@ def _made(card: Card, scale: Literal["small", "paper"], folder: Path, progress: 
 def _page(made: list[_Made], scale: str, *, whole: bool) -> str:
     """Return the page's text."""
     summary = "".join(
-        f"<tr{' class=failed' if item.error or not all(row.passed for row in item.rows) else ''}>"
+        f"<tr{'' if item.passed else ' class=failed'}>"
         f"<td><a href='#{item.card.name}'>{escape(item.card.name)}</a></td><td>{escape(item.card.work)}</td>"
         f"<td>{escape(item.card.title)}</td><td>{item.card.sureness}</td><td>{escape(item.verdict)}</td>"
         f"<td>{item.seconds:.0f} s</td></tr>"

@@ -338,12 +338,17 @@ def test_bench_measures(monkeypatch, capsys):
 def test_reproduce_asks_the_room_of_figures(monkeypatch, capsys):
     asked = []
     monkeypatch.setattr(hr.figures, "names", lambda: ("hinge-1", "hinge-2"), raising=False)
-    gallery = lambda names, scale, out: asked.append((names, scale, out)) or Path(out) / "index.html"  # noqa: E731
+
+    def gallery(names, scale, out):
+        asked.append((names, scale, out))
+        return hr.figures.Gallery(Path(out) / "index.html", ("hinge-2",) if scale == "paper" else ())
+
     monkeypatch.setattr(hr.figures, "gallery", gallery, raising=False)
     assert ran("reproduce", "--list") == 0
     assert capsys.readouterr().out == "hinge-1\nhinge-2\n"
     assert ran("reproduce", "hinge-2", "--out", "here") == 0
-    assert ran("reproduce", "--all", "--scale", "paper") == 0
+    assert ran("reproduce", "--all", "--scale", "paper") == 1
+    assert "failed: hinge-2" in capsys.readouterr().out
     assert asked == [(["hinge-2"], "small", "here"), (None, "paper", "gallery")]
     assert ran("reproduce", "hinge-9") == 2
     assert "no such figure" in capsys.readouterr().err

@@ -148,9 +148,13 @@ def test_ctrl_c_in_a_script_saves_and_raises(tmp_path, uninterrupted):
     path = tmp_path / "run.npz"
     script = SETUP + textwrap.dedent(f"""
         import os, signal, threading
-        threading.Timer(0.3, lambda: os.kill(os.getpid(), signal.SIGINT)).start()
+        def soon(driver, seen):
+            if seen["t"] == 0.0:
+                threading.Timer(0.3, lambda: os.kill(os.getpid(), signal.SIGINT)).start()
         try:
-            make().run(1e6, save_at=[*TIMES, 1e6], checkpoint={str(path)!r}, checkpoint_every=1e9)
+            make().run(
+                1e6, save_at=[*TIMES, 1e6], checkpoint={str(path)!r}, checkpoint_every=1e9, callbacks=[soon]
+            )
         except KeyboardInterrupt:
             sys.exit(77)
     """)
@@ -646,8 +650,12 @@ def test_sigterm_saves_and_leaves_with_its_own_code(tmp_path, uninterrupted):
     done = terminated(
         f"""
         import os, signal, threading
-        threading.Timer(0.3, lambda: os.kill(os.getpid(), signal.SIGTERM)).start()
-        make().run(1e6, save_at=[*TIMES, 1e6], checkpoint={str(path)!r}, checkpoint_every=1e9)
+        def soon(driver, seen):
+            if seen["t"] == 0.0:
+                threading.Timer(0.3, lambda: os.kill(os.getpid(), signal.SIGTERM)).start()
+        make().run(
+            1e6, save_at=[*TIMES, 1e6], checkpoint={str(path)!r}, checkpoint_every=1e9, callbacks=[soon]
+        )
         """,
         85,
     )

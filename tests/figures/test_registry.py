@@ -95,7 +95,8 @@ def test_a_gallery_marks_failures_and_goes_on(shelf, tmp_path, capsys):
         "four", "hinge mean field", "Sketch", "a sketch", "none.", "none", None, "nothing to compute"
     )
     shelf(card("one", parts), card("two", broken), card("three", counted), absent)
-    page = gallery(out=tmp_path)
+    page, failed = gallery(out=tmp_path)
+    assert failed == ("two", "three")
     text = page.read_text()
     assert "no end; more steps" in text
     assert "1 of 1 FAILED" in text
@@ -114,7 +115,7 @@ def test_a_gallery_of_failures_alone_is_a_page(shelf, tmp_path):
         raise hr.ConvergenceError("no end; more steps")
 
     shelf(card("two", broken))
-    assert "no end" in gallery(out=tmp_path / "new" / "folder", progress=False).read_text()
+    assert "no end" in gallery(out=tmp_path / "new" / "folder", progress=False).page.read_text()
     (tmp_path / "file").touch()
     with pytest.raises(hr.InvalidParameterError, match="out = "):
         gallery(out=tmp_path / "file" / "folder", progress=False)
