@@ -272,6 +272,9 @@ class Flow(Driver):
     def _observe(self, threads: int | None) -> Observation:
         return self.observe(threads=threads)
 
+    def _tell_an_end_behind(self, targets: Any) -> None:
+        """Say nothing: a flow ends by rules of its own, and ``stopped`` names the one that holds already."""
+
     def _finished_early(self) -> str:
         *_, end, times = self._rules
         stopped = self.stopped
