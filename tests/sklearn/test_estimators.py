@@ -160,7 +160,7 @@ def test_full_batch_is_cloned_searched_and_piped():
     ridge = hr.FullBatch(loss="ridge", lam=1.0)
     assert sklearn.base.is_regressor(ridge)
     assert sklearn.base.is_classifier(estimator)
-    assert "lam=1.0" in repr(ridge)
+    assert repr(ridge).splitlines() == ["FullBatch, not fitted", "  loss  ridge", "  lam   1"]
 
 
 def test_full_batch_takes_data_frames_and_lists():

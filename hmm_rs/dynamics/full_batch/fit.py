@@ -382,7 +382,8 @@ class FullBatch(Shown):
         return f"FullBatch, {how} in {self.iterations} iterations"
 
     def _rows(self) -> Iterable[tuple[str, Any]]:
-        rows = [("X", self.X), ("y", self.y), ("loss", self.loss), ("lam", self.lam)]
+        examples = [] if self.X is None else [("X", self.X), ("y", self.y)]
+        rows = [*examples, ("loss", self.loss), ("lam", self.lam)]
         return rows if self.w is None else [*rows, ("objective", self.objective), ("gap", self.gap)]
 
     @property
