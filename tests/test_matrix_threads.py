@@ -466,6 +466,25 @@ def full_batch_curves() -> Any:
 
 
 @computation
+def optimal_errors_and_least_squares_in_time() -> Any:
+    from hmm_rs.dynamics.full_batch import GaussianFeatures
+    from hmm_rs.experiments.full_batch import amp_curve, least_squares_runs
+
+    spectrum = hr.theory.replica.Spectrum(
+        np.linspace(0.2, 2.0, 103), np.full(103, 1 / 103), np.full(103, 0.4), 60.0
+    )
+    features = GaussianFeatures(np.linspace(0.2, 2.0, 203), np.full(203, 0.05), 1.0)
+    return (
+        hr.theory.replica.bayes_optimal(spectrum, alpha=[0.5, 2.0]),
+        hr.theory.replica.state_evolution(spectrum, alpha=2.0, steps=5),
+        hr.theory.least_squares_flow(spectrum, alpha=1.2, t=[0.0, 1.0, 10.0]),
+        hr.theory.optimal_stopping(spectrum, alpha=1.2),
+        amp_curve(spectrum, [0.5, 2.0], p=309, repeats=2),
+        least_squares_runs(features, alpha=2.0, t=[0.0, 1.0, 5.0], repeats=2),
+    )
+
+
+@computation
 def features_of_a_covariance() -> Any:
     from hmm_rs.dynamics.full_batch import GaussianFeatures
 

@@ -46,10 +46,12 @@ def finite_size_allowance(
     """
     predicted = np.abs(reals("theory", theory))
     error = reals("standard_error", standard_error, infinite=True)
+    if not error.ndim:
+        error = np.broadcast_to(error, predicted.shape)
     if error.shape != predicted.shape:
         raise ShapeError(
-            f"standard_error has shape {error.shape}: must be that of theory, {predicted.shape}; pass one per "
-            f"prediction"
+            f"standard_error has shape {error.shape}: must be that of theory, {predicted.shape}; pass one for all, or "
+            f"one per prediction"
         )
     p = count("p", p)
     bounded = name in _ERRORS or (loss != "ridge" and name == "train_loss")
