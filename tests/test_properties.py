@@ -1667,8 +1667,14 @@ PAIRS = [(name, argument) for name, (_, arguments) in SURFACE.items() for argume
 #: Where infinity is the right answer: the threshold chi = h/(alpha gamma) before the first step, the compression of
 #: weights without perpendicular parts, an error bar of one run.
 INFINITE = ("HingeMeanField", "finite_size_allowance", "compare", "compression")
-#: Where NaN is documented: a slope that sampling noise hides.
-UNDEFINED = ("equivalence.rates", "compression_scaling", "learning_curves", "kernel_evolution")
+#: Where NaN is documented: a slope that sampling noise hides, a time that the run did not reach.
+UNDEFINED = (
+    "equivalence.rates",
+    "compression_scaling",
+    "learning_curves",
+    "kernel_evolution",
+    "circle_kernel",
+)
 #: Counts of work: a large one is a long run, not a fault.
 LONG = {
     ("OnlineSGD.run", "t_max"),

@@ -116,11 +116,12 @@ def stepping(
         try:
             advance(driver, *args, **keywords)
         finally:
+            # Arguments that were refused have moved nothing, and may be anything.
             try:
                 given = signature.bind(driver, *args, **keywords).arguments
-            except TypeError:
-                given = {}
-            size = {"dt": float(given["dt"])} if "dt" in given else {}
+                size = {"dt": float(given["dt"])} if "dt" in given else {}
+            except (TypeError, ValueError, OverflowError):
+                size = {}
             driver._history.advanced(driver, begun, size)
 
     return counted

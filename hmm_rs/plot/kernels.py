@@ -89,7 +89,7 @@ def kernel_information(result: xr.Dataset, *, vectors: int = 3, ax: Axes | None 
     >>> import hmm_rs as hr
     >>> result = hr.experiments.compression.kernel_evolution(
     ...     hr.Stripe(3), 64, seeds=2, h=32, fractions=(0.1,), max_steps=100, test_size=100)
-    >>> hr.plot.kernel_information(result).get_ylim()
+    >>> tuple(map(float, hr.plot.kernel_information(result).get_ylim()))
     (0.0, 1.0)
     """
     check_result(result, "mutual_information")

@@ -172,7 +172,8 @@ def circle_kernel(
     xarray.Dataset
         Over the angle ``phi`` from the informative axis: ``initial(phi, phi2)``, ``first_fit(phi, phi2)`` (at t*, a
         tenth of the examples fitted) and ``final(phi, phi2)``, each divided by its mean diagonal. The initial one
-        depends on the difference of angles; the later ones see the informative direction. Attribute ``t_star``.
+        depends on the difference of angles; the later ones see the informative direction. Attribute ``t_star``
+        (NaN where `max_steps` did not reach it).
     """
     data = Stripe(2)
     angles = 2 * np.pi * np.arange(count("points", points)) / points
