@@ -7,7 +7,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 SOURCES := $(shell find rust hmm_rs \( -name '*.rs' -o -name '*.py' -o -name '*.pyi' -o -name '*.toml' \
 	-o -name '*.npz' -o -name '*.safetensors' -o -name '*.json' \)) Cargo.toml Cargo.lock pyproject.toml
 
-.PHONY: help install demo test test-all test-rust test-python bench lint docs dist clean
+.PHONY: help install demo gallery test test-all test-rust test-python bench lint docs dist clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -32,6 +32,9 @@ install: $(VENV)/installed ## build the wheel and install it into .venv
 
 demo: $(VENV)/installed ## hidden-manifold learning curve, simulation against theory, into out/
 	$(BIN)/python examples/hidden_manifold.py out
+
+gallery: $(VENV)/installed $(VENV)/made-test ## every published figure at small scale, on one page, into gallery/
+	$(BIN)/python -P -m hmm_rs reproduce --all --out gallery
 
 test: test-rust test-python ## everything quick: Rust, then Python on the installed wheel
 
@@ -70,4 +73,4 @@ dist: $(VENV)/made-dist ## wheel for old Linux systems and source archive, check
 	$(BIN)/twine check --strict dist/*
 
 clean: ## remove everything built
-	rm -rf $(VENV) target out site dist docs/api
+	rm -rf $(VENV) target out gallery site dist docs/api

@@ -96,6 +96,10 @@ RESULTS = {
     "replica.solve": lambda: hr.theory.replica.solve(
         spectrum(), loss="ridge", alpha=1.0, lam=0.1
     ).to_dataset(),
+    "replica.bayes_optimal": lambda: hr.theory.replica.bayes_optimal(spectrum(), alpha=[0.5, 2.0]),
+    "replica.state_evolution": lambda: hr.theory.replica.state_evolution(spectrum(), alpha=2.0, steps=5),
+    "least_squares_flow": lambda: hr.theory.least_squares_flow(spectrum(), alpha=1.2, t=[0.0, 1.0]),
+    "optimal_stopping": lambda: hr.theory.optimal_stopping(spectrum(), alpha=1.2).to_dataset(),
     "replica.max_margin": lambda: hr.theory.replica.max_margin(spectrum(), alpha=0.8).to_dataset(),
     "full_batch_curve": lambda: hr.experiments.full_batch.full_batch_curve(
         hr.data.features.GaussianFeatures(np.ones(20), np.full(20, 0.1), 1.0),

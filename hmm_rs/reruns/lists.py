@@ -18,7 +18,9 @@ from ..theory import (
     HingeMeanField,
     ProjectedMeanField,
     SaadSolla,
+    least_squares_flow,
     neuron_flow,
+    optimal_stopping,
     order_parameters,
     replica,
 )
@@ -29,13 +31,17 @@ __all__ = ["DRAWN", "FUNCTIONS", "KNOWN", "SOLVERS"]
 FUNCTIONS: Mapping[str, Callable[..., Any]] = MappingProxyType(
     {
         "full_batch_curve": full_batch_curve,
+        "least_squares_flow": least_squares_flow,
         "neuron_flow": neuron_flow,
+        "optimal_stopping": optimal_stopping,
         "order_parameters": order_parameters,
+        "replica.bayes_optimal": replica.bayes_optimal,
         "replica.learning_curve": replica.learning_curve,
         "replica.max_margin": replica.max_margin,
         "replica.optimal_ridge": replica.optimal_ridge,
         "replica.ridgeless": replica.ridgeless,
         "replica.solve": replica.solve,
+        "replica.state_evolution": replica.state_evolution,
     }
 )
 

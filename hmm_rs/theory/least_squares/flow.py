@@ -19,6 +19,7 @@ import numpy.typing as npt
 from ...ground.arguments import array, number
 from ...ground.record import Record
 from ...ground.results import dataset
+from ...provenance.recording import recorded
 from ..replica.spectrum import Spectrum
 from .problem import CITE, Problem, finite_or_end, settled_step
 from .stopping import stopping_time
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 __all__ = ["least_squares_flow"]
 
 
+@recorded("least_squares_flow")
 def least_squares_flow(
     spectrum: Spectrum,
     *,

@@ -8,6 +8,7 @@ import numpy as np
 
 from ...ground.arguments import number
 from ...ground.record import Record
+from ...provenance.recording import recorded
 from ..replica.spectrum import Spectrum
 from .problem import CITE, Problem, settled_step
 
@@ -27,6 +28,7 @@ _EARLY, _LATE = 1e-2, 1e3
 _DECADES = 1e12
 
 
+@recorded("optimal_stopping")
 def optimal_stopping(
     spectrum: Spectrum, *, alpha: float, noise: float = 0.0, lr: float | None = None
 ) -> Record:

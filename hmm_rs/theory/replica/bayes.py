@@ -30,6 +30,7 @@ from ...ground.arguments import array, choice, count, number
 from ...ground.errors import InvalidParameterError
 from ...ground.record import Record
 from ...ground.results import dataset
+from ...provenance.recording import recorded
 from .settings import point, warn_of_labels
 from .spectrum import Spectrum, checked_spectrum
 from .teachers import TEACHERS, angle, logit_error, logit_information, sign_information
@@ -105,6 +106,7 @@ class _Problem:
         return {**overlaps, **self.errors(q, variance)}
 
 
+@recorded("replica.bayes_optimal")
 def bayes_optimal(
     spectrum: Spectrum,
     *,
@@ -175,6 +177,7 @@ def bayes_optimal(
     )
 
 
+@recorded("replica.state_evolution")
 def state_evolution(
     spectrum: Spectrum,
     *,
@@ -245,7 +248,7 @@ def _checked(
             f'flip = {flip:g}: must be 0 for real targets; pass teacher="sign" for flipped labels'
         )
     if name != "linear":
-        warn_of_labels(problem, depth=4)
+        warn_of_labels(problem, depth=5)
     spread = number("noise", noise, minimum=0.0)
     relative = spread / math.sqrt(problem.rho)
     variance = relative * relative
