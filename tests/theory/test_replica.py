@@ -774,3 +774,19 @@ def test_sparse_and_masked_points_are_refused():
 
     with pytest.raises(HmmError):
         Spectrum.from_b(sparse.eye(3), np.ones(3), 5.0)
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda crowded: replica.solve(crowded, loss="logistic", alpha=1.0, lam=0.1),
+        lambda crowded: replica.learning_curve(crowded, [1.0, 2.0], loss="logistic", lam=0.1),
+        lambda crowded: replica.max_margin(crowded, alpha=0.5),
+        lambda crowded: replica.optimal_ridge(crowded, loss="square", alpha=1.0),
+    ],
+)
+def test_labels_that_no_gaussian_teacher_makes_are_warned_of_where_the_user_asks(call):
+    crowded = replica.Spectrum([1.0], [1.0], [0.9], 1.0, from_labels=True)
+    with pytest.warns(UserWarning, match="no Gaussian teacher") as caught:
+        call(crowded)
+    assert caught[0].filename == __file__

@@ -57,7 +57,7 @@ def checked(
     """Check the settings of a solver for the loss called `name`; warn where labels admit no Gaussian teacher."""
     name = loss("loss", name, LOSSES)
     if name != "ridge":
-        warn_of_labels(spectrum, depth=4)
+        warn_of_labels(spectrum, depth=5)
     return {
         "loss": name,
         "lam": number("lam", lam),
