@@ -185,6 +185,7 @@ mod tests {
             c0 in prop_oneof![Just(0.0), -0.9..0.9],
             flip in prop_oneof![Just(0.0), 0.0..1.0],
         ) {
+            let jumps = matches!(base, BaseLaw::Density(_));
             let problem = problem(base, 100.0, 10_f64.powf(log_alpha), flip, c0);
             let cancel = Cancel::new();
             let times = array![0.0, 0.1, 1.0, 3.0, 10.0, 50.0, 100.0, 2000.0];
@@ -200,9 +201,11 @@ mod tests {
             let direction = problem.gamma_dot(0.0).signum();
             let mut last = 0.0;
             for (((t, g), f), returned) in times.iter().zip(&gammas).zip(&flow).zip(&back) {
-                // Accumulated tolerance of the integrator, and one step of it across a kink of the speed: a composite Gauss rule
-                // for the time, int dg / speed, sides with the clock to 1e-11 over 40 slabs.
-                prop_assert!((g - f).abs() <= 1e-8 * g.abs() + 1e-13, "{t}: {g} {f}");
+                // Accumulated tolerance of the integrator. A table may have jumps: an explicit step across one is
+                // off by more than its own estimate says. (A composite Gauss rule for the time, int dg / speed,
+                // sides with the clock to 1e-11 over 40 slabs.)
+                let allowed = if jumps { 1e-6 } else { 1e-8 };
+                prop_assert!((g - f).abs() <= allowed * g.abs() + 1e-13, "{t}: {g} {f}");
                 prop_assert!(direction * (g - last) >= -4e-16 * g.abs(), "{t}: {g} after {last}");
                 last = *g;
                 // A rounding error of gamma is worth so much time; at a plateau all times are one.
