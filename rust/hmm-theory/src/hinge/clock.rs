@@ -19,6 +19,10 @@ const BLURRED: f64 = 1e-7;
 const NEAR: f64 = 6.0;
 /// Minus the log of the smallest distance to a plateau that double precision resolves.
 const NEAREST: f64 = 36.0;
+/// Quadratures spent on one stretch from where on its pace counts as noise: a kink takes a few dozen of them.
+const PATIENCE: usize = 5000;
+/// Pieces that a noisy stretch is cut into at most.
+const PIECES: f64 = 256.0;
 /// Rounding errors of a position, and of a speed that is a difference of two pulls.
 const ROUNDING: f64 = 8.0 * f64::EPSILON;
 
@@ -136,12 +140,15 @@ impl<'a> Clock<'a> {
         // to the bisection.
         let stretch = 0.25 * (1.0 + self.end.0);
         let mut open = vec![(self.end.0, self.end.0 + stretch)];
+        let mut spent = 0;
         while let Some((from, to)) = open.pop() {
             self.cancel.check()?;
+            spent += 1;
             let pace = |x| self.course.pace(x);
             let (value, mut difference) = quadrature::integral(pace, from, to);
             let blur = self.course.blur(to);
-            let allowed = (AGREEMENT + blur).min(COARSEST);
+            // Noise at the far end excuses nothing at the near one, whose times are read off this leaf too.
+            let allowed = (AGREEMENT + blur.min(self.course.blur(from))).min(COARSEST);
             let narrow = to - from <= 1e-13 * to;
             let middle = 0.5 * (from + to);
             if value.is_finite() && !narrow && difference <= allowed * value {
@@ -154,7 +161,9 @@ impl<'a> Clock<'a> {
                 self.exhausted = true;
                 return Ok(false);
             }
-            if value.is_finite() && (narrow || difference <= allowed * value) {
+            // Where opposing pulls cancel almost, rounding alone tells the rules apart, on every piece however small.
+            let noise = spent > PATIENCE && to - from <= stretch / PIECES;
+            if value.is_finite() && (narrow || noise || difference <= allowed * value) {
                 let t = (self.end.1, self.end.1 + value);
                 self.leaves.push(Leaf { x: (from, to), t });
                 self.end = (to, t.1);
