@@ -85,7 +85,7 @@ def over_seeds(
     gaps = seen - expected
     spread = float(gaps.std(ddof=1))
     level = abs(float(expected.mean()))
-    chance = confidence(seen.size - 1) * spread / math.sqrt(seen.size)
+    chance = three_errors(gaps)
     curvature = spread**2 / level if level > 0 else 0.0
     why = f"{confidence(seen.size - 1):.1f} standard errors over {seen.size} seeds ({chance:.2g})"
     why += f", second order of their spread ({curvature:.1g})"
@@ -117,14 +117,12 @@ def exceeds(quantity: str, level: npt.ArrayLike, values: npt.ArrayLike, *, paper
     """
     seen = np.asarray(values, dtype=np.float64)
     gaps = seen - np.asarray(level, dtype=np.float64)
-    factor = confidence(gaps.size - 1)
-    chance = factor * float(gaps.std(ddof=1)) / math.sqrt(gaps.size)
     return Row(
         quantity,
         float(seen.mean() - gaps.mean()),
         float(seen.mean()),
-        -chance,
-        f"a statement of more: beyond {factor:.1f} standard errors over {gaps.size} seeds",
+        -three_errors(gaps),
+        f"a statement of more: beyond {confidence(gaps.size - 1):.1f} standard errors over {gaps.size} seeds",
         paper,
         "above",
     )
