@@ -119,13 +119,15 @@ def dataset(
         inner, long_name = VARIABLES.get(name, ((), name))
         full = (dims or {}).get(name, (dim, *inner))
         array = np.asarray(value, dtype=np.float64)
-        data[name] = (full, array, {"long_name": long_name})
+        data[name] = xr.Variable(full, array, {"long_name": long_name}, fastpath=True)
         sizes.update(zip(full, array.shape, strict=True))
     # Every coordinate at once, with its index: xarray would spend as long on making them as on the rest.
     times = xr.Variable(dim, np.asarray(along, dtype=np.float64), {"long_name": label, "units": units})
-    indexes = {other: _counting(other, size) for other, size in sizes.items() if other != dim}
+    indexes, coords = {}, {}
+    for other, size in sizes.items():
+        if other != dim:
+            indexes[other], coords[other] = _counting(other, size)
     indexes[dim] = PandasIndex(times.values, dim)
-    coords = {other: index.create_variables()[other] for other, index in indexes.items() if other != dim}
     coords[dim] = indexes[dim].create_variables({dim: times})[dim]
     return xr.Dataset(
         data,
@@ -142,11 +144,12 @@ def dataset(
 
 
 @functools.lru_cache(maxsize=64)
-def _counting(dim: str, size: int) -> PandasIndex:
-    """Return the index 0, 1, 2, ... of a dimension."""
+def _counting(dim: str, size: int) -> tuple[PandasIndex, xr.Variable]:
+    """Return the index 0, 1, 2, ... of a dimension and its coordinate, of which every dataset takes a copy."""
     from xarray.indexes import PandasIndex
 
-    return PandasIndex(np.arange(size), dim)
+    index = PandasIndex(np.arange(size), dim)
+    return index, index.create_variables()[dim]
 
 
 def indexed(result: xr.Dataset) -> xr.Dataset:

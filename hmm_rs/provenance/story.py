@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import base64
 import dataclasses
+import functools
 import hashlib
 import json
 import math
 import re
+import weakref
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -49,6 +51,9 @@ LARGEST_OF_A_CALL = 1 << 20
 _DTYPE = re.compile(r"(\|b1|\|[iu]1|<[iuf][248])")
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 
+#: Writes data as JSON, of which NaN is no part.
+_as_text = json.JSONEncoder(allow_nan=False).encode
+
 #: One call: its name, its arguments as data, the arrays in them, and how far it came.
 Call = dict[str, Any]
 
@@ -71,6 +76,7 @@ class TextEncoder(Encoder):
         self._largest = largest
         self._path: list[str] = []
         self._labels: dict[str, object] = {}
+        self._inside_description = False
         #: What is known of each array, by its reference in the data.
         self.table: dict[str, dict[str, Any]] = {}
 
@@ -98,26 +104,25 @@ class TextEncoder(Encoder):
 
     def _array(self, value: npt.NDArray[Any], argument: str) -> dict[str, str]:
         self._check_array(value, argument)
-        kept = _canonical(value)
-        checksum = digest(kept)
+        # A description's own arrays never change: they are looked at once, however often it is used.
+        fixed = self._inside_description and not value.flags.writeable
+        written = _written_once if fixed else _written
+        entry = written(value, self._largest)
+        checksum = entry["sha256"]
         reference = f"array-{checksum[:24]}"
         if reference not in self.table:
-            label = claim(".".join(self._path), checksum, self._labels)
-            self.table[reference] = {
-                "label": label,
-                "dtype": kept.dtype.str,
-                "shape": list(kept.shape),
-                "sha256": checksum,
-            }
-            if kept.nbytes <= self._largest:
-                self.table[reference]["data"] = base64.b64encode(kept.tobytes()).decode()
+            self.table[reference] = {"label": claim(".".join(self._path), checksum, self._labels), **entry}
         return {"is": "array", "name": reference}
 
     def _object(self, value: Any, argument: str) -> dict[str, Any]:
         recipe = getattr(value, "_recipe", None)
         arrays = [] if recipe is None else list(arrays_in(value))
         if recipe is None or sum(item.nbytes for item in arrays) <= self._largest:
-            return super()._object(value, argument)
+            before, self._inside_description = self._inside_description, _is_ours(type(value))
+            try:
+                return super()._object(value, argument)
+            finally:
+                self._inside_description = before
         name, arguments = recipe
         return {
             "is": "drawn",
@@ -140,6 +145,31 @@ def _is_ours(cls: type) -> bool:
 def _canonical(value: npt.NDArray[Any]) -> npt.NDArray[Any]:
     """Return an array in C order and little-endian: what its checksum and its bytes are of."""
     return np.asarray(value, dtype=value.dtype.newbyteorder("<"), order="C")
+
+
+def _written(value: npt.NDArray[Any], largest: int) -> dict[str, Any]:
+    """Return type, shape and checksum of an array, and its numbers if they take at most `largest` bytes."""
+    kept = _canonical(value)
+    entry = {"dtype": kept.dtype.str, "shape": list(kept.shape), "sha256": digest(kept)}
+    if kept.nbytes <= largest:
+        entry["data"] = base64.b64encode(kept.tobytes()).decode()
+    return entry
+
+
+#: What has been written of arrays that never change, while they live: by address, with a reference that tells whether
+#: the array there is still the same.
+_WRITTEN: dict[tuple[int, int], tuple[weakref.ref[npt.NDArray[Any]], dict[str, Any]]] = {}
+
+
+def _written_once(value: npt.NDArray[Any], largest: int) -> dict[str, Any]:
+    """Return :func:`_written`, remembered as long as the array lives."""
+    key = id(value), largest
+    known = _WRITTEN.get(key)
+    if known is not None and known[0]() is value:
+        return known[1]
+    entry = _written(value, largest)
+    _WRITTEN[key] = weakref.ref(value, lambda _: _WRITTEN.pop(key, None)), entry
+    return entry
 
 
 def encoded_call(name: str, arguments: Mapping[str, Any], names: Iterable[tuple[object, str]] = ()) -> Call:
@@ -190,17 +220,26 @@ def write(
         arrays.update(part["arrays"])
         return {key: value for key, value in part.items() if key != "arrays"}
 
-    return json.dumps(
+    told = _as_text(
         {
             "format": FORMAT,
             "maker": None if maker is None else without_arrays(maker),
             "calls": [without_arrays(call) for call in calls],
             "whole": whole,
             "sizes": sized,
-            "arrays": arrays,
-        },
-        allow_nan=False,
+        }
     )
+    return f'{told[:-1]}, "arrays": {_table_text(arrays)}}}'
+
+
+def _table_text(arrays: Mapping[str, Mapping[str, Any]]) -> str:
+    """Return the table of arrays as JSON; base64 stands there as it is, which spares a look at every letter."""
+    rows = []
+    for reference, entry in arrays.items():
+        told = _as_text({key: value for key, value in entry.items() if key != "data"})
+        data = f', "data": "{entry["data"]}"' if "data" in entry else ""
+        rows.append(f"{json.dumps(reference)}: {told[:-1]}{data}}}")
+    return "{" + ", ".join(rows) + "}"
 
 
 def joined(dim: str, values: Sequence[int], texts: Sequence[str]) -> str:

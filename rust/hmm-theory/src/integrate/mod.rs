@@ -405,8 +405,8 @@ pub(crate) fn record_within(
     Ok(())
 }
 
-/// Numbers combined at once.
-const BLOCK: usize = 64;
+/// Numbers combined at once: as many as the registers hold sums of.
+const BLOCK: usize = 32;
 
 /// out <- base + factor sum_j coefficients_j terms_j
 #[inline]
@@ -420,31 +420,49 @@ pub(crate) fn combine(
     vectorised(
         #[inline(always)]
         || {
-            // Blocks stay in registers while all terms pass by.
-            for (at, block) in out.chunks_mut(BLOCK).enumerate() {
-                let range = at * BLOCK..at * BLOCK + block.len();
-                let mut sum = [0.0; BLOCK];
-                let sum = &mut sum[..block.len()];
-                for (c, term) in coefficients.iter().zip(terms) {
-                    if *c != 0.0 {
-                        for (o, x) in sum.iter_mut().zip(&term[range.clone()]) {
-                            *o += c * x;
-                        }
-                    }
-                }
-                match base {
-                    Some(base) => {
-                        for ((o, b), x) in block.iter_mut().zip(&base[range]).zip(sum) {
-                            *o = b + factor * *x;
-                        }
-                    }
-                    None => {
-                        for (o, x) in block.iter_mut().zip(sum) {
-                            *o = factor * *x;
-                        }
-                    }
-                }
+            let (blocks, rest) = out.as_chunks_mut::<BLOCK>();
+            let end = BLOCK * blocks.len();
+            for (at, block) in blocks.iter_mut().enumerate() {
+                combine_from(BLOCK * at, block, base, factor, coefficients, terms);
+            }
+            for (at, single) in rest.as_chunks_mut::<1>().0.iter_mut().enumerate() {
+                combine_from(end + at, single, base, factor, coefficients, terms);
             }
         },
     );
+}
+
+/// [`combine`] for the numbers from `start` on; a length that the compiler knows stays in registers while all terms
+/// pass by.
+#[inline(always)]
+fn combine_from<const N: usize>(
+    start: usize,
+    out: &mut [f64; N],
+    base: Option<&[f64]>,
+    factor: f64,
+    coefficients: &[f64],
+    terms: &[Vec<f64>],
+) {
+    let mut sum = [0.0; N];
+    for (c, term) in coefficients.iter().zip(terms) {
+        if *c != 0.0
+            && let Some(term) = term[start..].first_chunk::<N>()
+        {
+            for (o, x) in sum.iter_mut().zip(term) {
+                *o += c * x;
+            }
+        }
+    }
+    match base.and_then(|base| base[start..].first_chunk::<N>()) {
+        Some(base) => {
+            for ((o, b), x) in out.iter_mut().zip(base).zip(sum) {
+                *o = b + factor * x;
+            }
+        }
+        None => {
+            for (o, x) in out.iter_mut().zip(sum) {
+                *o = factor * x;
+            }
+        }
+    }
 }

@@ -15,6 +15,8 @@ const TOLERANCE: f64 = 1e-8;
 const LOOK: usize = 1 << 16;
 /// Lanes of the sums over eigenvalues: the width of the widest vector registers in doubles.
 const LANES: usize = 8;
+/// Atoms whose terms are written before they are added up: a multiple of the lanes that stays in the nearest cache.
+const BLOCK: usize = 64;
 
 /// Eigenvalues of the feature covariance with the teacher seen through them.
 ///
@@ -26,6 +28,17 @@ pub struct Spectrum {
     weight: Vec<f64>,
     t: Vec<f64>,
     rho: f64,
+    /// What every point of a curve asks for.
+    totals: Totals,
+}
+
+/// Numbers of the whole spectrum.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+struct Totals {
+    largest: f64,
+    mean: f64,
+    rank: f64,
+    linear: f64,
 }
 
 /// The conjugate parameters `(V_hat, q_hat, m_hat)`.
@@ -140,8 +153,10 @@ impl Spectrum {
             weight,
             t,
             rho,
+            totals: Totals::default(),
         };
         spectrum.clip()?;
+        spectrum.add_up();
         let rho_lin = spectrum.teacher_linear_part();
         if rho_lin > rho * (1.0 + TOLERANCE) {
             return Err(Error::invalid(
@@ -362,11 +377,6 @@ impl Spectrum {
         self.rho
     }
 
-    /// The largest eigenvalue.
-    pub fn largest_eigenvalue(&self) -> f64 {
-        self.omega.iter().fold(0.0, |a: f64, &b| a.max(b))
-    }
-
     /// The same with features divided by `features` and the teacher field by `teacher`.
     pub(crate) fn in_units(&self, features: f64, teacher: f64) -> Self {
         let divided = |values: &[f64], units: &[f64]| -> Vec<f64> {
@@ -375,73 +385,78 @@ impl Spectrum {
                 .map(|value| units.iter().fold(*value, |value, unit| value / unit))
                 .collect()
         };
-        Self {
+        let mut scaled = Self {
             omega: divided(&self.omega, &[features, features]),
             weight: self.weight.clone(),
             t: divided(&self.t, &[features, teacher, features, teacher]),
             rho: self.rho / teacher / teacher,
-        }
+            totals: Totals::default(),
+        };
+        scaled.add_up();
+        scaled
+    }
+
+    /// Add up what is asked for again and again.
+    fn add_up(&mut self) {
+        let seen = |values: &[f64]| -> Vec<(f64, f64)> {
+            let pairs = self.omega.iter().copied().zip(values.iter().copied());
+            pairs.filter(|(omega, _)| *omega > 0.0).collect()
+        };
+        let (weights, teacher) = (seen(&self.weight), seen(&self.t));
+        self.totals = Totals {
+            largest: self.omega.iter().fold(0.0, |a: f64, &b| a.max(b)),
+            mean: weights.iter().map(|(omega, c)| omega * c).sum(),
+            // A full rank is exactly 1, whatever the rounding of the weights.
+            rank: if weights.len() == self.omega.len() {
+                1.0
+            } else {
+                weights.iter().map(|(_, c)| c).sum()
+            },
+            linear: teacher.iter().map(|(omega, t)| t / omega).sum(),
+        };
+    }
+
+    /// The largest eigenvalue.
+    pub fn largest_eigenvalue(&self) -> f64 {
+        self.totals.largest
     }
 
     /// `rho_lin = sum t/omega`: variance of the best linear predictor of the teacher field.
     pub fn teacher_linear_part(&self) -> f64 {
-        self.omega
-            .iter()
-            .zip(&self.t)
-            .filter(|(omega, _)| **omega > 0.0)
-            .map(|(omega, t)| t / omega)
-            .sum()
+        self.totals.linear
     }
 
     /// Rank of the covariance over p: the weight of the positive eigenvalues.
     pub fn rank_fraction(&self) -> f64 {
-        let positive = self
-            .omega
-            .iter()
-            .zip(&self.weight)
-            .filter(|(omega, _)| **omega > 0.0);
-        let rank: f64 = positive.map(|(_, c)| c).sum();
-        // A full rank is exactly 1, whatever the rounding of the weights.
-        if self.omega.iter().all(|omega| *omega > 0.0) {
-            1.0
-        } else {
-            rank
-        }
+        self.totals.rank
     }
 
     /// `E |v|^2 / p = sum c omega`.
     pub fn mean_eigenvalue(&self) -> f64 {
-        self.omega
-            .iter()
-            .zip(&self.weight)
-            .map(|(omega, c)| omega * c)
-            .sum()
+        self.totals.mean
     }
 
     /// The sums of the covariate side at `den_j = lam + v_hat omega_j`.
     pub fn sums(&self, lam: f64, v_hat: f64) -> Sums {
-        let (omega, omega_rest) = self.omega.as_chunks::<LANES>();
-        let (weight, weight_rest) = self.weight.as_chunks::<LANES>();
-        let (t, t_rest) = self.t.as_chunks::<LANES>();
         vectorised(
             #[inline(always)]
             || {
                 let mut total = [[0.0_f64; LANES]; 6];
-                for ((omega, weight), t) in omega.iter().zip(weight).zip(t) {
-                    for lane in 0..LANES {
-                        add_atom(
-                            &mut total,
-                            lane,
-                            omega[lane],
-                            weight[lane],
-                            t[lane],
-                            lam,
-                            v_hat,
-                        );
+                let mut terms = [[0.0_f64; BLOCK]; 6];
+                let blocks = self.omega.chunks(BLOCK).zip(self.weight.chunks(BLOCK));
+                for ((omega, weight), t) in blocks.zip(self.t.chunks(BLOCK)) {
+                    write_terms(&mut terms, omega, weight, t, lam, v_hat);
+                    for (lanes, terms) in total.iter_mut().zip(&terms) {
+                        let (whole, rest) = terms[..omega.len()].as_chunks::<LANES>();
+                        for eight in whole {
+                            for (sum, term) in lanes.iter_mut().zip(eight) {
+                                *sum += term;
+                            }
+                        }
+                        for term in rest {
+                            lanes[0] += term;
+                        }
                     }
-                }
-                for ((omega, weight), t) in omega_rest.iter().zip(weight_rest).zip(t_rest) {
-                    add_atom(&mut total, 0, *omega, *weight, *t, lam, v_hat);
                 }
                 let [weight1, norm, weight2, teacher1, teacher_norm, teacher2] =
                     total.map(|lanes| lanes.iter().sum());
@@ -477,26 +492,35 @@ impl Spectrum {
     }
 }
 
-/// Add one atom to the six sums.
+/// Write what a block of atoms adds to the six sums.
+///
+/// Written first and added up after: in one loop with the additions the compiler takes one atom after the other.
 #[inline(always)]
-fn add_atom(
-    total: &mut [[f64; LANES]; 6],
-    lane: usize,
-    omega: f64,
-    weight: f64,
-    t: f64,
+fn write_terms(
+    terms: &mut [[f64; BLOCK]; 6],
+    omega: &[f64],
+    weight: &[f64],
+    t: &[f64],
     lam: f64,
     v_hat: f64,
 ) {
-    let inverse = 1.0 / (lam + v_hat * omega);
-    let c = weight * omega * inverse;
-    let teacher = t * inverse;
-    total[0][lane] += c;
-    total[1][lane] += c * inverse;
-    total[2][lane] += c * inverse * omega;
-    total[3][lane] += teacher;
-    total[4][lane] += teacher * inverse;
-    total[5][lane] += teacher * inverse * omega;
+    let [weight1, norm, weight2, teacher1, teacher_norm, teacher2] = terms;
+    let atoms = omega.iter().zip(weight).zip(t);
+    let of_weights = weight1.iter_mut().zip(norm).zip(weight2);
+    let of_teacher = teacher1.iter_mut().zip(teacher_norm).zip(teacher2);
+    for ((((omega, weight), t), ((w1, n), w2)), ((t1, tn), t2)) in
+        atoms.zip(of_weights).zip(of_teacher)
+    {
+        let inverse = 1.0 / (lam + v_hat * omega);
+        let c = weight * omega * inverse;
+        let teacher = t * inverse;
+        *w1 = c;
+        *n = c * inverse;
+        *w2 = c * inverse * omega;
+        *t1 = teacher;
+        *tn = teacher * inverse;
+        *t2 = teacher * inverse * omega;
+    }
 }
 
 /// `value` is finite and positive, or the documented error.
