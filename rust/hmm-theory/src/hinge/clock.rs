@@ -96,6 +96,8 @@ pub struct Clock<'a> {
     initial_speed: f64,
     leaves: Vec<Leaf>,
     end: (f64, f64),
+    /// Where the pace has a kink, the farthest first.
+    kinks: Vec<f64>,
     /// Rate of the exponential approach to the plateau, once in that regime.
     rate: Option<f64>,
     exhausted: bool,
@@ -122,10 +124,20 @@ impl<'a> Clock<'a> {
             initial_speed: initial.abs(),
             leaves: Vec::new(),
             end: (0.0, start_time),
+            kinks: Vec::new(),
             rate: None,
             exhausted: initial == 0.0 || plateau.is_some_and(|end| end.position == start),
             cancel,
         }
+    }
+
+    /// The same with leaves that end where the velocity has kinks: one between the last node of a rule and the end of
+    /// its leaf is seen by no rule.
+    pub fn with_kinks(mut self, positions: &[f64]) -> Self {
+        let coordinates = positions.iter().map(|g| self.course.coordinate(*g));
+        self.kinks = coordinates.filter(|x| x.is_finite() && *x > 0.0).collect();
+        self.kinks.sort_by(|a, b| b.total_cmp(a));
+        self
     }
 
     /// Integrate the next stretch; false when there is nothing further to integrate.
@@ -139,7 +151,14 @@ impl<'a> Clock<'a> {
         // Widths grow with x: powers of x (lazy growth) need few stretches, exponentials are left
         // to the bisection.
         let stretch = 0.25 * (1.0 + self.end.0);
-        let mut open = vec![(self.end.0, self.end.0 + stretch)];
+        let mut reach = self.end.0 + stretch;
+        while let Some(kink) = self.kinks.pop_if(|kink| *kink < reach) {
+            if kink > self.end.0 {
+                reach = kink;
+                break;
+            }
+        }
+        let mut open = vec![(self.end.0, reach)];
         let mut spent = 0;
         while let Some((from, to)) = open.pop() {
             self.cancel.check()?;

@@ -21,35 +21,41 @@ impl HingeMeanField {
     /// Rotation at which an example with `z = y x_par` becomes satisfied (infinite: never).
     pub fn satisfaction_gamma(&self, z: f64) -> f64 {
         // Satisfied once kappa (S - offset) z / 2 >= h/alpha; for z < 0 mirror S and gamma.
+        let sign = if z < 0.0 { -1.0 } else { 1.0 };
+        let needed = self.alignment_at(z);
+        if sign * self.initial_moments().correlation >= sign * needed {
+            return 0.0;
+        }
+        if self.gamma_dot(0.0) * sign <= 0.0 {
+            return f64::INFINITY;
+        }
+        match self.rotation(needed) {
+            Some(gamma) => sign * (sign * gamma).max(0.0),
+            None => sign * f64::INFINITY,
+        }
+    }
+
+    /// The alignment at which an example with `z = y x_par` has the margin `h`.
+    pub(super) fn alignment_at(&self, z: f64) -> f64 {
+        2.0 * self.threshold() / (self.kappa() * z) + self.offset()
+    }
+
+    /// The rotation at which `S = C0 cosh 2 gamma + C1 sinh 2 gamma` is `alignment`, if one is.
+    pub(super) fn rotation(&self, alignment: f64) -> Option<f64> {
         let InitialMoments {
             correlation: c0,
             power: c1,
         } = self.initial_moments();
-        let sign = if z < 0.0 { -1.0 } else { 1.0 };
-        let needed = 2.0 * self.threshold() / (self.kappa() * z.abs()) + sign * self.offset();
-        let start = sign * c0;
-        if start >= needed {
-            return 0.0;
-        }
-        let forward = self.gamma_dot(0.0) * sign > 0.0;
-        if !forward {
-            return f64::INFINITY;
-        }
-        let (sum, difference) = (c1 + start, c1 - start);
-        let rotation = if difference == 0.0 {
+        let (sum, difference) = (c1 + c0, c1 - c0);
+        if difference == 0.0 {
             // S = C1 e^{2 gamma}
-            0.5 * (needed / c1).ln()
+            (alignment > 0.0).then(|| 0.5 * (alignment / c1).ln())
         } else if sum == 0.0 {
-            // S = -C1 e^{-2 gamma} reaches a negative value only
-            if needed < 0.0 {
-                -0.5 * (-needed / c1).ln()
-            } else {
-                f64::INFINITY
-            }
+            // S = -C1 e^{-2 gamma}
+            (alignment < 0.0).then(|| -0.5 * (-alignment / c1).ln())
         } else {
-            0.5 * ((needed / (sum * difference).sqrt()).asinh() - (start / c1).atanh())
-        };
-        sign * rotation.max(0.0)
+            Some(0.5 * ((alignment / (sum * difference).sqrt()).asinh() - (c0 / c1).atanh()))
+        }
     }
 
     /// Columns `chi`, `unsatisfied` and `loss` at the rotations `gammas`, each of shape (n,).

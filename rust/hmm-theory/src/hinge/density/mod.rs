@@ -122,6 +122,15 @@ impl DensityTable {
         }
     }
 
+    /// Ends of the pieces: whatever jumps or kinks the density has lie on one of them.
+    pub fn edges(&self) -> Vec<f64> {
+        let panels = self.positive.iter().chain(&self.negative);
+        panels
+            .flat_map(|(panel, _)| [panel.from, panel.to])
+            .filter(|z| *z != 0.0 && z.is_finite())
+            .collect()
+    }
+
     /// `P(z < c)`.
     pub fn probability_below(&self, c: f64) -> f64 {
         let towards = self.moments_up_to(c).mass;
@@ -229,6 +238,46 @@ mod tests {
         .unwrap();
         assert!((table.mean() - 0.45).abs() < 1e-13);
         assert!((table.probability_below(0.3) - 0.2).abs() < 1e-13);
+    }
+
+    #[test]
+    fn jumps_and_kinks_are_edges() {
+        // A tent on a slab: jumps at 0.2 and 1.1, a kink at 0.6.
+        let mut tent = |z: &[f64]| {
+            let value = |z: f64| {
+                if (0.2..1.1).contains(&z) {
+                    1.0 + (0.4 - (z - 0.6).abs())
+                } else {
+                    0.0
+                }
+            };
+            Ok(z.iter().map(|z| value(*z) / 1.055).collect())
+        };
+        for support in [(f64::NEG_INFINITY, f64::INFINITY), (0.2, 1.1)] {
+            let table = DensityTable::new(&mut tent, 1.0, support, &Cancel::new()).unwrap();
+            for exact in [0.2, 0.6, 1.1] {
+                let off = table
+                    .edges()
+                    .iter()
+                    .fold(1.0_f64, |m, z| m.min((z - exact).abs()));
+                assert!(off < 1e-10, "{exact}: {off}");
+            }
+        }
+    }
+
+    /// A jump in the outermost hundredths of an interval that was going to be one piece.
+    #[test]
+    fn no_jump_hides_at_the_end_of_a_piece() {
+        let all = (f64::NEG_INFINITY, f64::INFINITY);
+        for k in 1..400 {
+            let edge = 0.5 * (1.0 - 1e-4 * f64::from(k));
+            let mut slab = |z: &[f64]| {
+                let inside = |z: &f64| f64::from((0.0..edge).contains(z)) / edge;
+                Ok(z.iter().map(inside).collect())
+            };
+            let table = DensityTable::new(&mut slab, 1.0, all, &Cancel::new()).unwrap();
+            assert!((table.mean() / (0.5 * edge) - 1.0).abs() < 1e-10, "{edge}");
+        }
     }
 
     #[test]

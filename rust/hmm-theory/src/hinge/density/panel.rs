@@ -9,6 +9,11 @@ use std::sync::LazyLock;
 const POINTS: usize = 16;
 /// A panel is resolved once its last coefficients are this small against its largest one.
 const RESOLVED: f64 = 1e-13;
+/// Distance from a panel's ends, in units of its width, at which the polynomial is held against the density: a jump
+/// between an end and the outermost interpolation point is seen by no coefficient.
+const INSET: f64 = 1e-6;
+/// What the two may differ by there, in units of the largest density.
+const CLOSE: f64 = 1e-10;
 /// Panels that a density may need; more means that it is not piecewise smooth.
 const MOST_PANELS: usize = 4000;
 /// A rule that integrates `z` times a panel's polynomial exactly (degree 16; nine nodes reach degree 17).
@@ -138,14 +143,17 @@ fn resolve(
     let mut open = vec![(from, to)];
     while let Some((from, to)) = open.pop() {
         cancel.check()?;
-        let points = Panel::points(from, to);
+        let inset = INSET * (to - from);
+        let mut points = Panel::points(from, to).to_vec();
+        points.extend([from + inset, to - inset]);
         let values = density(&points)?;
-        if values.len() != POINTS {
+        if values.len() != points.len() {
             return Err(Error::invalid(
                 "law",
                 format!(
-                    "a function that returns {} values for {POINTS}",
-                    values.len()
+                    "a function that returns {} values for {}",
+                    values.len(),
+                    points.len()
                 ),
                 "must return one density per z",
                 "pass a vectorised density",
@@ -164,10 +172,14 @@ fn resolve(
             ));
         }
         *largest = values.iter().fold(*largest, |m, v| m.max(*v));
-        let panel = Panel::interpolate(from, to, &values);
+        let panel = Panel::interpolate(from, to, &values[..POINTS]);
+        let ends = points.iter().zip(&values).skip(POINTS);
+        let whole = ends
+            .map(|(z, value)| (panel.density(*z) - value).abs())
+            .all(|off| off <= CLOSE * *largest);
         let middle = 0.5 * (from + to);
         let narrow = (to - from).abs() <= 1e-14 * from.abs().max(to.abs());
-        if narrow || panel.is_resolved(*largest) {
+        if narrow || (whole && panel.is_resolved(*largest)) {
             panels.push(panel);
         } else {
             open.push((middle, to));

@@ -89,6 +89,15 @@ impl BaseLaw {
         }
     }
 
+    /// Where the density of `z` may not be smooth, 0 left aside.
+    pub fn kinks(&self) -> Vec<f64> {
+        match self {
+            Self::Density(table) => table.edges(),
+            Self::Sphere { radius, .. } => vec![-radius, *radius],
+            Self::Gaussian { .. } | Self::Mixture { .. } => Vec::new(),
+        }
+    }
+
     /// `E[z 1(z < c)]`.
     pub fn first_moment_below(&self, c: f64) -> f64 {
         match self {
