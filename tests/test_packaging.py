@@ -40,3 +40,11 @@ def test_all_brings_every_extra_of_a_user(project):
     (everything,) = extras["all"]
     listed = re.fullmatch(r"hmm_rs\[(.*)\]", everything).group(1).split(",")
     assert sorted(listed) == sorted(set(extras) - {"all"})
+
+
+def test_workflows_try_what_is_promised(cargo, project):
+    trial = (ROOT / ".github/workflows/ci.yml").read_text()
+    promised = [c.rsplit(" ", 1)[1] for c in project["classifiers"] if re.search(r"Python :: 3\.\d+$", c)]
+    tried = set(re.findall(r"\"(3\.\d+)\"", trial))
+    assert tried == set(promised)
+    assert f"rust-toolchain@{cargo['package']['rust-version']}" in trial
