@@ -879,6 +879,7 @@ def diagnosis() -> Any:
         alpha=2.0,
         lam=0.1,
         nu=normals(20_001),
+        v=normals(500, 203),
         w=normals(20_001),
         latents=50,
         n_samples=100,

@@ -837,6 +837,7 @@ SURFACE: dict[str, tuple[Callable[..., Any], dict[str, Any]]] = {
             "lam": 0.1,
             "flip": 0.1,
             "nu": normals(100),
+            "v": normals(100, 12),
             "w": normals(12),
             "latents": 5,
             "n_samples": 100,
