@@ -11,7 +11,7 @@ from hmm_rs.errors import InvalidParameterError, ShapeError
 from hmm_rs.theory import replica
 from hmm_rs.theory.replica import Mixture, Spectrum
 from hmm_rs.theory.replica.channel import Cluster, Law, conjugates, training_loss
-from hmm_rs.theory.replica.covariate import Dense, Diagonal, covariate
+from hmm_rs.theory.replica.covariate import Dense, Diagonal, _inverse, covariate
 
 pytestmark = pytest.mark.filterwarnings("ignore:noise = :FutureWarning")
 
@@ -89,6 +89,13 @@ def test_dense_and_diagonal_answers_are_the_same():
     for name in vars(a):
         np.testing.assert_allclose(getattr(a, name), getattr(b, name), rtol=1e-10, atol=1e-12, err_msg=name)
     assert isinstance(uneven()._covariate, Dense)
+
+
+def test_the_inverse_by_blocks_is_the_inverse():
+    # Two levels of blocks; condition 1e6.
+    matrix = wishart(np.random.default_rng(0), 301) + 1e-6 * np.eye(301)
+    # Errors of an inverse: rounding times the condition.
+    np.testing.assert_allclose(_inverse(matrix) @ matrix, np.eye(301), atol=1e-9)
 
 
 def test_the_closed_square_loss_is_the_average_of_its_proximal_operator():

@@ -109,10 +109,10 @@ def mixture_curve(mixture: Mixture, alphas: Vector, settings: Mapping[str, Any])
     previous: _State | None = None
     for index in np.argsort(alphas, kind="stable").tolist():
         problem = _Problem(mixture, alpha=float(alphas[index]), **settings)
-        state = _square(problem, problem.loss, previous)
-        if problem.loss in ("logistic", "hinge"):
-            start = previous or state
-            state = _iterated(problem, start)
+        if problem.loss in ("ridge", "square"):
+            state = _square(problem, previous)
+        else:
+            state = _iterated(problem, previous or _square(problem, None))
         rows[index] = _observables(problem, state)
         previous = state if state.converged else None
     return {name: np.array([row[name] for row in rows]) for name in rows[0]}
@@ -121,7 +121,7 @@ def mixture_curve(mixture: Mixture, alphas: Vector, settings: Mapping[str, Any])
 # -- square losses: closed but for V ---------------------------------------------------------------------
 
 
-def _square(problem: _Problem, loss: str, start: _State | None) -> _State:
+def _square(problem: _Problem, start: _State | None) -> _State:
     r"""Return the fixed point of a square loss: on the field ("ridge"), else on labels.
 
     With :math:`\hat V_c = \hat\kappa_c = \alpha_c/(1+V_c)`, only V has to be iterated. The targets' mean y, slope
@@ -129,18 +129,25 @@ def _square(problem: _Problem, loss: str, start: _State | None) -> _State:
     """
     alpha, scale = problem.examples, problem.mixture._covariate.scale
     guess = scale / (1.0 + problem.lam) if start is None else start.V
-    reached = _fixed_point(
-        np.log(guess),
-        lambda z: np.log(problem.response(alpha / (1.0 + np.exp(z))).V),
-        max(1e-2 * problem.tol, _ROUNDING),
-        problem.max_iterations,
-    )
+
+    def newton(z: Vector) -> Vector:
+        # V = V(V_hat(V)): the response has its own derivative, -spread.
+        V = np.exp(z)
+        gain = alpha / (1.0 + V)
+        response = problem.response(gain)
+        step = solve_linear(np.eye(V.size) - response.spread * (gain / (1.0 + V)), response.V - V)
+        better = V + step
+        return np.log(better if (better > 0.05 * V).all() else response.V)
+
+    reached = _fixed_point(np.log(guess), newton, max(1e-2 * problem.tol, _ROUNDING), problem.max_iterations)
     V = np.exp(reached.point)
     gain = alpha / (1.0 + V)
     response = problem.response(gain)
     y, slope, square = (
         np.array(column)
-        for column in zip(*(linear_targets(loss, target) for target in problem.targets()), strict=True)
+        for column in zip(
+            *(linear_targets(problem.loss, target) for target in problem.targets()), strict=True
+        )
     )
     m_hat = gain * slope
     s = _mean_fields(response, m_hat, gain * y, gain)
@@ -214,11 +221,12 @@ def _iterated(problem: _Problem, start: _State) -> _State:
 
     def step(state: _State) -> _State:
         state = forces(state)
-        response = problem.response(state.V_hat)
+        centre, response = state.V_hat, problem.response(state.V_hat)
         state = answer(state, response)
-        # Where an answer of the weights is dear, the overlaps settle under it first.
+        # Where an answer of the weights is dear, the overlaps settle close to it first.
         for _ in range(inner):
-            state = answer(forces(state), response)
+            state = forces(state)
+            state = answer(state, response.nearby(state.V_hat - centre))
         return state
 
     def image(z: Vector) -> Vector:

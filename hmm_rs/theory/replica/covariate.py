@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import numpy as np
@@ -29,6 +29,8 @@ Array = npt.NDArray[np.float64]
 
 #: Covariances whose common eigenbasis leaves less than this beside their diagonals commute.
 _COMMUTE = 1e-12
+#: Size of a block that is inverted by its eigenvalues.
+_BLOCK = 128
 
 
 @dataclass(frozen=True)
@@ -54,6 +56,22 @@ class Response:
     variance: Array
     length: Array
     length_along: Array
+
+    def nearby(self, change: Array) -> Response:
+        r"""Return the response where :math:`\hat V` has changed a little.
+
+        V and `along` are right to first order, whose derivatives are known, :math:`dA^{-1} = -A^{-1}\Omega_c
+        A^{-1}\,d\hat V_c`; what is quadratic in :math:`A^{-1}` follows the square of V, as it does for one eigenvalue.
+        """
+        # As a logarithm, so that V stays positive.
+        share = np.exp(-(self.spread * change).sum(axis=1) / self.V)
+        return replace(
+            self,
+            V=self.V * share,
+            along=self.along - np.einsum("c,ckl->kl", change, self.variance),
+            spread=self.spread * share * share[:, None],
+            variance=self.variance * (share**2)[:, None, None],
+        )
 
     def fields(self, force: Array) -> tuple[Array, Array]:
         """Return m and s, shape (C,) each, for forces along the directions, shape (2C,)."""
@@ -121,7 +139,7 @@ class Diagonal:
 
 
 class Dense:
-    """Covariances without a common eigenbasis: one decomposition and C + 1 products of matrices an answer.
+    """Covariances without a common eigenbasis: one inverse and C products of matrices an answer.
 
     Parameters
     ----------
@@ -131,7 +149,7 @@ class Dense:
         b and means, shape (2C, p).
     """
 
-    inner = 4
+    inner = 8
 
     def __init__(self, omega: Array, directions: Array) -> None:
         self.omega = omega
@@ -144,8 +162,7 @@ class Dense:
         clusters, p = omega.shape[:2]
         total = np.einsum("c,cij->ij", V_hat, omega)
         total[np.diag_indices(p)] += lam
-        values, vectors = eigh(total)
-        inverse = product(vectors / values, vectors.T)
+        inverse = _inverse(total)
         seen = [product(inverse, one) for one in omega]
         moved = product(directions, inverse)
         spread = np.empty((clusters, clusters))
@@ -160,6 +177,21 @@ class Dense:
             length=np.array([(one * inverse).sum() for one in seen]) / p,
             length_along=product(moved, moved.T),
         )
+
+
+def _inverse(matrix: Array) -> Array:
+    """Return the inverse of a symmetric positive definite matrix, block by block: almost all of it is products."""
+    size = len(matrix)
+    if size <= _BLOCK:
+        values, vectors = eigh(matrix)
+        return product(vectors / values, vectors.T)
+    half = size // 2
+    upper, side = matrix[:half, :half], matrix[:half, half:]
+    first = _inverse(upper)
+    turned = product(first, side)
+    rest = _inverse(matrix[half:, half:] - product(side.T, turned))
+    cross = product(turned, rest)
+    return np.block([[first + product(cross, turned.T), -cross], [-cross.T, rest]])
 
 
 def covariate(omega: Array, directions: Array) -> Covariate:

@@ -45,7 +45,7 @@ class Mixture(Description):
         as a whole (:meth:`from_samples` does).
     Omega
         :math:`\Omega_c`, shape (C, p, p); or (p, p), one covariance of all clusters. They need not commute; where
-        they do the theory is a matter of milliseconds, else of one matrix decomposition a step.
+        they do a point takes milliseconds, else some inverses of matrices.
     b
         :math:`b_c`, shape (C, p): covariance, not second moment, of field and features within the cluster.
     nu
