@@ -23,8 +23,8 @@ Vector = npt.NDArray[np.float64]
 _DEPTH, _PLAIN = 5, 3
 #: A larger accelerated step is refused.
 _LARGEST_STEP = 3.0
-#: Residual of V that is left to rounding.
-_ROUNDING = 1e-14
+#: Relative step of V below which one that is no smaller than the last is rounding.
+_ROUNDING = 1e-8
 #: Share of their largest that directions of the acceleration must have.
 _RIDGE = 1e-14
 
@@ -127,21 +127,9 @@ def _square(problem: _Problem, start: _State | None) -> _State:
     With :math:`\hat V_c = \hat\kappa_c = \alpha_c/(1+V_c)`, only V has to be iterated. The targets' mean y, slope
     :math:`\kappa` and mean square then make s, and s makes q, by linear equations between the clusters.
     """
-    alpha, scale = problem.examples, problem.mixture._covariate.scale
-    guess = scale / (1.0 + problem.lam) if start is None else start.V
-
-    def newton(z: Vector) -> Vector:
-        # V = V(V_hat(V)): the response has its own derivative, -spread.
-        V = np.exp(z)
-        gain = alpha / (1.0 + V)
-        response = problem.response(gain)
-        step = solve_linear(np.eye(V.size) - response.spread * (gain / (1.0 + V)), response.V - V)
-        better = V + step
-        return np.log(better if (better > 0.05 * V).all() else response.V)
-
-    reached = _fixed_point(np.log(guess), newton, max(1e-2 * problem.tol, _ROUNDING), problem.max_iterations)
-    V = np.exp(reached.point)
-    gain = alpha / (1.0 + V)
+    reached = _susceptibilities(problem, None if start is None else start.V)
+    V = reached.point
+    gain = problem.examples / (1.0 + V)
     response = problem.response(gain)
     y, slope, square = (
         np.array(column)
@@ -173,6 +161,27 @@ def _square(problem: _Problem, start: _State | None) -> _State:
         iterations=reached.iterations,
         residual=reached.residual,
     )
+
+
+def _susceptibilities(problem: _Problem, start: Vector | None) -> _Reached:
+    """Return V of a square loss by Newton's steps from above.
+
+    The response to V is increasing and concave, with the derivative spread gain/(1+V), so that steps from above do not
+    pass the root. Without examples, and with fewer of them, V is larger.
+    """
+    V = problem.mixture._covariate.scale / problem.lam if start is None else start
+    size = math.inf
+    for iteration in range(1, problem.max_iterations + 1):
+        gain = problem.examples / (1.0 + V)
+        response = problem.response(gain)
+        better = V + solve_linear(np.eye(V.size) - response.spread * (gain / (1.0 + V)), response.V - V)
+        better = better if (better > 0.0).all() else response.V
+        before, size = size, float(np.abs(better / V - 1.0).max())
+        V = better
+        # Newton's steps end in rounding, which is large where the covariances have no full rank and lam is small.
+        if size < problem.tol or (size < _ROUNDING and size >= before):
+            return _Reached(V, True, iteration, size)
+    return _Reached(V, False, problem.max_iterations, size)
 
 
 def _mean_fields(response: Response, m_hat: Vector, push: Vector, rate: Vector) -> Vector:
@@ -230,7 +239,10 @@ def _iterated(problem: _Problem, start: _State) -> _State:
         return state
 
     def image(z: Vector) -> Vector:
-        return _unknowns(step(_state_at(z, start)))
+        state = _state_at(z, start)
+        if not ((state.V > 0.0) & (state.q > 0.0) & np.isfinite(z).reshape(4, -1).all(axis=0)).all():
+            return np.full_like(z, math.nan)
+        return _unknowns(step(state))
 
     def admissible(before: Vector, after: Vector) -> bool:
         # Cauchy-Schwarz: m^2 <= q rho in every cluster.
@@ -269,7 +281,7 @@ def _fixed_point(
     image: Callable[[Vector], Vector],
     tol: float,
     most: int,
-    admissible: Callable[[Vector, Vector], bool] | None = None,
+    admissible: Callable[[Vector, Vector], bool],
 ) -> _Reached:
     """Iterate z <- image(z) with Anderson's acceleration until max |image(z) - z| < tol."""
     point = best = start
@@ -290,7 +302,7 @@ def _fixed_point(
         following = reached
         if iteration > _PLAIN:
             following = reached - _correction(history, residual)
-            if admissible is not None and not admissible(point, following):
+            if not admissible(point, following):
                 following = reached
         point = following
     return _Reached(best, False, iteration, smallest)

@@ -29,6 +29,8 @@ Array = npt.NDArray[np.float64]
 
 #: Covariances whose common eigenbasis leaves less than this beside their diagonals commute.
 _COMMUTE = 1e-12
+#: Largest change of log V that is extrapolated.
+_NEAR = 0.5
 #: Size of a block that is inverted by its eigenvalues.
 _BLOCK = 128
 
@@ -63,8 +65,10 @@ class Response:
         V and `along` are right to first order, whose derivatives are known, :math:`dA^{-1} = -A^{-1}\Omega_c
         A^{-1}\,d\hat V_c`; what is quadratic in :math:`A^{-1}` follows the square of V, as it does for one eigenvalue.
         """
-        # As a logarithm, so that V stays positive.
-        share = np.exp(-(self.spread * change).sum(axis=1) / self.V)
+        # As a logarithm, so that V stays positive, and no further than first order is good for.
+        fall = (self.spread * change).sum(axis=1) / self.V
+        nearer = min(1.0, _NEAR / max(float(np.abs(fall).max()), _NEAR))
+        share, change = np.exp(-nearer * fall), nearer * change
         return replace(
             self,
             V=self.V * share,
