@@ -127,6 +127,24 @@ def test_an_infinite_penalty_takes_the_mean_of_the_examples(loss, alpha):
     assert found.test_error == pytest.approx(ndtr(-(a**2) / math.sqrt(a**2 + 1 / alpha)), rel=1e-6)
 
 
+def test_far_clusters_and_vanishing_penalties_are_reached():
+    # A force along the means that did not know its own slope would overshoot by |mu|^2 = 64.
+    far = along_axis(20, 8.0, noise=0.2)
+    found = replica.solve(far, loss="logistic", alpha=0.1, lam=1e-4, flip=0.02)
+    assert found.iterations < 40
+    assert found.test_error == pytest.approx(0.02, abs=1e-6)
+    # Covariances of rank 8 and separable labels: V is of order 1e5 there.
+    rng = np.random.default_rng(0)
+    roots = rng.standard_normal((2, 32, 8))
+    covariances = np.einsum("cik,cjk->cij", roots, roots) / 8
+    theta = rng.standard_normal(32) / math.sqrt(32)
+    b = covariances @ theta
+    mixture = Mixture([0.5, 0.5], np.zeros((2, 32)), covariances, b, [0.3, -0.3], b @ theta)
+    for loss in LOSSES:
+        found = replica.solve(mixture, loss=loss, alpha=0.3, lam=1e-6)
+        assert found.iterations < 60
+
+
 # -- a twin: inverses of matrices, plain damped iteration, a trapezoid rule over the student's field ------
 
 

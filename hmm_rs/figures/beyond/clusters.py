@@ -114,7 +114,10 @@ def clusters(scale: str | Scale = "small") -> Parts:
         options: dict[str, Any] = {"loss": loss, "lam": _LAM}
         runs = _runs(made, alphas, draws, **options)
         line = np.geomspace(0.4, 5.0, 25)
-        theories = {"clusters": known, "one Gaussian": known.gaussian_equivalent()}
+        theories: dict[str, replica.Mixture | replica.Spectrum] = {
+            "clusters": known,
+            "one Gaussian": known.gaussian_equivalent(),
+        }
         curves = {key: replica.learning_curve(theory, line, **options) for key, theory in theories.items()}
         at = {key: replica.learning_curve(theory, runs.alpha, **options) for key, theory in theories.items()}
         _draw(ax, line, {key: curve[error].values for key, curve in curves.items()}, runs, error, p)
@@ -196,9 +199,8 @@ def _draw(ax: Axes, line: Vector, curves: dict[str, Vector], runs: xr.Dataset, e
 
 
 def _theories(ax: Axes, line: Vector, curves: dict[str, Vector]) -> None:
-    styles = ({"color": COLOURS[0]}, {"color": COLOURS[1], "linestyle": "--"})
-    for (name, values), style in zip(curves.items(), styles, strict=True):
-        ax.plot(line, values, label=f"theory of {name}", **style)
+    for (name, values), colour, style in zip(curves.items(), COLOURS, ("-", "--"), strict=False):
+        ax.plot(line, values, color=colour, linestyle=style, label=f"theory of {name}")
 
 
 def _fits(ax: Axes, points: Vector, values: Vector, p: int) -> None:

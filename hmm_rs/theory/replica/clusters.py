@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ...ground.linear_algebra import solve as solve_linear
+from ...ground import linear_algebra
 from .channel import Cluster, Law, conjugates, linear_targets, mass_below, training_loss
 from .covariate import Response
 from .mixture import Mixture
@@ -45,6 +45,11 @@ PER_CLUSTER = (
     "test_mse_cluster",
     "train_mse_cluster",
 )
+
+
+def _solved(matrix: Vector, vector: Vector) -> Vector:
+    """Return x with matrix x = vector."""
+    return np.asarray(linear_algebra.solve(matrix, vector), np.float64)
 
 
 @dataclass(frozen=True)
@@ -145,7 +150,7 @@ def _square(problem: _Problem, start: _State | None) -> _State:
     weight = gain / (1.0 + V)
     rest = square + s**2 - 2.0 * (s * y + slope * m)
     base = response.drift(force) + (response.spread * (weight * rest)).sum(axis=1)
-    q = solve_linear(np.eye(V.size) - response.spread * weight, base)
+    q = _solved(np.eye(V.size) - response.spread * weight, base)
     q_hat = weight * (rest + q)
     return _State(
         V=V,
@@ -174,7 +179,7 @@ def _susceptibilities(problem: _Problem, start: Vector | None) -> _Reached:
     for iteration in range(1, problem.max_iterations + 1):
         gain = problem.examples / (1.0 + V)
         response = problem.response(gain)
-        better = V + solve_linear(np.eye(V.size) - response.spread * (gain / (1.0 + V)), response.V - V)
+        better = V + _solved(np.eye(V.size) - response.spread * (gain / (1.0 + V)), response.V - V)
         better = better if (better > 0.0).all() else response.V
         before, size = size, float(np.abs(better / V - 1.0).max())
         V = better
@@ -188,7 +193,7 @@ def _mean_fields(response: Response, m_hat: Vector, push: Vector, rate: Vector) 
     """Return s where the force along the means is push - rate s."""
     clusters = rate.size
     pushed = response.fields(np.concatenate([m_hat, push]))[1]
-    return solve_linear(np.eye(clusters) + response.along[clusters:, clusters:] * rate, pushed)
+    return _solved(np.eye(clusters) + response.along[clusters:, clusters:] * rate, pushed)
 
 
 # -- other losses ----------------------------------------------------------------------------------------
@@ -320,8 +325,8 @@ def _correction(history: list[tuple[Vector, Vector]], residual: Vector) -> Vecto
         return np.zeros_like(residual)
     normal = np.einsum("ia,ja->ij", changes, changes)
     normal[np.diag_indices(len(changes))] += _RIDGE * len(changes)
-    shares = solve_linear(normal, (changes * residual).sum(axis=1))
-    return (shares[:, None] * (steps + changes)).sum(axis=0)
+    shares = _solved(normal, (changes * residual).sum(axis=1))
+    return np.asarray((shares[:, None] * (steps + changes)).sum(axis=0))
 
 
 # -- what follows ----------------------------------------------------------------------------------------

