@@ -108,7 +108,7 @@ class _Problem:
         return self.mixture._covariate.response(V_hat, self.lam)
 
 
-def mixture_curve(mixture: Mixture, alphas: Vector, settings: Mapping[str, Any]) -> dict[str, Vector]:
+def mixture_curve(mixture: Mixture, alphas: Vector, settings: Mapping[str, Any]) -> dict[str, Any]:
     """Return the numbers of the theory by name along alphas (n,): arrays (n,), or (n, C) for those of each cluster."""
     rows: list[dict[str, Any]] = [{} for _ in alphas]
     previous: _State | None = None
