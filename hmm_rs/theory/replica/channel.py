@@ -123,17 +123,12 @@ def conjugates(loss: str, alpha: float, V: float, law: Law) -> Conjugates:
 
 
 def training_loss(loss: str, V: float, law: Law) -> float:
-    """Return the mean of the loss over the cluster's training examples."""
+    """Return the mean of the loss, logistic or hinge, over the cluster's training examples."""
     total = 0.0
     for label in (1.0, -1.0):
         margin, weights, prox, _, _ = _margins(loss, V, law, label)
         weights = weights * law.density(label * margin) * law.probability(label, label * margin)
-        if loss == "logistic":
-            values = np.logaddexp(0.0, -prox)
-        elif loss == "hinge":
-            values = np.maximum(0.0, 1.0 - prox)
-        else:
-            values = 0.5 * (1.0 - prox) ** 2
+        values = np.logaddexp(0.0, -prox) if loss == "logistic" else np.maximum(0.0, 1.0 - prox)
         total += float((weights * values).sum())
     return total
 
@@ -167,6 +162,8 @@ def _margins(loss: str, V: float, law: Law, label: float) -> tuple[Vector, Vecto
 
     The logistic integral runs over the proximal point x, from which the margin x - V/(1 + e^x) is explicit.
     """
+    from scipy.special import expit
+
     reach = law.of_margins(label)
     if loss != "logistic":
         kinks = [(1.0, math.inf), (1.0 - V, math.inf)] if loss == "hinge" else []
@@ -176,16 +173,10 @@ def _margins(loss: str, V: float, law: Law, label: float) -> tuple[Vector, Vecto
     cuts = _lib.replica_prox(_cuts(reach), V, loss)["prox"]
     # The sigmoid has its poles pi off the real axis.
     x, weights = _nodes(np.unique(np.concatenate([cuts, _graded(0.0, 2.0, cuts[0], cuts[-1])])))
-    f = _sigmoid(-x)
+    f = np.asarray(expit(-x), np.float64)
     slope = f * (1.0 - f)
     jacobian = 1.0 + V * slope
     return x - V * f, weights * jacobian, x, f, slope / jacobian
-
-
-def _sigmoid(x: Vector) -> Vector:
-    from scipy.special import expit
-
-    return np.asarray(expit(x))
 
 
 @dataclass(frozen=True)
