@@ -269,6 +269,23 @@ def test_labels_of_a_bimodal_field(loss):
     assert gaussian > 2 * theory
 
 
+def test_errors_of_single_clusters_that_share_nothing():
+    mixture = uneven(p=100, seed=3)
+    n = 200
+    rows = []
+    for seed in range(20):
+        nu, v, _ = draw(mixture, n, 2 * seed)
+        w = hr.FullBatch(v / 10, np.sign(nu), loss="logistic", lam=0.2).fit()
+        nu, v, members = draw(mixture, 4000, 2 * seed + 1)
+        wrong = np.sign(v @ w) != np.sign(nu)
+        rows.append([wrong[members == c].mean() for c in range(3)])
+    measured, error = np.mean(rows, axis=0), np.std(rows, axis=0, ddof=1) / math.sqrt(20)
+    theory = replica.solve(mixture, loss="logistic", alpha=n / 100, lam=0.2).test_error_cluster
+    # Four standard errors and the bias of p = 100, .5/p; clusters differ by more than that.
+    assert (abs(measured - theory) < 4 * error + 0.5 / 100).all()
+    assert np.ptp(theory) > 0.05
+
+
 def test_ridge_regression_on_clusters_of_different_width():
     # Second moments do not tell that all examples with something to learn from are in a fifth of them.
     p = 100
