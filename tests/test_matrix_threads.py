@@ -797,6 +797,24 @@ def spectra_of_samples() -> Any:
     return spectrum.from_samples(nu, v), spectrum.from_data(v, np.where(nu < 0, -1.0, 1.0))
 
 
+@computation
+def theory_of_clusters() -> Any:
+    replica = hr.theory.replica
+    v, members = normals(1200, 53), np.arange(1200) % 2
+    v[members == 1] *= np.linspace(0.5, 2.0, 53)
+    nu = v[:, 0] + members + 0.1 * normals(1200, seed=1)
+    answers = []
+    for shared in (True, False):
+        mixture = replica.Mixture.from_samples(nu, v, members, shared=shared)
+        answers += [
+            mixture,
+            mixture.gaussian_equivalent(),
+            (mixture.clusters, mixture.p, mixture.field_variance),
+        ]
+        answers += [replica.solve(mixture, loss=loss, alpha=2.0, lam=0.1) for loss in replica.LOSSES]
+    return answers
+
+
 # -- Gaussian equivalence --------------------------------------------------------------------------------
 
 
@@ -861,6 +879,7 @@ def diagnosis() -> Any:
         alpha=2.0,
         lam=0.1,
         nu=normals(20_001),
+        v=normals(500, 203),
         w=normals(20_001),
         latents=50,
         n_samples=100,

@@ -837,6 +837,7 @@ SURFACE: dict[str, tuple[Callable[..., Any], dict[str, Any]]] = {
             "lam": 0.1,
             "flip": 0.1,
             "nu": normals(100),
+            "v": normals(100, 12),
             "w": normals(12),
             "latents": 5,
             "n_samples": 100,
@@ -1157,6 +1158,21 @@ SURFACE: dict[str, tuple[Callable[..., Any], dict[str, Any]]] = {
     "neuron_flow": (
         lambda **k: hr.theory.neuron_flow(**k),
         {"network": relu_network(), "t": TIMES * 1e-2, "p": 100, "rtol": 1e-6},
+    ),
+    "replica.Mixture": (
+        lambda **k: hr.theory.replica.Mixture(**k),
+        {
+            "probability": np.array([0.5, 0.5]),
+            "mean": normals(2, 3),
+            "Omega": gram(3) + np.eye(3),
+            "b": 0.1 * normals(2, 3, seed=1),
+            "nu": normals(2),
+            "rho": np.array([1.0, 2.0]),
+        },
+    ),
+    "replica.Mixture.from_samples": (
+        lambda **k: hr.theory.replica.Mixture.from_samples(**k),
+        {"nu": normals(40), "v": normals(40, 3, seed=1), "clusters": np.arange(40) % 2, "shared": False},
     ),
     "replica.Spectrum": (
         lambda **k: hr.theory.replica.Spectrum(**k),

@@ -40,6 +40,8 @@ class Record(dict[str, Any]):
         Citation keys.
     provenance
         How the answer was got, for :func:`hmm_rs.rerun`.
+    dims
+        Dimensions of arrays that an answer at one point has, by name.
 
     Examples
     --------
@@ -62,6 +64,7 @@ class Record(dict[str, Any]):
         settings: Mapping[str, Any] | None = None,
         cite: Sequence[str] = (),
         provenance: str = "",
+        dims: Mapping[str, tuple[str, ...]] | None = None,
     ) -> None:
         super().__init__(values)
         self.__dict__["_schema"] = {
@@ -72,6 +75,7 @@ class Record(dict[str, Any]):
             "settings": dict(settings or {}),
             "cite": tuple(cite),
             "provenance": provenance,
+            "dims": dict(dims or {}),
         }
 
     def __getattr__(self, name: str) -> Any:
@@ -107,8 +111,8 @@ class Record(dict[str, Any]):
 
         ``xr.concat`` of several such datasets along their axis is a curve.
         """
-        schema = self.__dict__["_schema"]
-        points = schema["along"].size
+        schema = dict(self.__dict__["_schema"])
+        points, inner = schema["along"].size, schema.pop("dims")
         values: dict[str, Any] = {}
         dims: dict[str, tuple[str, ...]] = {}
         words: dict[str, Any] = {}
@@ -116,11 +120,13 @@ class Record(dict[str, Any]):
             numbers = np.asarray(value)
             if numbers.dtype.kind not in "biuf":
                 words[name] = value if isinstance(value, str) else " | ".join(map(str, np.ravel(value)))
+            elif name in inner:
+                values[name], dims[name] = numbers[None], (schema["dim"], *inner[name])
             elif numbers.size == points:
                 values[name], dims[name] = numbers.ravel(), (schema["dim"],)
             elif numbers.ndim and numbers.shape[0] == points:
-                inner = tuple(f"{name}_{axis}" for axis in range(1, numbers.ndim))
-                values[name], dims[name] = numbers, (schema["dim"], *inner)
+                others = tuple(f"{name}_{axis}" for axis in range(1, numbers.ndim))
+                values[name], dims[name] = numbers, (schema["dim"], *others)
             elif numbers.ndim == 0:
                 values[name], dims[name] = numbers, ()
             else:

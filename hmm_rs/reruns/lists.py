@@ -58,7 +58,7 @@ SOLVERS: Mapping[type, tuple[str, ...]] = MappingProxyType(
 )
 
 #: What descriptions of solvers may hold beside data and networks.
-KNOWN: Mapping[str, type] = MappingProxyType({"Spectrum": replica.Spectrum})
+KNOWN: Mapping[str, type] = MappingProxyType({"Mixture": replica.Mixture, "Spectrum": replica.Spectrum})
 
 #: Networks that can be drawn again, and generators that come with the package.
 DRAWN: Mapping[str, Callable[..., Description]] = MappingProxyType(

@@ -47,3 +47,21 @@ def test_training_time(made):
     assert (np.diff(best.stopped_in_time.values) < 0).all()
     assert (np.diff(best.trained_to_the_end.values) > 0).any()
     assert "best time to stop" in labels(made.picture.axes[0])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("made", ["clusters"], indirect=True)
+def test_clusters(made):
+    assert made.passed, str(made)
+    agree = [row for row in made.table if not row.quantity.startswith("how far")]
+    # Where the error itself is below 2 % the scatter of test examples is more than 3 % of it.
+    assert all(abs(row.gap) < 0.03 * row.theory for row in agree if row.theory > 0.05)
+    distance = made.data["distance"]
+    # One Gaussian is right where there is one cluster, and fails from where the field is seen to be bimodal.
+    assert float(distance.one_gaussian[0]) == pytest.approx(float(distance.clusters[0]), rel=0.01)
+    ratio = distance.one_gaussian / distance.clusters
+    assert (ratio.where(distance.kurtosis < -0.5, drop=True) > 1.1).all()
+    for ax in made.picture.axes:
+        assert labels(ax)[0].startswith("theory of clusters")
+        assert ax.get_xlabel()
+        assert ax.get_ylabel()

@@ -274,6 +274,39 @@ def test_the_case_that_must_fail_fails_and_is_diagnosed():
         )
 
 
+def test_what_fails_is_answered_with_the_theory_of_clusters():
+    p, options = 100, {"alpha": 2.0, "lam": 0.1}
+    features, spectrum = clusters(4.0, p)
+    nu, v = features.fields(20_000, 7)
+    verdict = equivalence.diagnose(nu=nu, v=v, loss="logistic")
+    assert "replica.Mixture.from_samples" in verdict["findings"][0]
+    # Clusters of one width: +-4 along the axis scatters less than a Gaussian of variance 17, (264 - 776)/116^2.
+    assert verdict["scatter_of_lengths"] == pytest.approx(-512 / 116**2, rel=0.1)
+    mixture = replica.Mixture.from_samples(nu, v, v[:, 0] > 0, shared=True)
+    theory = replica.solve(mixture, loss="logistic", **options)["test_error"]
+    runs = hr.experiments.full_batch.full_batch_curve(
+        features, [2.0], loss="logistic", lam=0.1, repeats=12, test_size=20_000
+    )
+    # Both are below 1e-3; one Gaussian says 0.075.
+    assert theory < 0.002
+    assert float(runs.test_error.mean()) < 0.002
+    assert replica.solve(spectrum, loss="logistic", **options)["test_error"] > 0.05
+
+
+def test_lengths_that_scatter_are_seen():
+    rng = np.random.default_rng(0)
+    v = rng.standard_normal((4000, 50)) * rng.choice([0.5, 2.0], 4000)[:, None]
+    verdict = equivalence.diagnose(v=v, loss="ridge")
+    # Widths squared 1/4 and 4: variance over squared mean (15/8)^2/(17/8)^2, times 1 + 2/p.
+    assert verdict["scatter_of_lengths"] == pytest.approx((15 / 17) ** 2, rel=0.1)
+    assert "ridge regression too" in verdict["findings"][0]
+    heavy = equivalence.diagnose(nu=v[:, 0], loss="logistic")["findings"][0]
+    assert "heavy-tailed" in heavy
+    assert "pass v" in heavy
+    with pytest.raises(hr.errors.ShapeError, match="two samples"):
+        equivalence.diagnose(v=v[:1])
+
+
 def test_diagnose_names_every_reason():
     rng = np.random.default_rng(0)
     v = np.r_[rng.standard_normal((200, 3)) + 3, rng.standard_normal((200, 3)) - 3]

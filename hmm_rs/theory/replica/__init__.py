@@ -28,6 +28,7 @@ Examples
 from .bayes import bayes_optimal, state_evolution
 from .curve import learning_curve
 from .limits import max_margin, ridgeless, separability_threshold
+from .mixture import Mixture
 from .optimal import optimal_ridge
 from .prox import prox
 from .settings import LOSSES
@@ -36,6 +37,7 @@ from .spectrum import Spectrum
 
 __all__ = [
     "LOSSES",
+    "Mixture",
     "Spectrum",
     "bayes_optimal",
     "learning_curve",

@@ -2,18 +2,32 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 import numpy.typing as npt
 
 from ... import _lib
 from ...ground.arguments import array
 from ...ground.arguments import threads as checked_threads
-from ...ground.overflow import finite
+from ...ground.overflow import finite, within_range
 from ...ground.results import dataset
 from ...provenance.recording import recorded
-from .settings import CITE, QUESTION, Loss, OnFailure, checked, ratio, required, undefined
-from .spectrum import Spectrum, checked_spectrum
+from .clusters import PER_CLUSTER, mixture_curve
+from .mixture import Mixture
+from .settings import (
+    CITE,
+    QUESTION,
+    Loss,
+    OnFailure,
+    checked,
+    checked_problem,
+    ratio,
+    required,
+    told,
+    undefined,
+)
+from .spectrum import Spectrum
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -23,7 +37,7 @@ __all__ = ["learning_curve"]
 
 @recorded("replica.learning_curve")
 def learning_curve(
-    spectrum: Spectrum,
+    spectrum: Spectrum | Mixture,
     alphas: npt.ArrayLike,
     *,
     loss: Loss,
@@ -44,14 +58,15 @@ def learning_curve(
     alphas
         Values of n/p, shape (n,), in any order.
     threads
-        Threads (chunks of 20 neighbouring points run in parallel); the numbers do not depend on it.
+        Threads (chunks of 20 neighbouring points run in parallel; those of a :class:`Mixture` follow one another);
+        the numbers do not depend on it.
 
     Returns
     -------
     xarray.Dataset
-        The entries of :func:`solve` along ``alpha``.
+        The entries of :func:`solve` along ``alpha``; those of single clusters over (alpha, cluster).
     """
-    problem = checked_spectrum(spectrum)
+    problem = checked_problem(spectrum)
     settings = checked(
         problem, name=loss, lam=lam, flip=flip, noise=noise, tol=tol, max_iterations=max_iterations
     )
@@ -59,7 +74,12 @@ def learning_curve(
     ratio(float(points.min()))
     ratio(float(points.max()))
     workers = checked_threads("threads", threads)
-    solved = _lib.replica_curve(problem, points, settings, workers)
+    solved: Mapping[str, Any]
+    if isinstance(problem, Mixture):
+        with within_range(QUESTION):
+            solved = mixture_curve(problem, points, settings)
+    else:
+        solved = _lib.replica_curve(problem, points, settings, workers)
     missing = int((~solved["converged"]).sum())
     skipped = undefined(settings["loss"])
     kept = {name: values for name, values in solved.items() if name not in skipped}
@@ -70,8 +90,9 @@ def learning_curve(
         dim="alpha",
         label="examples over student dimension",
         source="theory",
-        settings={**settings, "rho": problem.rho, "rho_lin": problem.rho_lin},
+        settings={**settings, **told(problem)},
         cite=CITE,
+        dims={name: ("alpha", "cluster") for name in PER_CLUSTER if name in kept},
         converged_everywhere=missing == 0,
     )
     required(

@@ -8,11 +8,12 @@ from collections.abc import Mapping
 from typing import Any, Literal
 
 from ...ground.arguments import choice, count, number
-from ...ground.errors import ConvergenceError
+from ...ground.errors import ConvergenceError, InvalidParameterError
 from ...ground.losses import FULL_BATCH, loss
 from ...ground.noise import deviation
 from ...ground.overflow import finite
 from ...ground.record import Record
+from .mixture import Mixture
 from .spectrum import Spectrum
 
 __all__ = [
@@ -22,9 +23,11 @@ __all__ = [
     "Loss",
     "OnFailure",
     "checked",
+    "checked_problem",
     "point",
     "ratio",
     "required",
+    "told",
     "undefined",
     "warn_of_labels",
 ]
@@ -44,8 +47,18 @@ Loss = Literal["ridge", "square", "squared", "logistic", "hinge"]
 OnFailure = Literal["raise", "flag"]
 
 
+def checked_problem(value: Any) -> Spectrum | Mixture:
+    """Return `value` if it is a spectrum or a mixture."""
+    if isinstance(value, (Spectrum, Mixture)):
+        return value
+    raise InvalidParameterError(
+        f"spectrum = {value!r:.80}: must be a replica.Spectrum or a replica.Mixture; pass "
+        "Spectrum(omega, weight, t, rho)"
+    )
+
+
 def checked(
-    spectrum: Spectrum,
+    spectrum: Spectrum | Mixture,
     *,
     name: str,
     lam: float,
@@ -56,7 +69,7 @@ def checked(
 ) -> dict[str, Any]:
     """Check the settings of a solver for the loss called `name`; warn where labels admit no Gaussian teacher."""
     name = loss("loss", name, LOSSES)
-    if name != "ridge":
+    if name != "ridge" and isinstance(spectrum, Spectrum):
         warn_of_labels(spectrum, depth=5)
     return {
         "loss": name,
@@ -85,14 +98,31 @@ def warn_of_labels(spectrum: Spectrum, *, depth: int) -> None:
 
 
 def undefined(name: str) -> tuple[str, ...]:
-    """Return the numbers that the loss called `name` does not define."""
-    if name == "ridge":
-        return ("test_error", "test_error_clean", "train_error")
-    return () if name == "square" else ("test_mse", "train_mse")
+    """Return the numbers that the loss called `name` does not define, those of single clusters among them."""
+    if name == "square":
+        return ()
+    names = (
+        ("test_error", "test_error_clean", "train_error") if name == "ridge" else ("test_mse", "train_mse")
+    )
+    return (*names, *(f"{one}_cluster" for one in names))
 
 
-def point(values: Mapping[str, Any], alpha: float, settings: Mapping[str, Any], spectrum: Spectrum) -> Record:
-    """Return the numbers of one point of the theory."""
+def told(problem: Spectrum | Mixture) -> dict[str, float]:
+    """Return what the settings of a result say of the problem."""
+    if isinstance(problem, Mixture):
+        return {"clusters": problem.clusters, "rho": problem.field_variance}
+    return {"rho": problem.rho, "rho_lin": problem.rho_lin}
+
+
+def point(
+    values: Mapping[str, Any],
+    alpha: float,
+    settings: Mapping[str, Any],
+    problem: Spectrum | Mixture,
+    *,
+    dims: Mapping[str, tuple[str, ...]] | None = None,
+) -> Record:
+    """Return the numbers of one point of the theory; `dims`: those of arrays at the point."""
     if values.get("converged", True):
         # A noiseless linear teacher separates any number of examples: an infinite threshold is right.
         known = {name: value for name, value in values.items() if name != "threshold"}
@@ -103,8 +133,9 @@ def point(values: Mapping[str, Any], alpha: float, settings: Mapping[str, Any], 
         dim="alpha",
         along=[alpha],
         label="examples over student dimension",
-        settings={**settings, "rho": spectrum.rho, "rho_lin": spectrum.rho_lin},
+        settings={**settings, **told(problem)},
         cite=CITE,
+        dims=dims,
     )
 
 

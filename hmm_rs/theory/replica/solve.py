@@ -8,17 +8,20 @@ from typing import Any
 import numpy as np
 
 from ... import _lib
+from ...ground.overflow import within_range
 from ...ground.record import Record
 from ...provenance.recording import recorded
-from .settings import Loss, OnFailure, checked, point, ratio, required, undefined
-from .spectrum import Spectrum, checked_spectrum
+from .clusters import PER_CLUSTER, mixture_curve
+from .mixture import Mixture
+from .settings import QUESTION, Loss, OnFailure, checked, checked_problem, point, ratio, required, undefined
+from .spectrum import Spectrum
 
 __all__ = ["numbers", "solve"]
 
 
 @recorded("replica.solve")
 def solve(
-    spectrum: Spectrum,
+    spectrum: Spectrum | Mixture,
     *,
     loss: Loss,
     alpha: float,
@@ -34,7 +37,7 @@ def solve(
     Parameters
     ----------
     spectrum
-        The problem.
+        The problem; a :class:`Mixture` where features come in clusters.
     loss
         "ridge", "square", "logistic" or "hinge".
     alpha
@@ -59,7 +62,9 @@ def solve(
         ``V, q, m, V_hat, q_hat, m_hat, norm2`` (order parameters); ``train_loss`` (mean, without penalty),
         ``objective`` (minimised sum over p); for classification ``train_error, test_error`` (against labels
         made like the training ones), ``test_error_clean`` (no noise, no flips); for the square losses
-        ``test_mse, train_mse`` (no factor 1/2); ``converged, iterations, residual``.
+        ``test_mse, train_mse`` (no factor 1/2); ``converged, iterations, residual``. For a mixture those are of all
+        clusters together, and ``V_cluster, q_cluster, ..., test_error_cluster``, arrays (C,), those of each;
+        ``mean_cluster`` is the student's mean field there, :math:`w\cdot\mu_c/\sqrt p`.
 
     Examples
     --------
@@ -67,13 +72,23 @@ def solve(
     >>> round(solve(spectrum, loss="ridge", alpha=1.5, lam=0.1)["test_mse"], 6)
     0.994659
     """
-    problem = checked_spectrum(spectrum)
+    problem = checked_problem(spectrum)
     settings = checked(
         problem, name=loss, lam=lam, flip=flip, noise=noise, tol=tol, max_iterations=max_iterations
     )
     at = ratio(alpha)
-    solved = _lib.replica_curve(problem, np.array([at]), settings, 1)
-    result = point(numbers(solved, settings["loss"]), at, settings, problem)
+    if isinstance(problem, Mixture):
+        with within_range(QUESTION):
+            solved: Mapping[str, Any] = mixture_curve(problem, np.array([at]), settings)
+    else:
+        solved = _lib.replica_curve(problem, np.array([at]), settings, 1)
+    result = point(
+        numbers(solved, settings["loss"]),
+        at,
+        settings,
+        problem,
+        dims=dict.fromkeys(PER_CLUSTER, ("cluster",)),
+    )
     required(
         result["converged"],
         result,
@@ -87,6 +102,7 @@ def solve(
 def numbers(solved: Mapping[str, Any], loss: str) -> dict[str, Any]:
     """Return the only point of `solved` as plain numbers, those that the loss defines."""
     skipped = undefined(loss)
-    result = {name: values[0].item() for name, values in solved.items() if name not in skipped}
+    kept = {name: values[0] for name, values in solved.items() if name not in skipped}
+    result = {name: value if value.ndim else value.item() for name, value in kept.items()}
     result["iterations"] = int(result["iterations"])
     return result

@@ -15,15 +15,15 @@ from ...ground.arguments import array, count, flag, iterable, number
 from ...ground.display import as_table
 from ...ground.errors import InvalidParameterError, ShapeError
 from ...ground.linear_algebra import gram, product
-from ...ground.memory import require
 from ...ground.overflow import finite, within_range
+from .moments import Moments
 
-__all__ = ["Spectrum", "checked_spectrum"]
+__all__ = ["FAR", "Spectrum", "checked_spectrum"]
 
 Vector = npt.NDArray[np.float64]
 
 #: Covariances beyond this, or below its inverse, leave the range of floats when they are decomposed.
-_FAR = 1e140
+FAR = 1e140
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -162,9 +162,9 @@ class Spectrum:
             raise ShapeError(f"Omega has shape {features.shape}: must be square; pass a covariance (p, p)")
         vector = array("b", b, (features.shape[0],), rule="to match Omega")
         largest = float(np.abs(features).max())
-        if not 1.0 / _FAR < largest < _FAR:
+        if not 1.0 / FAR < largest < FAR:
             raise InvalidParameterError(
-                f"Omega: its largest entry is {largest:.3g}: must be between {1.0 / _FAR:g} and {_FAR:g}; rescale the "
+                f"Omega: its largest entry is {largest:.3g}: must be between {1.0 / FAR:g} and {FAR:g}; rescale the "
                 f"features to variances of order one"
             )
         return cls._made(_lib.replica_spectrum_from_covariance(features, vector, number("rho", rho)))
@@ -196,7 +196,7 @@ class Spectrum:
         """
         example = "pairs (nu, v) of fields and features, or both arrays: from_samples(nu, v)"
         batches: Iterable[Any] = [(nu, v)] if v is not None else iterable("nu", nu, example)
-        moments: _Moments | None = None
+        moments: Moments | None = None
         for batch in batches:
             try:
                 field_values, feature_values = batch
@@ -209,12 +209,12 @@ class Spectrum:
             fields = array("nu", field_values, (features.shape[0],), rule="to match v")
             joint = np.column_stack([features, fields])
             if moments is None:
-                moments = _Moments(joint.shape[1])
+                moments = Moments(joint.shape[1])
             with within_range("nu and v"):
                 moments.add(joint)
         if moments is None or moments.count < 2:
             raise ShapeError("samples has fewer than 2 rows: a covariance needs more; pass more samples")
-        covariance = moments.scatter / moments.count
+        covariance = moments.covariance
         return cls.from_b(covariance[:-1, :-1], covariance[:-1, -1], float(covariance[-1, -1]))
 
     @classmethod
@@ -280,27 +280,6 @@ class Spectrum:
                 count("nodes", nodes),
             )
         )
-
-
-class _Moments:
-    """Mean and centred scatter, merged pairwise after Chan, Golub and LeVeque (1979)."""
-
-    def __init__(self, size: int) -> None:
-        self.size = size
-        self.count = 0
-        self.mean = np.zeros(size)
-        require(3 * size * size * 8, f"a covariance of {size} variables", "use fewer features")
-        self.scatter = np.zeros((size, size))
-
-    def add(self, batch: Vector) -> None:
-        mean = batch.mean(axis=0)
-        centred = batch - mean
-        shift = mean - self.mean
-        total = self.count + len(batch)
-        self.scatter += finite("nu and v", gram(centred.T))
-        self.scatter += np.outer(shift, shift) * (self.count * len(batch) / total)
-        self.mean += shift * (len(batch) / total)
-        self.count = total
 
 
 def checked_spectrum(value: Any) -> Spectrum:
