@@ -105,12 +105,12 @@ class TwoLayer(Network):
         require(3 * 8 * K * (N + 1), f"a network of K={K} units on N={N} inputs", "lower K or N")
         with within_range("std_w"):
             w = scale * _lib.weight_normals(words, _FIRST_LAYER, K * N).reshape(K, N)
+        # Checked even where it is drawn instead: what was asked for is remembered.
+        second = np.full(K, number("v", v)) if np.ndim(v) == 0 else array("v", v, (None,))
         if std_v is not None:
             with within_range("std_v"):
-                v = number("std_v", std_v, minimum=0.0) * _lib.weight_normals(words, _SECOND_LAYER, K)
-        elif np.ndim(v) == 0:
-            v = np.full(K, number("v", v))
-        return cls(w, v, activation=activation)
+                second = number("std_v", std_v, minimum=0.0) * _lib.weight_normals(words, _SECOND_LAYER, K)
+        return cls(w, second, activation=activation)
 
     def forward(self, X: npt.ArrayLike, *, threads: int | None = None) -> npt.NDArray[np.float64]:
         """Return the outputs φ(x), shape (P,), of inputs X, shape (P, N); the same on any number of threads."""

@@ -31,14 +31,15 @@ pub fn symmetric_eigen(
     cancel: &Cancel,
 ) -> Result<(Array1<f64>, Array2<f64>)> {
     let n = square("a", a)?;
-    let a = matrix(a, n)?;
+    let unit = unit(a);
+    let a = matrix(a, n, unit)?;
     let eigen = apart_if(n >= LARGE, cancel, move || {
         a.self_adjoint_eigen(Side::Lower)
     })?
-    .map_err(|error| Error::Convergence(format!("the eigendecomposition failed: {error:?}")))?;
+    .map_err(|_| not_found())?;
     let (values, vectors) = (eigen.S().column_vector(), eigen.U());
     Ok((
-        Array1::from_shape_fn(n, |i| values[i]),
+        in_range((0..n).map(|i| unit * values[i]).collect())?,
         Array2::from_shape_fn((n, n), |(i, j)| vectors[(i, j)]),
     ))
 }
@@ -63,12 +64,13 @@ pub fn symmetric_eigen(
 /// ```
 pub fn symmetric_eigenvalues(a: ArrayView2<'_, f64>, cancel: &Cancel) -> Result<Array1<f64>> {
     let n = square("a", a)?;
-    let a = matrix(a, n)?;
-    apart_if(n >= LARGE, cancel, move || {
+    let unit = unit(a);
+    let a = matrix(a, n, unit)?;
+    let values = apart_if(n >= LARGE, cancel, move || {
         a.self_adjoint_eigenvalues(Side::Lower)
     })?
-    .map(Array1::from)
-    .map_err(|error| Error::Convergence(format!("the eigenvalues were not found: {error:?}")))
+    .map_err(|_| not_found())?;
+    in_range(values.into_iter().map(|value| unit * value).collect())
 }
 
 /// Whether a symmetric matrix, whose lower half is read, is positive definite.
@@ -88,7 +90,7 @@ pub fn symmetric_eigenvalues(a: ArrayView2<'_, f64>, cancel: &Cancel) -> Result<
 /// ```
 pub fn is_positive_definite(a: ArrayView2<'_, f64>, cancel: &Cancel) -> Result<bool> {
     let n = square("a", a)?;
-    let a = matrix(a, n)?;
+    let a = matrix(a, n, unit(a))?;
     apart_if(n >= LARGE, cancel, move || a.llt(Side::Lower).is_ok())
 }
 
@@ -121,7 +123,7 @@ pub fn solve(
             "pass a matching right-hand side",
         ));
     }
-    let a = matrix(a, n)?;
+    let a = matrix(a, n, 1.0)?;
     let right = Mat::from_fn(n, 1, |i, _| b[i]);
     let solution = apart_if(n >= LARGE, cancel, move || {
         let direct = a.partial_piv_lu().solve(&right);
@@ -155,11 +157,44 @@ fn square(argument: &'static str, a: ArrayView2<'_, f64>) -> Result<usize> {
     Ok(rows)
 }
 
-/// A copy in faer's layout; the decomposition takes some more of its size.
-fn matrix(a: ArrayView2<'_, f64>, n: usize) -> Result<Mat<f64>> {
+/// A copy in faer's layout and in a unit; the decomposition takes some more of its size.
+fn matrix(a: ArrayView2<'_, f64>, n: usize, unit: f64) -> Result<Mat<f64>> {
     let bytes = (n as u64).saturating_mul(n as u64).saturating_mul(5 * 8);
     require(bytes, "a decomposition", "pass a smaller matrix")?;
-    Ok(Mat::from_fn(n, n, |i, j| a[[i, j]]))
+    Ok(Mat::from_fn(n, n, |i, j| a[[i, j]] / unit))
+}
+
+/// Binary orders of magnitude around 1 in which a decomposition needs no unit: squares of such numbers are finite.
+const SAFE: f64 = 300.0;
+
+/// The unit of a matrix: 1 where its entries are of ordinary size, else the power of two near the largest.
+fn unit(a: ArrayView2<'_, f64>) -> f64 {
+    let largest = a.iter().fold(0.0_f64, |m, x| m.max(x.abs()));
+    let exponent = largest.log2();
+    if largest == 0.0 || !exponent.is_finite() || exponent.abs() <= SAFE {
+        1.0
+    } else {
+        // The inverse of the smallest number is none.
+        2.0_f64.powi(exponent.clamp(-1000.0, 1000.0) as i32)
+    }
+}
+
+fn not_found() -> Error {
+    Error::Convergence(
+        "the eigenvalues of a matrix were not found; check that its entries are finite, or rescale them"
+            .to_owned(),
+    )
+}
+
+/// Eigenvalues back in the unit of the matrix.
+fn in_range(values: Array1<f64>) -> Result<Array1<f64>> {
+    if values.iter().all(|value| value.is_finite()) {
+        return Ok(values);
+    }
+    Err(Error::Convergence(
+        "the eigenvalues of a matrix leave the range of floating-point numbers; rescale its entries"
+            .to_owned(),
+    ))
 }
 
 #[cfg(test)]
@@ -186,6 +221,34 @@ mod tests {
             let rebuilt = vectors.dot(&Array2::from_diag(&values)).dot(&vectors.t());
             assert!((rebuilt - &a).iter().all(|gap| gap.abs() < 1e-12));
         }
+    }
+
+    #[test]
+    fn the_size_of_the_entries_changes_nothing() {
+        let a = symmetric(20);
+        let (values, vectors) = symmetric_eigen(a.view(), &Cancel::new()).unwrap();
+        for exponent in [-900, -400, -200, 200, 400, 900] {
+            let unit = 2.0_f64.powi(exponent);
+            let (scaled, same) = symmetric_eigen((&a * unit).view(), &Cancel::new()).unwrap();
+            let alone = symmetric_eigenvalues((&a * unit).view(), &Cancel::new()).unwrap();
+            let close = |found: &f64, value: &f64| (found / unit - value).abs() < 1e-13;
+            assert!(
+                scaled
+                    .iter()
+                    .zip(&values)
+                    .all(|(found, value)| close(found, value))
+            );
+            assert!(
+                alone
+                    .iter()
+                    .zip(&values)
+                    .all(|(found, value)| close(found, value))
+            );
+            assert!((same - &vectors).iter().all(|gap| gap.abs() < 1e-12));
+        }
+        let huge = Array2::from_elem((40, 40), 1e308);
+        let refused = symmetric_eigen(huge.view(), &Cancel::new());
+        assert!(matches!(refused, Err(Error::Convergence(_))));
     }
 
     #[test]
@@ -225,7 +288,7 @@ mod tests {
     fn a_thread_of_its_own_gives_the_same_bits() {
         let a = symmetric(LARGE);
         let (values, vectors) = symmetric_eigen(a.view(), &Cancel::new()).unwrap();
-        let here = matrix(a.view(), LARGE).unwrap();
+        let here = matrix(a.view(), LARGE, 1.0).unwrap();
         let here = here.self_adjoint_eigen(Side::Lower).unwrap();
         for i in 0..LARGE {
             assert_eq!(values[i].to_bits(), here.S()[i].to_bits());
