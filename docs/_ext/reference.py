@@ -8,6 +8,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from links import LinkNames
+from notebooks import copy_notebooks
 from pages import stem_of, write_pages
 from parameters import complete, escape_bars
 from sphinx.errors import ExtensionError, PycodeError
@@ -24,6 +26,7 @@ _FOREIGN = ("numpy", "xarray", "matplotlib", "scipy", "sklearn", "concurrent", "
 
 def _write_into_sources(app: Any) -> None:
     write_pages(Path(app.srcdir) / "api")
+    copy_notebooks(Path(app.srcdir).parent / "examples" / "notebooks", Path(app.srcdir) / "works")
     # What a named tuple has from tuple is not worth a list; all else that is inherited is.
     app.config.numpydoc_show_inherited_class_members = {
         name: not issubclass(entry.target, tuple | BaseException)
@@ -114,5 +117,6 @@ def setup(app: Any) -> dict[str, Any]:
     app.connect("autodoc-process-docstring", _escape, priority=600)
     app.connect("autodoc-process-bases", _show_public_bases)
     app.connect("missing-reference", _resolve)
+    app.add_transform(LinkNames)
     app.connect("build-finished", _bundle_mathjax)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
