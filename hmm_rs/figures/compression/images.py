@@ -9,6 +9,7 @@ import numpy as np
 from ... import plot
 from ...data.parity import digits
 from ...experiments import compression
+from ...plot.marks import power_law
 from ..card import Card, Scale
 from ..panels import panels
 from ..reproduction import Parts, Row
@@ -31,10 +32,10 @@ def images_at_small_size(scale: str | Scale = "small") -> Parts:
     plot.error_curves(result, ax=ax)
     start = float(result.initial_ntk.isel(p=0).mean())
     p = np.asarray(sizes, dtype=float)
-    for slope, style, words in ((1 / 2, "--", "guide, $p^{-1/2}$"), (1 / 3, ":", "guide, $p^{-1/3}$")):
-        ax.plot(p, start * (p / p[0]) ** -slope, color="0.5", linestyle=style, linewidth=1.2, label=words)
-    figure.set_size_inches(7.6, 3.9)
-    ax.legend(frameon=False, fontsize="small", loc="center left", bbox_to_anchor=(1.0, 0.5))
+    for slope, words in ((1 / 2, "slope \N{MINUS SIGN}1/2"), (1 / 3, "slope \N{MINUS SIGN}1/3")):
+        power_law(ax, p, -slope, through=(p[0], start), words=words)
+    figure.set_size_inches(8.0, 3.9)
+    ax.legend(frameon=False, fontsize="small", loc="center left", bbox_to_anchor=(1.2, 0.5))
     # A classifier that has learnt nothing errs on half of the test images, within their sampling error.
     chance = 3.0 * math.sqrt(0.25 / (test * seeds))
     table = []

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from ... import plot
 from ...data import HiddenManifold
 from ...dynamics import OnlineSGD
 from ...experiments.phenomena import late_error_against_students
@@ -60,17 +61,8 @@ def _made(
         data[f"equations M={M}"] = theory
         if M in simulated:
             runs = _simulated(scale, M, simulated[M], delta=delta, D=D, t_max=t_max, seeds=seeds)
-            middle, spread = runs.eg.mean("seed"), runs.eg.std("seed", ddof=1)
-            ax.errorbar(
-                runs.K / M,
-                middle,
-                spread,
-                color=colour,
-                marker="o",
-                markerfacecolor="none",
-                linestyle="",
-                capsize=2,
-            )
+            over = runs.assign_coords(K=runs.K / M)
+            plot.mean_over_seeds(over, "eg", band="std", colour=colour, log="y", ax=ax)
             mark_equations(ax, runs, "K", over=M, colour=colour)
             data[f"simulation M={M}"] = runs
             table += late_rows(
@@ -129,7 +121,7 @@ def _finish(ax: Axes) -> None:
     # One entry for each label, in grey where colours mean M.
     told = dict(zip(*reversed(ax.get_legend_handles_labels()), strict=True))
     ax.figure.legend(
-        told.values(), told.keys(), frameon=False, fontsize="small", ncols=3, loc="outside lower center"
+        told.values(), told.keys(), frameon=False, fontsize="small", ncols=2, loc="outside lower center"
     )
 
 
