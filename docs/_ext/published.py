@@ -33,7 +33,7 @@ def write_gallery(folder: Path, made: Path) -> None:
         "",
         '   data, picture, table = hr.figures.run("hinge-3")',
         "",
-        "All of them, on one page with their tables: ``make gallery`` in a clone (about half an hour on two cores), or",
+        "All of them, on one page with their tables: ``make gallery`` in a clone (about ten minutes on two cores), or",
         "``hmm-rs reproduce --all``; with ``--scale paper`` at the sizes of the papers, which takes hours and goes on",
         "from its checkpoints when called again.",
         "",
@@ -68,7 +68,9 @@ def _figure(card: Card, folder: Path, made: Path) -> list[str]:
     told = {
         "Name": f'``hr.figures.run("{card.name}")``' if card.make is not None else "cannot be made",
         "Parameters": _plain(card.parameters),
-        "How sure": {"none": "ours: no published figure is meant"}.get(card.sureness, card.sureness),
+        "How sure": "ours, no published figure is meant"
+        if card.sureness == "none" and card.make is not None
+        else card.sureness,
         "Missing": _plain(card.missing),
     }
     if card.make is None:
