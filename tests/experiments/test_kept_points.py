@@ -61,6 +61,25 @@ def test_what_is_kept_changes_no_bit_and_is_not_made_again(name, tmp_path, steps
     assert steps == []
 
 
+@pytest.mark.slow
+def test_images_are_kept_too_and_others_are_told_apart(tmp_path):
+    pytest.importorskip("jax")
+    images, classes = hr.cnn.digits()
+    options = {"sizes": [20], "seeds": 1, "h": 1, "test": 20, "max_steps": 2}
+
+    def measured(pictures, folder):
+        return study.image_learning_curves(pictures, classes, checkpoints=folder, **options)
+
+    plain = measured(images, None)
+    same(plain, measured(images, tmp_path))
+    [point] = tmp_path.iterdir()
+    written = point.stat().st_mtime_ns
+    same(plain, measured(images, tmp_path))
+    assert point.stat().st_mtime_ns == written
+    measured(images[::-1], tmp_path)
+    assert len(list(tmp_path.iterdir())) == 2
+
+
 @pytest.mark.parametrize("name", ["scaling", "learning curves", "kernel evolution"])
 def test_only_the_missing_point_is_made_again(name, tmp_path, steps):
     plain = CALLS[name](tmp_path)

@@ -7,11 +7,12 @@ import os
 import threading
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
 from ..._lib import __version__
+from ...dynamics.convolutional_flow import CNNFlow
 from ...dynamics.gradient_flow import GradientFlow
 from ...dynamics.resuming import load, resume
 from ...ground.errors import DtypeError, InvalidParameterError
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     import xarray as xr
 
 __all__ = ["Keeper"]
+
+Flow = TypeVar("Flow", GradientFlow, CNNFlow)
 
 
 class Keeper:
@@ -51,14 +54,12 @@ class Keeper:
     def _path(self, folder: Path, job: tuple[Any, ...], stage: str) -> Path:
         return folder / f"{self._name}-{'-'.join(f'{part}' for part in job)}-{stage}.npz"
 
-    def run(
-        self, flow: GradientFlow, job: tuple[Any, ...], stage: str, **rules: Any
-    ) -> tuple[GradientFlow, xr.Dataset]:
+    def run(self, flow: Flow, job: tuple[Any, ...], stage: str, **rules: Any) -> tuple[Flow, xr.Dataset]:
         """Run a flow by some rules; one that an earlier call began goes on from its checkpoint.
 
         Returns
         -------
-        GradientFlow, xarray.Dataset
+        flow, xarray.Dataset
             The flow at its end, `flow` itself or the one of the checkpoint, and the run.
         """
         if self._folder is None:

@@ -25,7 +25,15 @@ def images_at_small_size(scale: str | Scale = "small") -> Parts:
         small=((32, 64), 3, 1, 256, 120), paper=((48, 80, 128, 208, 368), 5, 2, 1024, 20_000)
     )
     result = compression.image_learning_curves(
-        *digits(), sizes=sizes, seeds=seeds, h=h, test=test, max_steps=steps, max_dout=0.3, max_dw=0.03
+        *digits(),
+        sizes=sizes,
+        seeds=seeds,
+        h=h,
+        test=test,
+        max_steps=steps,
+        max_dout=0.3,
+        max_dw=0.03,
+        checkpoints=scale.folder,
     )
     figure, axes = panels(1, 1)
     ax = axes[0, 0]
