@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import struct
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from hmm_rs.figures import Card, cards
 __all__ = ["write_gallery"]
 
 _TITLE = "Gallery"
-_COLUMNS = ("quantity", "theory", "simulation", "gap", "allowed", "verdict")
+_COLUMNS = ("quantity", "verdict", "theory", "simulation", "gap", "allowed")
 
 
 def write_gallery(folder: Path, made: Path) -> None:
@@ -63,19 +64,28 @@ def _figure(card: Card, folder: Path, made: Path) -> list[str]:
     if picture.is_file() and table.is_file():
         shutil.copy(picture, folder)
         rows = json.loads(table.read_text(encoding="utf8"))
-        lines += [f".. image:: {picture.name}", f"   :alt: {card.title}", ""]
+        lines += [
+            f".. image:: {picture.name}",
+            f"   :alt: {card.title}",
+            f"   :width: {_width(picture)}px",
+            "",
+        ]
         lines += [f".. dropdown:: Theory and simulation: {_summary(rows)}", "", *_table(rows), ""]
+    ours = card.sureness == "none" and card.make is not None
     told = {
-        "Name": f'``hr.figures.run("{card.name}")``' if card.make is not None else "cannot be made",
+        "Name": f'``hr.figures.run("{card.name}")``' if card.make is not None else "",
         "Parameters": _plain(card.parameters),
-        "How sure": "ours, no published figure is meant"
-        if card.sureness == "none" and card.make is not None
-        else card.sureness,
+        "How sure": "ours, no published figure is meant" if ours else card.sureness,
         "Missing": _plain(card.missing),
     }
-    if card.make is None:
-        del told["Name"]
-    return [*lines, *(f":{word}: {text}" for word, text in told.items() if text), ""]
+    return [*lines, *(f"* {word}: {text}" for word, text in told.items() if text), ""]
+
+
+def _width(picture: Path) -> int:
+    """Return how wide to show a PNG of 200 points an inch: as on a page, half its pixels."""
+    with picture.open("rb") as file:
+        head = file.read(24)
+    return struct.unpack(">I", head[16:20])[0] // 2
 
 
 def _plain(text: str) -> str:
@@ -87,7 +97,10 @@ def _plain(text: str) -> str:
 
 def _summary(rows: list[dict[str, Any]]) -> str:
     found = [row["verdict"] for row in rows]
-    return "; ".join(f"{found.count(verdict)} {verdict}" for verdict in dict.fromkeys(found))
+    words = {"agrees": "agree"}
+    return "; ".join(
+        f"{found.count(verdict)} {words.get(verdict, verdict)}" for verdict in dict.fromkeys(found)
+    )
 
 
 def _table(rows: list[dict[str, Any]]) -> list[str]:
