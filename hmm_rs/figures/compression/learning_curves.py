@@ -192,4 +192,6 @@ KERNELS = Card(
     "Bandwidth 100 (large, as published); d = 2, 3, 5, p = 256 to 8192 (to 2048 at small scale) are ours.",
     "high",
     kernel_classifiers,
+    "Sizes below p = 256, where the curves are steeper than their law (pre-asymptotic) and no theory says by how much: "
+    "nothing is claimed there.",
 )
