@@ -91,7 +91,7 @@ def power_law(
     words: str | None = None,
     **style: Any,
 ) -> None:
-    """Draw a power law through a point as a dashed line, with its slope written at its right end.
+    """Draw a power law through a point as a dashed line, with its slope written beside the frame, at its end.
 
     Parameters
     ----------
@@ -114,8 +114,9 @@ def power_law(
     ax.annotate(
         # A sign of its own width, as numbers of axes have it.
         f"slope {exponent:.2f}".replace("-", "\N{MINUS SIGN}") if words is None else words,
-        (ends[1], line[1]),
-        xytext=(8.0, 0.0),
+        (1.0, line[1]),
+        xytext=(4.0, 0.0),
+        xycoords=ax.get_yaxis_transform(),
         textcoords="offset points",
         color=colour,
         fontsize="small",

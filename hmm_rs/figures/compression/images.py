@@ -11,7 +11,7 @@ from ...data.parity import digits
 from ...experiments import compression
 from ...plot.marks import power_law
 from ..card import Card, Scale
-from ..panels import panels
+from ..panels import beside, panels
 from ..reproduction import Parts, Row
 from .setting import WORK
 
@@ -42,8 +42,7 @@ def images_at_small_size(scale: str | Scale = "small") -> Parts:
     p = np.asarray(sizes, dtype=float)
     for slope, words in ((1 / 2, "slope \N{MINUS SIGN}1/2"), (1 / 3, "slope \N{MINUS SIGN}1/3")):
         power_law(ax, p, -slope, through=(p[0], start), words=words)
-    figure.set_size_inches(8.0, 3.9)
-    ax.legend(frameon=False, fontsize="small", loc="center left", bbox_to_anchor=(1.2, 0.5))
+    beside(figure, ax)
     # A classifier that has learnt nothing errs on half of the test images, within their sampling error.
     chance = 3.0 * math.sqrt(0.25 / (test * seeds))
     table = []

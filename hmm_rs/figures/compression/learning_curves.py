@@ -14,7 +14,7 @@ from ...experiments.compression.learning_curves import CURVES
 from ...theory import learning_curve_exponents
 from ..allowance import paired_row
 from ..card import Card, Scale
-from ..panels import panels
+from ..panels import beside, panels
 from ..reproduction import Parts, Row
 from .setting import ALPHA, WORK
 
@@ -106,8 +106,7 @@ def _figure(
         ax.set_title(name)
         if len(cases) == 1:
             # Five curves and their laws: the legend stands beside the axes.
-            figure.set_size_inches(8.0, 3.9)
-            ax.legend(frameon=False, fontsize="small", loc="center left", bbox_to_anchor=(1.2, 0.5))
+            beside(figure, ax)
         data[name] = result
         for curve in curves:
             table.append(_slope(result, curve, exponents[_LAW[curve]], law.d, name))

@@ -102,6 +102,11 @@ def _draw(ax: Axes, theory: xr.Dataset, M: int, colour: str) -> None:
     ax.plot(theory.K / M, theory.eg.min("seed"), color=colour, linewidth=0.7, linestyle=":")
 
 
+def _colours_first(entry: tuple[str, object]) -> bool:
+    """Order entries of the legend: what colours mean, then what marks mean."""
+    return not entry[0].startswith("M = ")
+
+
 def _finish(ax: Axes) -> None:
     marks = {"equations, each seed": "_", "equations, still moving": "x", "SGD": "o"}
     for label, marker in marks.items():
@@ -119,7 +124,7 @@ def _finish(ax: Axes) -> None:
     ax.set(xlabel="units of student over units of teacher, K/M", ylabel="late generalisation error")
     ax.grid(visible=True, which="major", alpha=0.25, linewidth=0.5)
     # One entry for each label, in grey where colours mean M.
-    told = dict(zip(*reversed(ax.get_legend_handles_labels()), strict=True))
+    told = dict(sorted(zip(*reversed(ax.get_legend_handles_labels()), strict=True), key=_colours_first))
     ax.figure.legend(
         told.values(), told.keys(), frameon=False, fontsize="small", ncols=2, loc="outside lower center"
     )
