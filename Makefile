@@ -73,4 +73,4 @@ dist: $(VENV)/made-dist ## wheel for old Linux systems and source archive, check
 	$(BIN)/twine check --strict dist/*
 
 clean: ## remove everything built
-	rm -rf $(VENV) target out gallery site dist docs/api
+	rm -rf $(VENV) target out gallery site dist docs/api docs/gallery docs/works/*.ipynb

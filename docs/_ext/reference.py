@@ -8,8 +8,11 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from links import LinkNames
+from notebooks import copy_notebooks
 from pages import stem_of, write_pages
 from parameters import complete, escape_bars
+from published import write_gallery
 from sphinx.errors import ExtensionError, PycodeError
 from sphinx.ext import autosummary
 from sphinx.pycode import ModuleAnalyzer
@@ -24,9 +27,12 @@ _FOREIGN = ("numpy", "xarray", "matplotlib", "scipy", "sklearn", "concurrent", "
 
 def _write_into_sources(app: Any) -> None:
     write_pages(Path(app.srcdir) / "api")
-    # What a named tuple has from tuple is not worth a list; all else that is inherited is.
+    top = Path(app.srcdir).parent
+    copy_notebooks(top / "examples" / "notebooks", Path(app.srcdir) / "works")
+    write_gallery(Path(app.srcdir) / "gallery", top / "gallery")
+    # What a record has from tuple, dict or an exception is not worth a list; all else that is inherited is.
     app.config.numpydoc_show_inherited_class_members = {
-        name: not issubclass(entry.target, tuple | BaseException)
+        name: not {tuple, dict, BaseException} & set(entry.target.__mro__)
         for entry in entries()
         if entry.kind in ("class", "exception")
         for name in (entry.address, f"{entry.target.__module__}.{entry.target.__qualname__}")
@@ -114,5 +120,6 @@ def setup(app: Any) -> dict[str, Any]:
     app.connect("autodoc-process-docstring", _escape, priority=600)
     app.connect("autodoc-process-bases", _show_public_bases)
     app.connect("missing-reference", _resolve)
+    app.add_transform(LinkNames)
     app.connect("build-finished", _bundle_mathjax)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -8,6 +8,7 @@ from __future__ import annotations
 import functools
 import importlib
 import inspect
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from types import ModuleType
@@ -23,7 +24,11 @@ __all__ = [
     "members",
     "public_modules",
     "sections",
+    "target_of",
 ]
+
+#: Code that is a name of the package and nothing more, or a call of it.
+_NAME = re.compile(r"(?:hr|hmm_rs)((?:\.[A-Za-z_]\w*)+)(?:\(.*\))?", flags=re.S)
 
 #: Rooms a user may import from although ``hmm_rs.__all__`` does not list them; absent ones are passed over.
 ROOMS = ("data", "data.images", "networks", "dynamics", "dynamics.full_batch", "testing")
@@ -158,6 +163,18 @@ def find(name: str) -> str | None:
     ]
     ends = [address for address in known if address == name or address.endswith(f".{name}")]
     return ends[0] if len(ends) == 1 else None
+
+
+def target_of(text: str) -> tuple[str, str] | None:
+    """Return role and address of the public object or room that a piece of code names, if it names one alone."""
+    match = _NAME.fullmatch(text)
+    if match is None:
+        return None
+    address = f"hmm_rs{match[1]}"
+    found = find(address)
+    if found is not None:
+        return "obj", found
+    return ("mod", address) if address in public_modules() else None
 
 
 def members(cls: type) -> list[str]:

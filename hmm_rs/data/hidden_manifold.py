@@ -135,9 +135,8 @@ class HiddenManifold(LatentModel):
     def row_moments(self) -> tuple[npt.NDArray[np.float64], ...] | None:
         """(a, b, c) of each input, shapes (N,), for a given F of unequal row norms; None where rows count as unit rows.
 
-        a_i = E f(u_i), b_i = E u_i f(u_i)/q_i, c_i = E f(u_i)² with u_i ~ N(0, q_i), q_i = |F_i|²/D; see
-        :func:`hmm_rs.data.moments.row_moments`. An F that is drawn has rows of norm √D up to fluctuations, which the
-        theory leaves out.
+        a_i = E f(u_i), b_i = E u_i f(u_i)/q_i, c_i = E f(u_i)² with u_i ~ N(0, q_i), q_i = |F_i|²/D. An F that is
+        drawn has rows of norm √D up to fluctuations, which the theory leaves out.
         """
         given = self._arguments["F"]
         if isinstance(given, str) or self.normalise_rows:

@@ -57,7 +57,7 @@ def gaussian_moments(f: Any, *, kinks: Sequence[float] = ()) -> tuple[float, flo
     Notes
     -----
     These three numbers are all that the theory of the hidden manifold needs of f, where every field has variance 1
-    (HMM paper, section III); :func:`hmm_rs.data.moments.row_moments` gives them for other variances.
+    (HMM paper, section III); ``HiddenManifold(F=...).row_moments`` has them for other variances.
 
     Examples
     --------

@@ -47,7 +47,7 @@ class Driver(Shown, ABC):
 
     A subclass stores its constructor's arguments in ``self._arguments``, owns a compiled engine
     and says how to step, measure, and save and restore its state. ``run`` of the subclass, made by
-    :func:`long_run`, checks its own arguments and calls :meth:`_drive`.
+    ``long_run``, checks its own arguments and calls :meth:`_drive`.
     """
 
     #: Dimension, label and unit of the time axis of the result.

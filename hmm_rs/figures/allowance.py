@@ -90,7 +90,8 @@ def over_seeds(
     why = f"{confidence(seen.size - 1):.1f} standard errors over {seen.size} seeds ({chance:.2g})"
     why += f", second order of their spread ({curvature:.1g})"
     if neglected:
-        why += f", {because} ({neglected:.2g})"
+        share = f", {neglected / level:.0%} of the value" if level > 0.0 else ""
+        why += f", {because} ({neglected:.2g}{share})"
     return Row(
         quantity,
         float(expected.mean()),
@@ -98,6 +99,7 @@ def over_seeds(
         chance + curvature + neglected,
         why,
         paper,
+        chance=chance + curvature,
     )
 
 
@@ -149,13 +151,14 @@ def paired_row(
     *,
     more: float = 0.0,
     because: str = "",
+    afterwards: bool = False,
     paper: str = "",
 ) -> Row:
     """Return a line for means over seeds; the error is that of the difference, seed by seed.
 
     Parameters
     ----------
-    quantity, paper
+    quantity, afterwards, paper
         As in :class:`hmm_rs.figures.Row`.
     theory
         Its values, one a seed, or one for all.
@@ -171,13 +174,16 @@ def paired_row(
     why = (
         f"{confidence(len(seen) - 1):.1f} standard errors over {len(seen)} seeds (three sigma by Student's t)"
     )
+    chance = three_errors(seen - expected)
     return Row(
         quantity,
         float(expected.mean()),
         float(seen.mean()),
-        three_errors(seen - expected) + more,
+        chance + more,
         f"{why}; {because}" if because else why,
         paper,
+        chance=chance,
+        afterwards=afterwards,
     )
 
 
@@ -202,11 +208,13 @@ def two_sample_row(
     sides = [np.asarray(values, dtype=np.float64) for values in (theory, simulation)]
     expected, seen = (values[~np.isnan(values)] for values in sides)
     why = f"three sigma (Student's t) of the means over {len(seen)} runs and {len(expected)} draws of the theory"
+    chance = math.hypot(three_errors(expected), three_errors(seen))
     return Row(
         quantity,
         float(expected.mean()),
         float(seen.mean()),
-        math.hypot(three_errors(expected), three_errors(seen)) + more,
+        chance + more,
         f"{why}; {because}" if because else why,
         paper,
+        chance=chance,
     )

@@ -20,7 +20,10 @@ if TYPE_CHECKING:
 __all__ = ["NEGLECTED", "neglected", "orthogonal_teacher"]
 
 #: What :func:`neglected` measures, in words.
-NEGLECTED = "gap between the equations with this F's full covariance and with its linear part"
+NEGLECTED = (
+    "an estimate of order 1/D of what the equations leave out, no bound: the gap between those with this F's full "
+    "covariance and with its linear part"
+)
 
 
 def orthogonal_teacher(M: int, D: int, seed: int) -> TwoLayer:

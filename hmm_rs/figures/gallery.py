@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterable
 from html import escape
 from pathlib import Path
@@ -22,7 +23,7 @@ body { font: 16px/1.45 system-ui, sans-serif; max-width: 62rem; margin: 2rem aut
 img { max-width: 100%; height: auto } h2 { margin-top: 3rem } .note { color: #555 }
 table { border-collapse: collapse; font-size: .85rem; display: block; overflow-x: auto; margin: 1rem 0 }
 th, td { border-bottom: 1px solid #ccc; padding: .25rem .6rem; text-align: left; vertical-align: top }
-.failed td { background: #fbe3e0 }
+.failed td { background: #fbe3e0 } .allowed td { background: #fdf6dd }
 """
 
 
@@ -49,8 +50,14 @@ class _Made(NamedTuple):
     def verdict(self) -> str:
         if self.error:
             return "not made"
-        failed = sum(not row.passed for row in self.rows)
-        return f"{failed} of {len(self.rows)} FAILED" if failed else f"{len(self.rows)} agree"
+        counts = Counter(row.verdict for row in self.rows)
+        words = {"FAILED": f"of {len(self.rows)} FAILED", "agrees": "agree"}
+        found = [
+            f"{counts[verdict]} {words.get(verdict, verdict)}"
+            for verdict in ("FAILED", "agrees", "allowed", "allowed, after the fact", "no claim")
+            if counts[verdict]
+        ]
+        return "; ".join(found)
 
 
 def gallery(
@@ -143,8 +150,11 @@ def _page(made: list[_Made], scale: str, *, whole: bool) -> str:
     return (
         "<!doctype html><html lang=en><meta charset=utf-8><meta name=viewport content='width=device-width'>"
         f"<title>Published figures</title><style>{_STYLE}</style><h1>Published figures, made with hmm_rs</h1>"
-        f"<p class=note>Scale: {scale}. Each table lays simulation beside theory; a gap beyond what is allowed is "
-        "marked FAILED. How sure we are of content and parameters stands with each.</p>"
+        f"<p class=note>Scale: {scale}. Each table lays simulation beside theory. <b>agrees</b>: the gap is no larger "
+        "than chance makes it. <b>allowed</b>: it is larger, and within an estimate of what the theory leaves out at "
+        "this size. <b>allowed, after the fact</b>: so it is, but that estimate was made when the gap was known: "
+        "the line tests little. <b>no claim</b>: nothing bounds the gap. <b>FAILED</b>: beyond what is allowed. How "
+        "sure we are of content and parameters of the published figure stands with each.</p>"
         "<table><thead><tr><th>figure</th><th>work</th><th>what</th><th>sureness</th><th>verdict</th><th>time</th></tr>"
         f"</thead><tbody>{summary}</tbody></table>"
         + "".join(_section(item) for item in made)

@@ -10,9 +10,10 @@ import numpy.typing as npt
 from ..ground.extras import extra
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["panels"]
+__all__ = ["beside", "panels"]
 
 
 def panels(
@@ -50,3 +51,14 @@ def panels(
         for letter, ax in zip(ascii_lowercase, axes.flat, strict=False):
             ax.set_title(f"({letter})", loc="left", fontsize="medium")
     return figure, axes
+
+
+def beside(figure: Figure, ax: Axes) -> None:
+    """Put the legend of the only panel beside it: for more entries than it has room for."""
+    legend = ax.get_legend()
+    if legend is not None:
+        legend.remove()
+    figure.set_size_inches(8.0, 3.9)
+    figure.legend(
+        *ax.get_legend_handles_labels(), frameon=False, fontsize="small", loc="outside right center"
+    )

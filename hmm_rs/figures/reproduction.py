@@ -38,6 +38,10 @@ class Row(NamedTuple):
         "both": the gap may be `allowed` to either side. "above", "below": a statement of more or of less; the
         simulation may lie beyond the theory to that side by anything, and by `allowed` only to the other (a negative
         one asks for that much at least).
+    chance
+        The part of `allowed` that sampling error alone explains; None: all of it.
+    afterwards
+        Whether what is allowed beyond chance was derived after the gap had been seen: such a line tests little.
     """
 
     quantity: str
@@ -47,6 +51,8 @@ class Row(NamedTuple):
     why: str = "no bound is known"
     paper: str = ""
     side: Literal["both", "above", "below"] = "both"
+    chance: float | None = None
+    afterwards: bool = False
 
     @property
     def gap(self) -> float:
@@ -59,10 +65,27 @@ class Row(NamedTuple):
         beyond = {"both": abs(self.gap), "above": -self.gap, "below": self.gap}[self.side]
         return bool(beyond <= self.allowed)
 
+    @property
+    def verdict(self) -> str:
+        """The line's judgement in words.
+
+        "agrees": the gap is no larger than chance makes it. "allowed": it is larger, and smaller than what the theory
+        leaves out at this size. "allowed, after the fact": so it is, but the size of what is left out was derived when
+        the gap was known. "no claim": nothing bounds the gap. "FAILED": it is too large.
+        """
+        if not self.passed:
+            return "FAILED"
+        if math.isinf(self.allowed):
+            return "no claim"
+        if self.chance is None or abs(self.gap) <= self.chance:
+            return "agrees"
+        return "allowed, after the fact" if self.afterwards else "allowed"
+
 
 #: What a figure's function returns: datasets by name, the picture, the lines of the table.
 Parts = tuple[dict[str, "xr.Dataset"], "Figure", list[Row]]
 
+_CLASSES = {"FAILED": " class=failed", "allowed": " class=allowed", "no claim": " class=allowed"}
 _HEADINGS = ("quantity", "theory", "simulation", "gap", "allowed", "why", "paper", "verdict")
 
 
@@ -122,7 +145,7 @@ class Reproduction:
             folder.mkdir(parents=True, exist_ok=True)
             for suffix in ("png", "pdf"):
                 self.picture.savefig(folder / f"{self.name}.{suffix}", dpi=200)
-            rows = [{**row._asdict(), "gap": row.gap, "passed": bool(row.passed)} for row in self.table]
+            rows = [{**row._asdict(), "gap": row.gap, "verdict": row.verdict} for row in self.table]
             (folder / f"{self.name}.json").write_text(json.dumps(rows, indent=1, default=float))
             for key, data in self.data.items():
                 data.to_netcdf(folder / f"{self.name}.{key}.nc")
@@ -166,15 +189,15 @@ def _cells(row: Row) -> tuple[str, ...]:
         }[row.side],
         row.why,
         row.paper,
-        "agrees" if row.passed else "FAILED",
+        row.verdict,
     )
 
 
 def table_html(table: Sequence[Row]) -> str:
-    """Return the table as HTML; a line that failed has the class ``failed``."""
+    """Return the table as HTML; a line that failed has the class ``failed``, one that is allowed ``allowed``."""
     head = "".join(f"<th>{heading}</th>" for heading in _HEADINGS)
     body = "".join(
-        f"<tr{'' if row.passed else ' class=failed'}>"
+        f"<tr{_CLASSES.get(row.verdict.partition(',')[0], '')}>"
         + "".join(f"<td>{escape(cell)}</td>" for cell in _cells(row))
         + "</tr>"
         for row in table

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 from ..ground.arguments import count, number, shown
 from ..ground.errors import DtypeError, InvalidParameterError
 from .axes import COLOURS, axes_of, check_result, readable_log, style_of
+from .marks import power_law
+from .seeds import mean_over_seeds
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -163,8 +165,9 @@ def error_curves(
     result
         What :func:`hmm_rs.experiments.compression.learning_curves` returned.
     exponents
-        What :func:`hmm_rs.theory.learning_curve_exponents` returned: its power laws are drawn as dashed lines
-        from the first size on, "feature" through the network's error, "lazy" through that of the initial kernel.
+        What :func:`hmm_rs.theory.learning_curve_exponents` returned: its power laws are drawn as dashed lines with
+        their exponents, from the first size on: "feature" through the network's error, "lazy" through those of the
+        kernels that did not learn.
     ax
         Axes to draw on; None makes a figure.
 
@@ -188,19 +191,12 @@ def error_curves(
     p = result["p"].values
     theory = {"network": "feature", "initial_ntk": "lazy", "closed_ntk": "lazy", "laplace": "lazy"}
     for name, colour in zip(names, itertools.cycle(COLOURS)):
-        errors = result[name]
-        mean = errors.mean("seed").values
-        spread = (errors.std("seed", ddof=1) / errors.count("seed") ** 0.5).values
-        label = errors.attrs["long_name"].removeprefix("test error, ")
-        ax.errorbar(p, mean, yerr=spread, color=colour, capsize=2.0, label=label, **style_of(result))
+        label = result[name].attrs["long_name"].removeprefix("test error, ")
+        mean_over_seeds(result, name, log="xy", label=label, colour=colour, ax=ax)
         law = theory.get(name, "")
-        if exponents is not None and law in exponents:
-            line = mean[0] * (p / p[0]) ** -exponents[law]
-            ax.plot(
-                p, line, "--", color=colour, linewidth=1.2, label=rf"theory, $p^{{-{exponents[law]:.2f}}}$"
-            )
-    ax.set_xscale("log")
-    ax.set_yscale("log")
+        start = float(result[name].isel(p=0).mean())
+        if exponents is not None and law in exponents and start > 0.0:
+            power_law(ax, p, -exponents[law], through=(p[0], start), colour=colour)
     ax.set_xticks(p, [f"{int(size)}" for size in p])
     ax.minorticks_off()
     readable_log(ax, "y")

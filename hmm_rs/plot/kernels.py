@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from .axes import COLOURS, axes_of, check_result
+from .marks import error_bars
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -48,18 +49,7 @@ def circle_kernel(
         mean = row.mean("seed") if "seed" in row.dims else row
         error = row.std("seed", ddof=1) / row.sizes["seed"] ** 0.5 if "seed" in row.dims else 0.0 * row
         every = max(1, len(mean) // 50)
-        ax.errorbar(
-            result["phi"][::every],
-            mean[::every],
-            yerr=error[::every],
-            linestyle="",
-            marker="o",
-            markersize=3.5,
-            markerfacecolor="none",
-            elinewidth=0.8,
-            color=colour,
-            label=label,
-        )
+        error_bars(ax, result["phi"][::every], mean[::every], error[::every], colour=colour, label=label)
         if theory is not None and name in theory:
             ax.plot(theory["phi"], theory[name].isel(phi=at), color=colour, linewidth=1.4)
     ax.set_xticks(np.pi * np.arange(5) / 2, ["0", r"$\pi/2$", r"$\pi$", r"$3\pi/2$", r"$2\pi$"])
@@ -99,16 +89,7 @@ def kernel_information(result: xr.Dataset, *, vectors: int = 3, ax: Axes | None 
     curves = [(f"eigenvector {r + 1}", information.isel(r=r), COLOURS[r % 6]) for r in range(vectors)]
     for label, values, colour in (*curves, ("best of all", information.max("r"), "black")):
         error = values.std("seed", ddof=1) / values.sizes["seed"] ** 0.5
-        ax.errorbar(
-            stages,
-            values.mean("seed"),
-            yerr=error,
-            marker="o",
-            markersize=4.0,
-            capsize=2.0,
-            color=colour,
-            label=label,
-        )
+        error_bars(ax, stages, values.mean("seed"), error, connected=True, colour=colour, label=label)
     middle = result["satisfied"].mean("seed").values
     words = ["start", *(f"{share:.0%}" for share in middle[1:-1]), "end"]
     ax.set_xticks(stages, words)

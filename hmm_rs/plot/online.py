@@ -8,6 +8,7 @@ from ..ground.arguments import choice, flag, items, number
 from ..ground.errors import InvalidParameterError
 from ..ground.results import VARIABLES
 from .axes import COLOURS, axes_of, check_result, distinct_colours, in_words, readable_log, split, style_of
+from .marks import error_bars
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -40,7 +41,7 @@ def learning_curve(
         What to draw.
     band
         Half width of the band over seeds: "std", the spread of single runs, or "sem", the standard error
-        of their mean.
+        of their mean. On a logarithmic axis it reaches as far down, by a factor, as up.
     bars
         Draw simulations over seeds with error bars in the place of a band: for a few points along a parameter.
     ax
@@ -81,6 +82,11 @@ def learning_curve(
                 f"{tuple(results[0][variable].dims)}: must be over the same dimensions; draw them apart"
             )
     ax = axes_of(ax)
+    # Marks that have no place on the axes must know them; what is nowhere positive has no logarithm at all.
+    logarithmic = any(
+        bool((result[variable].mean(_seeds(result[variable])) > 0.0).any()) for result in results
+    )
+    ax.set(xscale="log", yscale="log" if logarithmic else "linear")
     first = 0
     colours = list(COLOURS) if swept is None else distinct_colours(results[0].sizes[swept])
     for i, result in enumerate(results):
@@ -98,7 +104,8 @@ def learning_curve(
                 label=told if value is None or i == 0 else None,
             )  # fmt: skip
     readable_log(ax, "x")
-    readable_log(ax, "y")
+    if logarithmic:
+        readable_log(ax, "y")
     ax.set_xlabel(in_words(results[0][along], along))
     ax.set_ylabel(in_words(results[0][variable], variable))
     ax.grid(visible=True, which="major", alpha=0.25, linewidth=0.5)
@@ -118,6 +125,11 @@ def _curves(values: xr.DataArray, swept: str | None) -> list[tuple[str | None, x
     ]
 
 
+def _seeds(values: xr.DataArray) -> list[str]:
+    """Return the dimension to average over, if there is one."""
+    return ["seed"] if "seed" in values.dims else []
+
+
 def _draw(
     ax: Axes,
     curve: xr.DataArray,
@@ -132,21 +144,20 @@ def _draw(
     """Draw one curve, with its band if there are seeds."""
     # Zero has no place on a logarithmic axis.
     seen = curve.where(curve[along] > 0, drop=True)
-    middle = seen.mean("seed") if "seed" in seen.dims else seen
+    middle = seen.mean(_seeds(seen))
     theory = result.attrs.get("source") == "theory"
+    several = "seed" in seen.dims and seen.sizes["seed"] > 1
+    spread = seen.std("seed", ddof=1) if several else None
+    if spread is not None and band == "sem":
+        spread = spread / seen.sizes["seed"] ** 0.5
+    if spread is not None and bars and not theory:
+        error_bars(ax, middle[along], middle, spread, colour=colour, label=label)
+        return
     ax.plot(middle[along], middle, color=colour, label=label, zorder=3 if theory else 2, **style_of(result))
-    if "seed" in seen.dims and seen.sizes["seed"] > 1:
-        spread = seen.std("seed", ddof=1)
-        if band == "sem":
-            spread = spread / seen.sizes["seed"] ** 0.5
-        low = middle - spread
-        if float(middle.min()) > 0.0:
-            # The axis is logarithmic.
-            low = low.clip(min=float(middle.min()) * 1e-3)
-        if bars and not theory:
-            sides = [(middle - low).values, spread.values]
-            ax.errorbar(middle[along], middle, sides, color=colour, linestyle="", linewidth=1, capsize=2)
-            return
+    if spread is not None:
+        # On a logarithmic axis a band that is as wide as its curve is high has no lower edge; by a factor it has.
+        logarithmic = float(middle.min()) > 0.0
+        low = middle / (1.0 + spread / middle) if logarithmic else middle - spread
         ax.fill_between(
             middle[along].values,
             low.values,

@@ -10,6 +10,7 @@ from ..ground import arguments
 from ..ground.errors import InvalidParameterError
 from ..theory import HingeMeanField
 from .axes import COLOURS, axes_of, check_result, distinct_colours, readable_log, style_of
+from .marks import error_bars
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -33,7 +34,7 @@ def curve(ax: Axes, seen: xr.DataArray, result: xr.Dataset, **style: Any) -> Non
     """Draw a curve over t; several seeds as their mean with the standard deviation as error bars."""
     if "seed" in seen.dims:
         mean, spread = seen.mean("seed"), seen.std("seed", ddof=1)
-        ax.errorbar(seen.t, mean, yerr=spread, capsize=2.0, elinewidth=0.8, **style, **style_of(result))
+        error_bars(ax, seen.t, mean, spread, colour=style["color"], label=style["label"])
         return
     ax.plot(seen.t, seen, **style, **style_of(result))
 

@@ -1,13 +1,15 @@
-"""One variable of several runs: mean and standard error over seeds, theory over it."""
+"""One variable of several runs: mean and error over seeds, theory over it."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
+from ..ground.arguments import choice, flag
 from ..ground.errors import InvalidParameterError
-from .axes import COLOURS, axes_of, check_result
+from .axes import COLOURS, axes_of, check_result, readable_log
+from .marks import error_bars
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -23,13 +25,20 @@ def mean_over_seeds(
     theory: xr.Dataset | None = None,
     expected: str | None = None,
     label: str | None = None,
+    theory_label: str | None = None,
+    band: Literal["sem", "std"] = "sem",
+    average: Literal["arithmetic", "geometric"] = "arithmetic",
+    log: Literal["", "x", "y", "xy"] = "",
+    connected: bool = False,
     colour: str = COLOURS[0],
     marker: str = "o",
+    face: str = "none",
     ax: Axes | None = None,
 ) -> Axes:
-    """Draw one variable over its axis: mean over seeds with standard errors as marks, the theory as a line.
+    """Draw one variable over its axis: mean over seeds with error bars as marks, the theory as a line.
 
-    Points at zero or below are left out, so that the axes may be made logarithmic.
+    A mean that is zero or below has no place on a logarithmic axis: it is marked at the lower edge, and the legend says
+    so. (A start at time zero has none on a logarithmic time axis and is left out.)
 
     Parameters
     ----------
@@ -41,8 +50,18 @@ def mean_over_seeds(
         A solution over the same dimension; None for no line.
     expected
         Its variable; None: `variable`.
-    label, colour, marker
-        Of the marks; the line has the same colour.
+    label, theory_label
+        Legend entries of the marks and of the line.
+    band
+        What the error bars are: "sem", the standard error of the mean, or "std", the spread of single runs.
+    average
+        "geometric" for what fluctuates by factors, with the error of the mean logarithm.
+    log
+        Which axes to make logarithmic, before anything is drawn; axes that are so already stay so.
+    connected
+        Join the marks by a line, for a course without a theory over it.
+    colour, marker, face
+        Of the marks and what fills them; the line has the same colour.
     ax
         Axes to draw on; None makes a figure.
 
@@ -59,33 +78,56 @@ def mean_over_seeds(
     True
     """
     check_result(result, variable)
+    choice("band", band, ("sem", "std"))
+    choice("average", average, ("arithmetic", "geometric"))
+    choice("log", log, ("", "x", "y", "xy"))
+    flag("connected", connected)
     values = result[variable]
     if "seed" not in values.dims or values.ndim != 2:
         raise InvalidParameterError(
             f"{variable} has the dimensions {tuple(values.dims)}: must be seed and one more; pass what hr.ensemble "
             "returned, and choose with .sel(...)"
         )
+    if average == "geometric" and bool((values <= 0.0).any()):
+        raise InvalidParameterError(
+            f"average = 'geometric': {variable} must be positive, its smallest value is {float(values.min()):g}; pass "
+            "average='arithmetic'"
+        )
     ax = axes_of(ax)
-    mean = values.mean("seed")
+    for axis in log:
+        ax.set(**{f"{axis}scale": "log"})
+    geometric = average == "geometric"
+    seen = values.copy(data=np.log(values.values)) if geometric else values
+    mean = seen.mean("seed")
     (dim,) = (str(name) for name in mean.dims)
-    error = values.std("seed", ddof=1) / values.count("seed") ** 0.5
-    shown = ((mean > 0.0) & (mean[dim] > 0.0)).values
-    ax.errorbar(
-        mean[dim].values[shown],
-        mean.values[shown],
-        yerr=np.nan_to_num(error.values[shown]),
-        linestyle="",
-        marker=marker,
-        markersize=4.0,
-        markerfacecolor="none",
-        capsize=2.0,
-        elinewidth=0.8,
-        color=colour,
+    error = seen.std("seed", ddof=1)
+    if band == "sem":
+        error = error / values.count("seed") ** 0.5
+    if geometric:
+        mean = mean.copy(data=np.exp(mean.values))
+        error = mean * error
+    error_bars(
+        ax,
+        mean[dim].values,
+        mean.values,
+        error.values,
+        colour=colour,
         label=label,
+        marker=marker,
+        connected=connected,
+        face=face,
     )
     if theory is not None:
         check_result(theory, expected or variable)
         line = theory[expected or variable]
-        kept = ((line > 0.0) & (line[dim] > 0.0)).values
-        ax.plot(line[dim].values[kept], line.values[kept], color=colour, linewidth=1.4)
+        kept = np.ones(line.shape, dtype=bool)
+        if ax.get_xscale() == "log":
+            kept &= (line[dim] > 0.0).values
+        if ax.get_yscale() == "log":
+            kept &= (line > 0.0).values
+        ax.plot(line[dim].values[kept], line.values[kept], color=colour, linewidth=1.4, label=theory_label)
+    if "x" in log:
+        readable_log(ax, "x")
+    if "y" in log:
+        readable_log(ax, "y")
     return ax

@@ -45,7 +45,7 @@ def rerun(
     Parameters
     ----------
     ds
-        A result, an answer (:class:`Record`), or the path of a saved one: netCDF, or the checkpoint of a run.
+        A result, an answer of the theory (a record), or the path of a saved one: netCDF, or the checkpoint of a run.
     arrays
         Arrays of more than 64 KiB that the caller gave to the run, by the names that the message says:
         ``{"X": X, "y": y}``. A result holds them by checksum only; checkpoints hold everything.

@@ -1,5 +1,6 @@
 """The manual's code runs as it stands: every page is one session, from its first block to its last."""
 
+import json
 import os
 import re
 from pathlib import Path
@@ -8,19 +9,25 @@ import matplotlib.pyplot as plt
 import pytest
 
 DOCS = Path(__file__).parents[2] / "docs"
+NOTEBOOKS = DOCS.parent / "examples" / "notebooks"
 # ```python, ```{code-cell} python, with the cell's :tags: lines left out.
 BLOCK = re.compile(r"^```(?:python|\{code-cell\}[^\n]*)\n(?::[^\n]*\n)*(.*?)^```$", flags=re.S | re.M)
 PAGES = {
     page.relative_to(DOCS).as_posix(): blocks
     for page in sorted(DOCS.rglob("*.md"))
     if (blocks := BLOCK.findall(page.read_text(encoding="utf8")))
+} | {
+    page.name: [
+        "".join(cell["source"])
+        for cell in json.loads(page.read_text(encoding="utf8"))["cells"]
+        if cell["cell_type"] == "code"
+    ]
+    for page in sorted(NOTEBOOKS.glob("*.ipynb"))
 }
 
 
 def test_pages_with_code_are_found():
-    works = {
-        f"works/{name}.md" for name in ("hidden-manifold", "gaussian-equivalence", "compression", "hinge")
-    }
+    works = {f"{name}.ipynb" for name in ("hidden-manifold", "gaussian-equivalence", "compression", "hinge")}
     assert {"start.md", *works} <= set(PAGES)
 
 

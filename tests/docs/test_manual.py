@@ -25,7 +25,8 @@ def site(tmp_path_factory):
     for package in ("sphinx", "myst_nb", "pydata_sphinx_theme", "bs4"):
         pytest.importorskip(package, reason="needs requirements/docs.txt")
     folder = tmp_path_factory.mktemp("manual")
-    shutil.copytree(DOCS, folder / "docs", ignore=shutil.ignore_patterns("api"))
+    shutil.copytree(DOCS, folder / "docs", ignore=shutil.ignore_patterns("api", "gallery"))
+    shutil.copytree(DOCS.parent / "examples", folder / "examples")
     command = [sys.executable, "-P", "-m", "sphinx", "-W", "--keep-going", "-j", "2", "-q"]
     built = subprocess.run(
         [*command, str(folder / "docs"), str(folder / "site")], capture_output=True, text=True, check=False

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import hmm_rs as hr
-from hmm_rs.figures.allowance import confidence, exceeds, over_seeds
+from hmm_rs.figures.allowance import confidence, exceeds, over_seeds, paired_row, two_sample_row
 from hmm_rs.figures.finite_size import neglected, orthogonal_teacher
 from hmm_rs.figures.reproduction import Row, table_html
 
@@ -61,6 +61,36 @@ def test_rows_have_sides():
     text = table_html([Row("x", 1.0, 9.0, -0.5, side="above"), Row("y", 1.0, 0.5, 0.25, side="below")])
     assert "&gt;= 0.5" in text
     assert "&lt;= 0.25" in text
+
+
+def test_a_verdict_tells_agreement_from_what_is_only_allowed():
+    def verdict(gap, **options):
+        return Row("x", 1.0, 1.0 + gap, **options).verdict
+
+    wide = {"allowed": 0.5, "chance": 0.1}
+    assert verdict(0.05, **wide) == "agrees"
+    assert verdict(-0.3, **wide) == "allowed"
+    assert verdict(-0.3, afterwards=True, **wide) == "allowed, after the fact"
+    assert verdict(0.05, afterwards=True, **wide) == "agrees"
+    assert verdict(0.6, afterwards=True, **wide) == "FAILED"
+    # Without a part of its own all of it is chance; without a bound nothing is claimed.
+    assert verdict(0.3, allowed=0.5) == "agrees"
+    assert verdict(0.3) == "no claim"
+    text = table_html([Row("x", 1.0, 1.3, 0.5, chance=0.1), Row("x", 1.0, 1.6, 0.5, chance=0.1)])
+    assert text.count("class=allowed") == text.count("class=failed") == 1
+
+
+def test_means_over_seeds_say_which_part_of_what_they_allow_is_chance():
+    values = np.array([1.0, 1.2, 0.8, 1.1])
+    for row in (
+        over_seeds("x", 2.0, values, neglected=3.0, because="small D"),
+        paired_row("x", 2.0, values, more=3.0, because="small D"),
+        two_sample_row("x", 2.0 + values, values, more=3.0, because="small D"),
+    ):
+        assert row.allowed == pytest.approx(row.chance + 3.0)
+        assert row.verdict == "allowed"
+    assert "150% of the value" in over_seeds("x", 2.0, values, neglected=3.0, because="small D").why
+    assert paired_row("x", 2.0, values, more=3.0, afterwards=True).verdict == "allowed, after the fact"
 
 
 def test_an_orthogonal_teacher_has_no_overlaps_and_stays_near_the_random_one():

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Literal
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -14,6 +17,7 @@ from ...dynamics.convolutional_flow import CNNFlow
 from ...ground.arguments import count, number
 from ...ground.results import dataset
 from ...networks.convolutional import CNN
+from .keeping import Keeper
 from .kernels import classifier_error
 from .runs import CITE, WHY, missing
 
@@ -44,6 +48,7 @@ def image_learning_curves(
     max_steps: int = 20_000,
     max_dout: float = 0.1,
     max_dw: float = 0.01,
+    checkpoints: str | Path | None = None,
 ) -> xr.Dataset:
     """Measure test errors of a :class:`hmm_rs.cnn.CNN` on the parity of image classes, and of its frozen kernels.
 
@@ -59,6 +64,8 @@ def image_learning_curves(
         Test images.
     alpha, max_steps, max_dout, max_dw
         As in :class:`hmm_rs.cnn.CNNFlow`; a run ends when every margin exceeds one.
+    checkpoints
+        As in :func:`learning_curves`.
 
     Returns
     -------
@@ -87,31 +94,47 @@ def image_learning_curves(
     block = math.gcd(test, *sizes)
     block = block if 8 <= block <= 64 else 64
     names = (*IMAGE_CURVES, "converged")
+    kept = Keeper(
+        checkpoints,
+        "images",
+        images=_digest(pictures, np.asarray(classes)),
+        network=network,
+        test=test,
+        alpha=alpha,
+        max_steps=max_steps,
+        max_dout=max_dout,
+        max_dw=max_dw,
+    )
+
+    def measured_at(p: int, seed: int) -> dict[str, float]:
+        sets = parity_sets(pictures, classes, train=p, kernel=p, test=test, seed=seed)
+        flow = CNNFlow(
+            network,
+            *sets.train,
+            alpha=alpha,
+            max_dout=max_dout,
+            max_dw=max_dw,
+            X_test=sets.test[0],
+            y_test=sets.test[1],
+            seed=seed,
+        )
+        start = flow.theta.copy()
+        flow, run = kept.run(flow, (p, seed), "whole", stop_margin=1.0, max_steps=max_steps, save_steps=[0])
+        found = {
+            "network": float(run["test_error"][-1]),
+            "converged": float(run.attrs["stopped"] in ("margin", "gradient")),
+        }
+        parts: tuple[tuple[Literal["full", "last"], str], ...] = (("full", "ntk"), ("last", "last"))
+        for stage, theta, (X, y) in (("initial", start, sets.train), ("final", flow.theta, sets.kernel)):
+            for part, name in parts:
+                found[f"{stage}_{name}"] = _frozen(network, theta, part, block, (X, y), sets.test)
+        return found
+
     values = np.full((len(names), len(sizes), seeds), np.nan)
     for i, p in enumerate(sizes):
         for seed in range(seeds):
-            sets = parity_sets(pictures, classes, train=p, kernel=p, test=test, seed=seed)
-            flow = CNNFlow(
-                network,
-                *sets.train,
-                alpha=alpha,
-                max_dout=max_dout,
-                max_dw=max_dw,
-                X_test=sets.test[0],
-                y_test=sets.test[1],
-                seed=seed,
-            )
-            start = flow.theta.copy()
-            run = flow.run(stop_margin=1.0, max_steps=max_steps, save_steps=[0])
-            found = {
-                "network": float(run["test_error"][-1]),
-                "converged": float(run.attrs["stopped"] in ("margin", "gradient")),
-            }
-            parts: tuple[tuple[Literal["full", "last"], str], ...] = (("full", "ntk"), ("last", "last"))
-            for stage, theta, (X, y) in (("initial", start, sets.train), ("final", flow.theta, sets.kernel)):
-                for part, name in parts:
-                    found[f"{stage}_{name}"] = _frozen(network, theta, part, block, (X, y), sets.test)
-            values[:, i, seed] = [found[name] for name in names]
+            point = kept.point((p, seed), partial(measured_at, p, seed))
+            values[:, i, seed] = [float(point[name]) for name in names]
     measured = dict(zip(names, values, strict=True))
     result = dataset(
         measured,
@@ -127,6 +150,15 @@ def image_learning_curves(
     for name, words in IMAGE_CURVES.items():
         result[name].attrs["long_name"] = f"test error, {words}"
     return result
+
+
+def _digest(*arrays: npt.NDArray[Any]) -> str:
+    """Return what tells data sets apart."""
+    found = hashlib.sha256()
+    for values in arrays:
+        found.update(repr((values.shape, values.dtype.str)).encode())
+        found.update(np.ascontiguousarray(values).tobytes())
+    return found.hexdigest()
 
 
 def _frozen(

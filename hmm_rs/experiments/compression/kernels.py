@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -14,6 +16,7 @@ from ...ground.arguments import choice, count, items, number
 from ...ground.errors import ConvergenceError
 from ...ground.results import dataset
 from ...networks.mean_field import MeanFieldNetwork
+from .keeping import Keeper
 from .runs import CITE, Array, described, flow_of, in_parallel
 
 if TYPE_CHECKING:
@@ -60,12 +63,13 @@ def kernel_evolution(
     components: int = 10,
     test_size: int = 10_000,
     points: Literal["train", "kernel"] = "train",
+    checkpoints: str | Path | None = None,
 ) -> xr.Dataset:
     """Follow the tangent kernel through training: label projections, mutual information, learning.
 
     Parameters
     ----------
-    data, p, seeds, h, alpha, max_steps, test_size
+    data, p, seeds, h, alpha, max_steps, test_size, checkpoints
         As in :func:`learning_curves`.
     fractions
         Satisfied fractions to look at, between the start and the end at `stop_margin`.
@@ -93,18 +97,36 @@ def kernel_evolution(
     R = count("components", components, maximum=count("p", p))
     choice("points", points, ("train", "kernel"))
 
-    def run(seed: int) -> list[dict[str, Any]]:
+    kept = Keeper(
+        checkpoints,
+        "evolution",
+        data=data,
+        p=p,
+        h=h,
+        alpha=alpha,
+        fractions=fractions,
+        stop_margin=stop_margin,
+        max_steps=max_steps,
+        components=R,
+        test_size=test_size,
+        points=points,
+    )
+
+    def measured(seed: int) -> dict[str, list[Any]]:
         X, y = data.sample(p, seed=seed)
         fresh, fresh_y = data.sample(p, seed=seed, stream="kernel")
         X_test, y_test = data.sample(test_size, seed=seed, stream="test")
         flow = flow_of(data, p, h, alpha, seed, X_test=X_test, y_test=y_test)
         initial: Array | None = None
-        seen = []
+        seen: list[dict[str, Any]] = []
         for stage in range(stages):
-            if 0 < stage < stages - 1:
-                flow.run(stop_frac=fractions[stage - 1], max_steps=max_steps, save_steps=[0])
-            elif stage:
-                flow.run(stop_margin=stop_margin, max_steps=max_steps, save_steps=[0])
+            if stage:
+                until = (
+                    {"stop_frac": fractions[stage - 1]}
+                    if stage < stages - 1
+                    else {"stop_margin": stop_margin}
+                )
+                flow, _ = kept.run(flow, (seed,), f"{stage}", max_steps=max_steps, save_steps=[0], **until)
             at = flow.network
             seen_X, seen_y = (X, y) if points == "train" else (fresh, fresh_y)
             gram = tangent_kernel(at, seen_X)
@@ -128,13 +150,15 @@ def kernel_evolution(
                     "t": flow.t,
                 }
             )
-        return seen
+        return {name: [each[name] for each in seen] for name in seen[0]}
+
+    def run(seed: int) -> dict[str, Array]:
+        return kept.point((seed,), partial(measured, seed))
 
     runs = in_parallel(run, [(s,) for s in range(count("seeds", seeds))])
-    names = list(runs[0][0])
-    values = {name: np.array([[run[k][name] for run in runs] for k in range(stages)]) for name in names}
+    values = {name: np.stack([run[name] for run in runs], axis=1) for name in runs[0]}
     inner: dict[str, tuple[str, ...]] = {
-        name: ("stage", "seed", "r") if values[name].ndim == 3 else ("stage", "seed") for name in names
+        name: ("stage", "seed", "r") if values[name].ndim == 3 else ("stage", "seed") for name in values
     }
     return dataset(
         values,
@@ -164,8 +188,11 @@ def circle_kernel(
     seed: int = 0,
     stop_margin: float = 0.9,
     max_steps: int = 100_000,
+    checkpoints: str | Path | None = None,
 ) -> xr.Dataset:
     """Return the tangent kernel on a circle of radius sqrt 2, before and after training on the stripe in d = 2.
+
+    A run under way is kept in `checkpoints`, as in :func:`learning_curves`.
 
     Returns
     -------
@@ -179,12 +206,12 @@ def circle_kernel(
     angles = 2 * np.pi * np.arange(count("points", points)) / points
     circle = np.sqrt(2.0) * np.column_stack([np.cos(angles), np.sin(angles)])
     flow = flow_of(data, p, h, alpha, seed)
+    kept = Keeper(checkpoints, "circle", p=p, h=h, alpha=alpha, stop_margin=stop_margin, max_steps=max_steps)
     found = {}
     for name in ("initial", "first_fit", "final"):
-        if name == "first_fit":
-            flow.run(stop_frac=0.1, max_steps=max_steps, save_steps=[0])
-        elif name == "final":
-            flow.run(stop_margin=stop_margin, max_steps=max_steps, save_steps=[0])
+        if name != "initial":
+            until = {"stop_frac": 0.1} if name == "first_fit" else {"stop_margin": stop_margin}
+            flow, _ = kept.run(flow, (seed,), name, max_steps=max_steps, save_steps=[0], **until)
         kernel = tangent_kernel(flow.network, circle)
         found[name] = kernel / np.diag(kernel).mean()
     t_star = flow.events["t_star"][0] if "t_star" in flow.events else np.nan

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, get_args
 
 import numpy as np
@@ -12,6 +14,7 @@ from ...data.manifolds import LabelledGaussian
 from ...dynamics.gradient_flow import GradientFlow
 from ...ground.arguments import choice, count, items, number
 from ...ground.results import dataset
+from .keeping import Keeper
 from .kernels import classifier_error, frozen_error
 from .runs import (
     CITE,
@@ -57,6 +60,7 @@ def learning_curves(
     max_dw: float = 0.02,
     convention: Convention = "ratio_of_rms",
     bandwidth: float = 100.0,
+    checkpoints: str | Path | None = None,
 ) -> xr.Dataset:
     r"""Measure test errors against the number of examples, in the feature and in the lazy regime.
 
@@ -80,6 +84,9 @@ def learning_curves(
         Which factor of :func:`hmm_rs.compression` is Lambda*, as in :func:`compression_scaling`.
     bandwidth
         Of the Laplace kernel; far above the distances of the data, where the theory's exponent holds.
+    checkpoints
+        Folder to keep finished points and runs under way in: called again after an interruption, with the same
+        arguments, only the rest is computed. None: nothing is kept.
 
     Returns
     -------
@@ -102,7 +109,23 @@ def learning_curves(
     bandwidth = number("bandwidth", bandwidth, minimum=0.0, exclusive=True)
     names = [*curves, *(["lambda_star"] if compressible(data) else []), "converged"]
 
-    def run(p: int, seed: int) -> list[float]:
+    kept = Keeper(
+        checkpoints,
+        "curves",
+        data=data,
+        curves=curves,
+        h=h,
+        alpha=alpha,
+        stop_margin=stop_margin,
+        max_steps=max_steps,
+        test_size=test_size,
+        max_dout=max_dout,
+        max_dw=max_dw,
+        convention=convention,
+        bandwidth=bandwidth,
+    )
+
+    def measured(p: int, seed: int) -> dict[str, float]:
         X, y = data.sample(p, seed=seed)
         X_test, y_test = data.sample(test_size, seed=seed, stream="test")
         network = network_of(data, h, seed)
@@ -121,10 +144,12 @@ def learning_curves(
                 y_test=y_test,
             )
             # t* is defined by the margin 1: it has its own run of the rules, then the network goes on.
-            flow.run(stop_frac=0.1, max_steps=max_steps, save_steps=[0])
+            flow, _ = kept.run(flow, (p, seed), "start", stop_frac=0.1, max_steps=max_steps, save_steps=[0])
             if compressible(data):
                 found["lambda_star"] = lambda_star_of(flow, data, convention)
-            result = flow.run(stop_margin=stop_margin, max_steps=max_steps, save_steps=[0])
+            flow, result = kept.run(
+                flow, (p, seed), "rest", stop_margin=stop_margin, max_steps=max_steps, save_steps=[0]
+            )
             found["converged"] = float(result.attrs["stopped"] in ("margin", "gradient"))
             found["network"] = float(result["test_error"][-1])
             if "final_ntk" in curves:
@@ -152,7 +177,11 @@ def learning_curves(
                 lambda s: bandwidth * kernels.laplace(X_test, X[s], scale=bandwidth),
                 y_test,
             )
-        return [found[name] for name in names]
+        return found
+
+    def run(p: int, seed: int) -> list[float]:
+        point = kept.point((p, seed), partial(measured, p, seed))
+        return [float(point[name]) for name in names]
 
     values = np.array(in_parallel(run, [(p, s) for p in sizes for s in range(seeds)]))
     values = values.reshape(len(sizes), seeds, len(names)).transpose(2, 0, 1)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, get_args
 
 import numpy as np
@@ -11,6 +13,7 @@ from ...data.manifolds import LabelledGaussian, Stripe
 from ...ground.arguments import choice, count
 from ...ground.results import dataset
 from .exponents import fit_exponent
+from .keeping import Keeper
 from .runs import (
     CITE,
     WHY,
@@ -43,6 +46,7 @@ def compression_scaling(
     max_dout: float = 0.3,
     max_dw: float = 0.02,
     convention: Convention = "ratio_of_rms",
+    checkpoints: str | Path | None = None,
 ) -> xr.Dataset:
     r"""Measure the compression Lambda* at t*, when a tenth of the examples is fitted, against p.
 
@@ -57,6 +61,9 @@ def compression_scaling(
     convention
         Which factor of :func:`hmm_rs.compression` is Lambda. The theory is that of "ratio_of_rms"; the published
         curve shows "mean_of_rms", which lies above it.
+    checkpoints
+        Folder to keep finished points and runs under way in: called again after an interruption, with the same
+        arguments, only the rest is computed. None: nothing is kept.
 
     Returns
     -------
@@ -76,11 +83,17 @@ def compression_scaling(
 
     conventions = get_args(Convention)
 
-    def run(p: int, seed: int) -> list[float]:
+    kept = Keeper(checkpoints, "scaling", data=data, h=h, alpha=alpha, max_dout=max_dout, max_dw=max_dw)
+
+    def measured(p: int, seed: int) -> dict[str, float]:
         flow = flow_of(data, p, h, alpha, seed, max_dout=max_dout, max_dw=max_dw)
-        attributes = flow.run(stop_frac=0.1, save_steps=[0]).attrs
-        stars = [lambda_star_of(flow, data, name) for name in conventions]
-        return [attributes.get("t_star", np.nan), *stars]
+        flow, result = kept.run(flow, (p, seed), "start", stop_frac=0.1, save_steps=[0])
+        stars = {name: lambda_star_of(flow, data, name) for name in conventions}
+        return {"t_star": float(result.attrs.get("t_star", np.nan)), **stars}
+
+    def run(p: int, seed: int) -> list[float]:
+        point = kept.point((p, seed), partial(measured, p, seed))
+        return [float(point[name]) for name in ("t_star", *conventions)]
 
     found = np.array(in_parallel(run, [(p, s) for p in sizes for s in range(seeds)]))
     t_star, *stars = found.reshape(len(sizes), seeds, 1 + len(conventions)).transpose(2, 0, 1)

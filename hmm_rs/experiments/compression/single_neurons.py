@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,6 +15,7 @@ from ...ground.errors import DtypeError
 from ...ground.results import dataset
 from ...networks.mean_field import MeanFieldNetwork
 from ...theory.compression import neuron_flow
+from .keeping import Keeper
 from .runs import CITE, Array, in_parallel, needs_compression
 
 if TYPE_CHECKING:
@@ -37,6 +40,7 @@ def single_neurons(
     neurons: int = 50,
     seed: int = 0,
     rtol: float = 1e-4,
+    checkpoints: str | Path | None = None,
 ) -> xr.Dataset:
     """Solve the one-neuron equations for many draws of initial neurons and of the noise of a training set.
 
@@ -57,6 +61,8 @@ def single_neurons(
         Of the draws.
     rtol
         Tolerance of :func:`hmm_rs.theory.neuron_flow`.
+    checkpoints
+        Folder to keep finished draws in, as in :func:`learning_curves`.
 
     Returns
     -------
@@ -102,7 +108,22 @@ def single_neurons(
         curves = {name: course[name].values for name in _CURVES[:-1]} | {"satisfied": np.array(satisfied)}
         return curves | _at_first_fit(at, curves)
 
-    found = in_parallel(draw, [(number,) for number in range(count("draws", draws))])
+    kept = Keeper(
+        checkpoints,
+        "draws",
+        data=data,
+        p=p,
+        times=at.tolist(),
+        h=h,
+        alpha=alpha,
+        neurons=neurons,
+        seed=seed,
+        rtol=rtol,
+    )
+    found = in_parallel(
+        lambda number: kept.point((number,), partial(draw, number)),
+        [(number,) for number in range(count("draws", draws))],
+    )
     values = {name: np.array([each[name] for each in found]).T for name in found[0]}
     return dataset(
         values,

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from ... import plot
 from ...experiments.full_batch import amp_curve
-from ...plot.axes import COLOURS, readable_log
+from ...plot.axes import COLOURS
 from ...theory import replica
 from ..card import Card, Scale
 from ..reproduction import Parts, Row
@@ -103,20 +104,15 @@ def _draw(ax: Axes, best: xr.Dataset, others: dict[str, xr.Dataset], runs: xr.Da
     for (name, curve), colour in zip(others.items(), COLOURS, strict=False):
         ax.plot(curve.alpha, curve[error], color=colour, linewidth=1.2, label=name)
     ax.plot(best.alpha, best[error], color="black", linewidth=1.8, label="Bayes-optimal")
-    values = runs[error].values
-    spread = values.std(axis=1, ddof=1) / math.sqrt(values.shape[1])
-    ax.errorbar(
-        runs.alpha,
-        values.mean(axis=1),
-        spread,
-        fmt="o",
-        color="black",
-        markerfacecolor="white",
-        markersize=5,
-        capsize=2,
+    plot.mean_over_seeds(
+        runs,
+        error,
         label=f"message passing, p = {runs.attrs['p']}",
+        colour="black",
+        face="white",
+        log="x",
+        ax=ax,
     )
-    readable_log(ax, "x")
     ax.set(xlabel="examples per feature  α = n/p")
     ax.legend(frameon=False, fontsize="small")
 

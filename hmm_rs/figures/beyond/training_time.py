@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from ... import plot
 from ...data.features import GaussianFeatures
 from ...experiments.full_batch import least_squares_runs
 from ...plot.axes import COLOURS, readable_log
@@ -49,15 +50,8 @@ def training_time(scale: str | Scale = "small") -> Parts:
         for ax, name, words in zip(axes, ("test_mse", "train_mse"), ("test", "training"), strict=False):
             values = runs[name].values
             spread = values.std(axis=1, ddof=1) / math.sqrt(repeats)
-            ax.plot(theory.t, theory[name], color=colour, linewidth=1.4, label=f"α = {alpha:g}")
-            ax.errorbar(
-                marks,
-                values.mean(axis=1),
-                spread,
-                fmt="o",
-                color=colour,
-                markerfacecolor="none",
-                markersize=4,
+            plot.mean_over_seeds(
+                runs, name, theory=theory, theory_label=f"α = {alpha:g}", colour=colour, log="x", ax=ax
             )
             for index in (2, 4, 7):
                 expected = float(at[name][index])
@@ -68,6 +62,7 @@ def training_time(scale: str | Scale = "small") -> Parts:
                         float(values[index].mean()),
                         max(0.02 * expected, 4.0 * float(spread[index])),
                         f"2 %, or four standard errors of {repeats} draws at p = {p}",
+                        chance=4.0 * float(spread[index]),
                     )
                 )
         axes[0].plot(
@@ -82,7 +77,6 @@ def training_time(scale: str | Scale = "small") -> Parts:
     axes[0].set(ylabel="test mean squared error")
     axes[1].set(ylabel="training mean squared error")
     for ax in axes[:2]:
-        readable_log(ax, "x")
         ax.set(xlabel="time t")
         ax.legend(frameon=False, fontsize="small")
     data["stopping"] = _stopping(axes[2], spectrum)

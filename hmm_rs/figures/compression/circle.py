@@ -39,7 +39,9 @@ def kernel_of_a_circle(scale: str | Scale = "small") -> Parts:
     )
 
     def make(seed: int) -> xr.Dataset:
-        run = compression.circle_kernel(p, points=points, h=h, alpha=ALPHA, seed=seed, max_steps=steps)
+        run = compression.circle_kernel(
+            p, points=points, h=h, alpha=ALPHA, seed=seed, max_steps=steps, checkpoints=scale.folder
+        )
         return run.assign(t_star=float(run.attrs["t_star"]))
 
     runs = ensemble(make, seeds=seeds)

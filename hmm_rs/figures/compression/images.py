@@ -9,8 +9,9 @@ import numpy as np
 from ... import plot
 from ...data.parity import digits
 from ...experiments import compression
+from ...plot.marks import power_law
 from ..card import Card, Scale
-from ..panels import panels
+from ..panels import beside, panels
 from ..reproduction import Parts, Row
 from .setting import WORK
 
@@ -24,17 +25,24 @@ def images_at_small_size(scale: str | Scale = "small") -> Parts:
         small=((32, 64), 3, 1, 256, 120), paper=((48, 80, 128, 208, 368), 5, 2, 1024, 20_000)
     )
     result = compression.image_learning_curves(
-        *digits(), sizes=sizes, seeds=seeds, h=h, test=test, max_steps=steps, max_dout=0.3, max_dw=0.03
+        *digits(),
+        sizes=sizes,
+        seeds=seeds,
+        h=h,
+        test=test,
+        max_steps=steps,
+        max_dout=0.3,
+        max_dw=0.03,
+        checkpoints=scale.folder,
     )
     figure, axes = panels(1, 1)
     ax = axes[0, 0]
     plot.error_curves(result, ax=ax)
     start = float(result.initial_ntk.isel(p=0).mean())
     p = np.asarray(sizes, dtype=float)
-    for slope, style, words in ((1 / 2, "--", "guide, $p^{-1/2}$"), (1 / 3, ":", "guide, $p^{-1/3}$")):
-        ax.plot(p, start * (p / p[0]) ** -slope, color="0.5", linestyle=style, linewidth=1.2, label=words)
-    figure.set_size_inches(7.6, 3.9)
-    ax.legend(frameon=False, fontsize="small", loc="center left", bbox_to_anchor=(1.0, 0.5))
+    for slope, words in ((1 / 2, "slope \N{MINUS SIGN}1/2"), (1 / 3, "slope \N{MINUS SIGN}1/3")):
+        power_law(ax, p, -slope, through=(p[0], start), words=words)
+    beside(figure, ax)
     # A classifier that has learnt nothing errs on half of the test images, within their sampling error.
     chance = 3.0 * math.sqrt(0.25 / (test * seeds))
     table = []

@@ -25,9 +25,13 @@ def compression_in_time(scale: str | Scale = "small") -> Parts:
     data = Stripe(d)
     t_star = first_fit(d, h)
     times = np.linspace(0.0, 1.6 * t_star, 41)
-    theory = compression.single_neurons(data, p, times, h=h, alpha=ALPHA, draws=draws)
+    theory = compression.single_neurons(
+        data, p, times, h=h, alpha=ALPHA, draws=draws, checkpoints=scale.folder
+    )
     runs = [
-        compression.compression_curve(data, p, h=h, alpha=ALPHA, seed=seed, max_steps=30_000)
+        compression.compression_curve(
+            data, p, h=h, alpha=ALPHA, seed=seed, max_steps=30_000, checkpoints=scale.folder
+        )
         for seed in range(seeds)
     ]
 

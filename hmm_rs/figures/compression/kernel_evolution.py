@@ -7,7 +7,7 @@ import numpy as np
 from ... import kernels, plot
 from ...data import Stripe
 from ...experiments import compression
-from ...plot.axes import COLOURS, readable_log
+from ...plot.axes import COLOURS
 from ..allowance import paired_row
 from ..card import Card, Scale
 from ..panels import panels
@@ -26,7 +26,15 @@ def kernel_principal_components(scale: str | Scale = "small") -> Parts:
     d, p, seeds, h, steps = scale.pick(small=(5, 256, 6, 200, 12_000), paper=(5, 1000, 10, 10_000, 200_000))
     data = Stripe(d)
     runs = compression.kernel_evolution(
-        data, p, seeds=seeds, h=h, alpha=ALPHA, max_steps=steps, points="kernel", test_size=2000
+        data,
+        p,
+        seeds=seeds,
+        h=h,
+        alpha=ALPHA,
+        max_steps=steps,
+        points="kernel",
+        test_size=2000,
+        checkpoints=scale.folder,
     )
     # Infinite width, on the same points.
     wide: dict[str, list[float]] = {
@@ -43,22 +51,18 @@ def kernel_principal_components(scale: str | Scale = "small") -> Parts:
         )
 
     figure, axes = panels(1, 3)
-    ranks = np.arange(1, runs.sizes["r"] + 1)
+    shares = (runs.eigenvalues / runs.eigenvalues.sum("r")).assign_coords(r=np.arange(1, runs.sizes["r"] + 1))
     for stage, label, colour in ((0, "start", COLOURS[0]), (1, "$t^*$", COLOURS[2]), (-1, "end", COLOURS[1])):
-        shares = runs.eigenvalues.isel(stage=stage)
-        shares = shares / shares.sum("r")
-        axes[0, 0].errorbar(
-            ranks,
-            shares.mean("seed"),
-            yerr=shares.std("seed", ddof=1) / seeds**0.5,
-            marker="o",
-            markersize=4.0,
-            capsize=2.0,
-            color=colour,
+        plot.mean_over_seeds(
+            shares.isel(stage=stage).to_dataset(name="share"),
+            "share",
+            connected=True,
+            log="y",
             label=label,
+            colour=colour,
+            ax=axes[0, 0],
         )
-    axes[0, 0].set(xlabel="rank $r$", ylabel=r"$\lambda_r$ over the sum of the first ten", yscale="log")
-    readable_log(axes[0, 0], "y")
+    axes[0, 0].set(xlabel="rank $r$", ylabel=r"$\lambda_r$ over the sum of the first ten")
     axes[0, 0].legend(frameon=False)
     plot.kernel_spectrum(runs, ax=axes[0, 1])
     plot.kernel_information(runs, ax=axes[0, 2])

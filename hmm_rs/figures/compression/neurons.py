@@ -32,7 +32,10 @@ def neurons_on_the_plane(scale: str | Scale = "small") -> Parts:
     t_star = first_fit(d, h)
     times = np.array([0.0, 0.1, 0.3, 0.6, 0.9]) * t_star
     runs = ensemble(
-        lambda seed: compression.neuron_trajectories(data, p, times, h=h, alpha=ALPHA, seed=seed), seeds=seeds
+        lambda seed: compression.neuron_trajectories(
+            data, p, times, h=h, alpha=ALPHA, seed=seed, checkpoints=scale.folder
+        ),
+        seeds=seeds,
     )
     marks = attractors(d)
     figure, axes = panels(2, 3)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ... import plot
 from ...data import Stripe
 from ...experiments import compression, ensemble
 from ...plot.axes import COLOURS
@@ -32,7 +33,9 @@ def one_neuron_equations(scale: str | Scale = "small") -> Parts:
     times = np.linspace(0.0, 0.9, 10) * t_star
 
     def make(seed: int) -> xr.Dataset:
-        run = compression.neuron_trajectories(data, p, times, h=h, alpha=ALPHA, seed=seed)
+        run = compression.neuron_trajectories(
+            data, p, times, h=h, alpha=ALPHA, seed=seed, checkpoints=scale.folder
+        )
         squares = {
             "omega_1": (run.w[..., 0] ** 2).mean("i"),
             "omega_perp": (run.w[..., 1:] ** 2).mean(("i", "j")),
@@ -43,25 +46,15 @@ def one_neuron_equations(scale: str | Scale = "small") -> Parts:
 
     runs = ensemble(make, seeds=seeds)
     fine = np.linspace(0.0, 0.9, 37) * t_star
-    theory = compression.single_neurons(data, p, fine, h=h, alpha=ALPHA, draws=draws)
+    theory = compression.single_neurons(
+        data, p, fine, h=h, alpha=ALPHA, draws=draws, checkpoints=scale.folder
+    )
     figure, axes = panels(1, 1)
     ax = axes[0, 0]
     table = []
     for (name, words), colour in zip(_WORDS.items(), COLOURS, strict=False):
         seen, solved = (np.log(each[name].transpose("t", "seed").values) for each in (runs, theory))
-        mean = np.exp(seen.mean(axis=1))
-        ax.errorbar(
-            times,
-            mean,
-            yerr=mean * seen.std(axis=1, ddof=1) / seeds**0.5,
-            linestyle="",
-            marker="o",
-            markersize=4.0,
-            markerfacecolor="none",
-            capsize=2.0,
-            color=colour,
-            label=words,
-        )
+        plot.mean_over_seeds(runs, name, average="geometric", log="y", label=words, colour=colour, ax=ax)
         middle, error = solved.mean(axis=1), solved.std(axis=1, ddof=1) / draws**0.5
         ax.plot(fine, np.exp(middle), color=colour, linewidth=1.4)
         ax.fill_between(fine, np.exp(middle - error), np.exp(middle + error), color=colour, alpha=0.2)
@@ -78,7 +71,7 @@ def one_neuron_equations(scale: str | Scale = "small") -> Parts:
                 )
             )
     ax.plot([], [], color="0.3", linewidth=1.4, label="one-neuron equations")
-    ax.set(yscale="log", xlabel="code time", ylabel="root mean square over neurons")
+    ax.set(xlabel="code time", ylabel="root mean square over neurons")
     ax.legend(frameon=False, fontsize="small")
     return {"simulation": runs, "theory": theory}, figure, table
 

@@ -30,10 +30,20 @@ def compression_against_examples(scale: str | Scale = "small") -> Parts:
         paper=((128, 256, 512, 1024, 2048, 4096, 8192), 60, 1000, 60, 5),
     )
     data = Stripe(d)
-    runs = compression.compression_scaling(d, sizes=sizes, seeds=seeds, h=h, alpha=ALPHA)
+    runs = compression.compression_scaling(
+        d, sizes=sizes, seeds=seeds, h=h, alpha=ALPHA, checkpoints=scale.folder
+    )
     times = np.concatenate([[0.0], np.linspace(0.6, 1.8, 40) * first_fit(d, h)])
     solve = partial(
-        compression.single_neurons, data, times=times, h=h, alpha=ALPHA, draws=draws, neurons=40, rtol=1e-3
+        compression.single_neurons,
+        data,
+        times=times,
+        h=h,
+        alpha=ALPHA,
+        draws=draws,
+        neurons=40,
+        rtol=1e-3,
+        checkpoints=scale.folder,
     )
     solved = [solve(p)[["lambda_star", "lambda_star_mean_of_rms", "t_star"]] for p in sizes]
     theory = xr.concat(solved, dim="p", combine_attrs="drop_conflicts").assign_coords(
@@ -81,6 +91,7 @@ def compression_against_examples(scale: str | Scale = "small") -> Parts:
                 f"three bootstrap errors over {seeds} training sets, and {away:.3f} by which the one-neuron equations "
                 "differ from the law at these sizes",
                 "Lambda* ~ sqrt p (abstract; high)" if convention == "mean_of_rms" else "",
+                chance=3.0 * fits[1].error,
             )
         )
     return {"simulation": runs, "theory": theory}, figure, table

@@ -22,7 +22,10 @@ if TYPE_CHECKING:
 __all__ = ["CARD", "make"]
 
 _GENERATORS = {"flow": digits_flow, "convolutional": digits_convolutional}
-_BECAUSE = "skewness and kurtosis of the fields, sqrt(2/6) and sqrt(2/24) of them"
+_BECAUSE = (
+    "first order in the fields' skewness and kurtosis, sqrt(2/6) and sqrt(2/24) of them, which bounds size and "
+    "leaves the sign open: these fields are not Gaussian"
+)
 
 
 def make(scale: str | Scale = "small") -> Parts:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from ... import plot
 from ...data import HiddenManifold
 from ...dynamics import OnlineSGD
 from ...experiments.phenomena import late_error_against_students
@@ -60,17 +61,8 @@ def _made(
         data[f"equations M={M}"] = theory
         if M in simulated:
             runs = _simulated(scale, M, simulated[M], delta=delta, D=D, t_max=t_max, seeds=seeds)
-            middle, spread = runs.eg.mean("seed"), runs.eg.std("seed", ddof=1)
-            ax.errorbar(
-                runs.K / M,
-                middle,
-                spread,
-                color=colour,
-                marker="o",
-                markerfacecolor="none",
-                linestyle="",
-                capsize=2,
-            )
+            over = runs.assign_coords(K=runs.K / M)
+            plot.mean_over_seeds(over, "eg", band="std", colour=colour, log="y", ax=ax)
             mark_equations(ax, runs, "K", over=M, colour=colour)
             data[f"simulation M={M}"] = runs
             table += late_rows(
@@ -110,6 +102,11 @@ def _draw(ax: Axes, theory: xr.Dataset, M: int, colour: str) -> None:
     ax.plot(theory.K / M, theory.eg.min("seed"), color=colour, linewidth=0.7, linestyle=":")
 
 
+def _colours_first(entry: tuple[str, object]) -> bool:
+    """Order entries of the legend: what colours mean, then what marks mean."""
+    return not entry[0].startswith("M = ")
+
+
 def _finish(ax: Axes) -> None:
     marks = {"equations, each seed": "_", "equations, still moving": "x", "SGD": "o"}
     for label, marker in marks.items():
@@ -127,9 +124,9 @@ def _finish(ax: Axes) -> None:
     ax.set(xlabel="units of student over units of teacher, K/M", ylabel="late generalisation error")
     ax.grid(visible=True, which="major", alpha=0.25, linewidth=0.5)
     # One entry for each label, in grey where colours mean M.
-    told = dict(zip(*reversed(ax.get_legend_handles_labels()), strict=True))
+    told = dict(sorted(zip(*reversed(ax.get_legend_handles_labels()), strict=True), key=_colours_first))
     ax.figure.legend(
-        told.values(), told.keys(), frameon=False, fontsize="small", ncols=3, loc="outside lower center"
+        told.values(), told.keys(), frameon=False, fontsize="small", ncols=2, loc="outside lower center"
     )
 
 

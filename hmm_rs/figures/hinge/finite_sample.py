@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ... import plot
 from ...data import LinearlySeparable
 from ...dynamics import Particles
 from ...experiments import ensemble
 from ...ground.results import dataset
 from ...networks.mean_field import MeanFieldNetwork
-from ...plot.axes import COLOURS, readable_log
 from ..allowance import paired_row
 from ..card import Card, Scale
 from ..panels import panels
@@ -85,22 +85,16 @@ def early_error_of_finite_sets(scale: str | Scale = "small") -> Parts:
         strict=True,
     ):
         seen = runs[name]
-        ax.errorbar(
-            sizes,
-            seen.mean("seed"),
-            yerr=seen.std("seed", ddof=1) / math.sqrt(seeds),
-            linestyle="",
-            marker="o",
-            markersize=4.0,
-            markerfacecolor="none",
-            capsize=2.0,
-            color=COLOURS[0],
+        plot.mean_over_seeds(
+            runs,
+            name,
+            theory=lines,
             label=f"training, {seeds} sets",
+            theory_label="theory",
+            log="xy",
+            ax=ax,
         )
-        ax.plot(N, lines[name], color=COLOURS[1], linewidth=1.4, label="theory")
-        ax.set(xscale="log", yscale="log", xlabel="training examples $N$", ylabel=words)
-        readable_log(ax, "x")
-        readable_log(ax, "y")
+        ax.set(xlabel="training examples $N$", ylabel=words)
         ax.legend(frameon=False)
         for size in (sizes[0], sizes[2], sizes[-1]):
             expected = float(lines[name].interp(N=size))

@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ... import plot
 from ...data import LinearlySeparable
 from ...dynamics import Particles
 from ...experiments import ensemble
 from ...networks.mean_field import MeanFieldNetwork
-from ...plot.axes import COLOURS, readable_log
+from ...plot.axes import COLOURS
 from ...theory import HingeMeanField
 from ..allowance import paired_row
 from ..card import Card, Scale
@@ -79,20 +80,18 @@ def error_of_finite_width(scale: str | Scale = "small") -> Parts:
     for i, (step, colour) in enumerate(zip(steps, COLOURS, strict=False)):
         name = "residual" if step == _LATE else "frozen"
         errors = runs.test_error.sel(t=step)
-        ax.errorbar(
-            widths,
-            errors.mean("seed"),
-            yerr=errors.std("seed", ddof=1) / math.sqrt(seeds),
-            linestyle="",
-            marker="o",
-            markersize=4.0,
-            markerfacecolor="none",
-            capsize=2.0,
-            color=colour,
-            label=f"step {step}",
+        formula = f"test_error_{name}"
+        line = expected[formula].isel(gamma=i)
+        plot.mean_over_seeds(
+            runs.sel(t=step),
+            "test_error",
+            theory=expected.isel(gamma=i),
+            expected=formula,
+            label=f"step {step}, {name} fluctuations",
+            colour=colour,
+            log="xy",
+            ax=ax,
         )
-        line = expected[f"test_error_{name}"].isel(gamma=i)
-        ax.plot(lines, line, color=colour, linewidth=1.4, label=f"{name} fluctuations, step {step}")
         for M in (widths[0], widths[-1]):
             value = float(line.sel(M=M))
             if step == _LATE:
@@ -100,7 +99,8 @@ def error_of_finite_width(scale: str | Scale = "small") -> Parts:
                 left = math.atan(tangent * math.sqrt(1.0 - _SECOND * (1.0 - kept**2))) / math.pi
                 more, because = (
                     value - left,
-                    "that training has removed of degree 2 meanwhile (linear response)",
+                    "that training has removed of degree 2 meanwhile (linear response); the noise of "
+                    "finite batches, which works the other way at the largest M, is not estimated",
                 )
             else:
                 more = 0.25 * _CONSTANT**2 * value
@@ -119,9 +119,8 @@ def error_of_finite_width(scale: str | Scale = "small") -> Parts:
                     else "",
                 )
             )
-    ax.set(xscale="log", yscale="log", xlabel="width $M$", ylabel="test error")
-    readable_log(ax, "x")
-    readable_log(ax, "y")
+    ax.set(xlabel="width $M$", ylabel="test error")
+    ax.plot([], [], color="0.3", linewidth=1.4, label="theory")
     ax.legend(frameon=False, fontsize="small")
     return {"simulation": runs, "theory": expected}, figure, table
 

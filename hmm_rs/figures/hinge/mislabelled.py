@@ -37,7 +37,7 @@ def mislabelled_examples(scale: str | Scale = "small") -> Parts:
         course = theory.memorisation(N, np.unique(np.r_[runs.t.values, np.geomspace(1, steps, 150)]))
         data |= {f"simulation, flip={flip:g}": runs, f"theory, flip={flip:g}": course}
         label = f"{flip:.0%} mislabelled"
-        plot.mean_over_seeds(runs, "gamma", theory=course, label=label, colour=colour, ax=axes[0, 0])
+        plot.mean_over_seeds(runs, "gamma", theory=course, label=label, colour=colour, log="x", ax=axes[0, 0])
         for name, expected, marker in (
             ("unsatisfied", "train_unsatisfied", "o"),
             ("test_unsatisfied", "test_unsatisfied", "^"),
@@ -49,18 +49,18 @@ def mislabelled_examples(scale: str | Scale = "small") -> Parts:
                 expected=expected,
                 colour=colour,
                 marker=marker,
-                label=None,
+                log="xy",
                 ax=axes[0, 1],
             )
         plot.mean_over_seeds(
-            runs, "train_error", label=None, colour=colour, theory=course if flip else None, ax=axes[0, 2]
+            runs, "train_error", colour=colour, theory=course if flip else None, log="xy", ax=axes[0, 2]
         )
-        plot.mean_over_seeds(runs, "test_error", colour=colour, marker="^", ax=axes[0, 2])
+        plot.mean_over_seeds(runs, "test_error", colour=colour, marker="^", log="xy", ax=axes[0, 2])
         table += memory_rows(runs, theory, N, (50, 300), f", {label}")
     for ax, words in zip(axes[0], (r"rotation $\gamma$", "unsatisfied fraction", "error"), strict=True):
-        ax.set(xscale="log", xlabel="time t = steps × dt", ylabel=words, xlim=(1, steps))
-    for ax in axes[0, 1:]:
-        ax.set_yscale("log")
+        ax.set(xlabel="time t = steps × dt", ylabel=words, xlim=(1, steps))
+    if axes[0, 2].get_legend_handles_labels()[1]:
+        axes[0, 2].legend(frameon=False, fontsize="small")
     axes[0, 0].legend(frameon=False, fontsize="small")
     for marker, words in (("o", "training set"), ("^", "fresh examples")):
         axes[0, 1].plot([], [], color="0.3", linestyle="", marker=marker, markerfacecolor="none", label=words)

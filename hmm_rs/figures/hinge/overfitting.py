@@ -15,7 +15,7 @@ from ..allowance import paired_row
 from ..card import Card, Scale
 from ..panels import panels
 from ..reproduction import Parts, Row
-from .setting import WORK, faster_memory, theory_of
+from .setting import AFTERWARDS, WORK, faster_memory, theory_of
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -86,7 +86,9 @@ def memory_rows(
                     [float(course[name][0]) for course in each],
                     runs[seen].sel(t=t).values,
                     more=more,
-                    because=f"and {more:.2g}: memorised harmonics of degree 2, as if N were {small}",
+                    because=f"and {more:.2g}: memorised harmonics of degree 2, which the theory leaves out, as if N "
+                    f"were {small} ({AFTERWARDS})",
+                    afterwards=True,
                 )
             )
     return rows

@@ -16,7 +16,7 @@ from ..allowance import paired_row
 from ..card import Card, Scale
 from ..panels import panels
 from ..reproduction import Parts, Row
-from .setting import BETA, WORK, faster_memory, shift_of_finite_set, theory_of
+from .setting import AFTERWARDS, BETA, WORK, faster_memory, shift_of_finite_set, theory_of
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -71,7 +71,9 @@ def mean_field_trajectories(scale: str | Scale = "small") -> Parts:
                 [float(each.gamma.sel(step=step)) for each in exact],
                 runs.gamma.sel(t=step).values,
                 more=shift,
-                because=f"and {shift:.3f} that memorisation of N = {N} examples turns less",
+                because=f"and {shift:.3f} that memorisation of N = {N} examples turns less, harmonics of degree 2 "
+                f"included ({AFTERWARDS})",
+                afterwards=True,
                 paper="theory and training agree by eye (figure 1c; high)" if step == steps else "",
             )
         )
@@ -135,7 +137,9 @@ def _satisfied(
                 expected,
                 medians,
                 more=more,
-                because=f"and {more:.1f}: one step, half the bin of 10 %, and the shift by memorisation",
+                because=f"and {more:.1f}: one step, half the bin of 10 %, and {shift:.1f} by memorisation, harmonics "
+                f"of degree 2 included ({AFTERWARDS})",
+                afterwards=True,
             )
         )
     return rows
