@@ -23,6 +23,13 @@ class Schedule(Description, ABC):
 
     A schedule is called with times and gives the rates there. It is frozen, compared by content, and kept in
     checkpoints and results.
+
+    Examples
+    --------
+    >>> import hmm_rs as hr
+    >>> annealed = hr.schedules.Power(0.5, b=10.0)
+    >>> isinstance(annealed, hr.schedules.Schedule), annealed(10.0)
+    (True, array(0.25))
     """
 
     @abstractmethod

@@ -162,7 +162,7 @@ impl<T: Real> OnlineSgd<T> {
     pub fn memory_estimate(&self, threads: usize) -> usize {
         let size = size_of::<T>();
         let source = &*self.source;
-        let row = (source.inputs() + source.latents() + 1) * size;
+        let row = (source.inputs() + source.latents() + 1) * size + size_of::<f64>();
         let block = source.block_rows().saturating_mul(row);
         let test = self
             .measurement
