@@ -42,7 +42,7 @@ import hmm_rs.experiments.increasing_complexity
 import hmm_rs.experiments.independent_students
 import hmm_rs.experiments.memorisation
 import hmm_rs.networks
-from hmm_rs.testing import assert_answers_or_refuses, difference
+from hmm_rs.testing import assert_answers_or_refuses, difference, falling_rate
 
 # -- oddities ------------------------------------------------------------------------------------------
 
@@ -859,6 +859,24 @@ SURFACE: dict[str, tuple[Callable[..., Any], dict[str, Any]]] = {
             "seed": 1,
         },
     ),
+    "OnlineSGD, functions of time": (
+        lambda **k: hr.OnlineSGD(**{**ONLINE, **k}).run(0.5, save_at=[0.0, 0.5]),
+        {"lr": falling_rate, "noise": falling_rate, "weight_decay": falling_rate},
+    ),
+    "schedules.Constant": (lambda **k: hr.schedules.Constant(**k)(TIMES), {"value": 0.1}),
+    "schedules.Step": (
+        lambda **k: hr.schedules.Step(**k)(TIMES),
+        {"values": np.array([0.1, 0.2, 0.0]), "at": np.array([0.5, 2.0])},
+    ),
+    "schedules.Power": (lambda **k: hr.schedules.Power(**k)(TIMES), {"a": 0.1, "b": 2.0, "c": 0.5}),
+    "schedules.Cosine": (
+        lambda **k: hr.schedules.Cosine(**k)(TIMES),
+        {"start": 0.1, "duration": 0.7, "end": 0.05},
+    ),
+    "schedules.Power of times": (
+        lambda **k: hr.schedules.Power(0.1, 2.0)(**k),
+        {"t": np.array([0.0, 0.5, 1.0])},
+    ),
     "OnlineSGD, classification": (
         lambda **k: hr.OnlineSGD(**ONLINE, **k).run(0.5, save_at=[0.5]),
         {"classify": True},
@@ -1031,6 +1049,12 @@ SURFACE: dict[str, tuple[Callable[..., Any], dict[str, Any]]] = {
             "v_teacher": normals(2),
             **RATES,
         },
+    ),
+    "SaadSolla, functions of time": (
+        lambda **k: hr.theory.SaadSolla(
+            np.eye(1), np.full((1, 1), 0.3), T=np.eye(1), v0=[1.0], v_teacher=[1.0], **k
+        ).solve(TIMES),
+        {"lr": falling_rate, "lr_v": falling_rate, "noise": falling_rate},
     ),
     "SaadSolla.solve": (
         lambda **k: hr.theory.SaadSolla(

@@ -65,3 +65,18 @@ def test_clusters(made):
         assert labels(ax)[0].startswith("theory of clusters")
         assert ax.get_xlabel()
         assert ax.get_ylabel()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("made", ["annealing"], indirect=True)
+def test_annealing(made):
+    assert made.passed, str(made)
+    floor = made.data["floor"]
+    # As integrated independently: .019761 at a rate of .01 (limit by the slope), .034359 at 1.
+    assert floor.attrs["floor"] == pytest.approx(0.01967, abs=2e-5)
+    assert float(floor.eg[-1]) == pytest.approx(0.03436, abs=2e-5)
+    assert (np.diff(floor.eg.values) > 0).all()
+    late = {name: float(made.data[f"theory-{name}"].eg[-1]) for name in ("constant", "step", "power")}
+    assert late["power"] < late["constant"]
+    assert late["step"] < late["constant"]
+    assert all(ax.get_xlabel() and ax.get_ylabel() and labels(ax) for ax in made.picture.axes)
