@@ -9,11 +9,10 @@ import numpy as np
 import numpy.typing as npt
 
 from ..ground.arguments import array, count, number
-from ..ground.errors import ShapeError
+from ..ground.errors import InvalidParameterError, ShapeError
 from ..ground.linear_algebra import frobenius
 from ..ground.losses import FULL_BATCH
 from ..ground.losses import loss as checked_loss
-from ..ground.overflow import within_range
 from ..ground.record import Record
 from ..measure.equivalence.distances import excess_kurtosis
 from ..theory.replica.limits import separability_threshold
@@ -160,11 +159,16 @@ def _diagnose_lengths(v: Vector, numbers: dict[str, float], findings: list[str])
     """
     if len(v) < 2:
         raise ShapeError(f"v has shape {v.shape}: must hold two samples at least; pass more")
-    with within_range("v"):
-        lengths = (v**2).sum(axis=1)
-        mean = max(float(lengths.mean()), 1e-300)
-        gaussian = 2.0 * float(((v[1:] * v[:-1]).sum(axis=1) ** 2).mean())
-        numbers["scatter_of_lengths"] = (float(lengths.var()) - gaussian) / mean**2
+    size = float(np.abs(v).max())
+    if size == 0.0:
+        raise InvalidParameterError(
+            "v is 0 everywhere: lengths that are 0 have no scatter; pass features that vary"
+        )
+    # The scatter is relative: squares of features in units of the largest stay in range.
+    scaled = v / size
+    lengths = (scaled**2).sum(axis=1)
+    gaussian = 2.0 * float(((scaled[1:] * scaled[:-1]).sum(axis=1) ** 2).mean())
+    numbers["scatter_of_lengths"] = (float(lengths.var()) - gaussian) / float(lengths.mean()) ** 2
     if numbers["scatter_of_lengths"] > LARGEST_SCATTER:
         findings.append(
             f"squared lengths of the features have a relative variance {numbers['scatter_of_lengths']:.2g} beyond that "

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from .. import _lib
 from ..ground.activations import CLOSED
 from ..ground.activations import activation as named
-from ..ground.arguments import array, count, number, seed_words
+from ..ground.arguments import array, count, number, reals, seed_words
 from ..ground.arguments import threads as checked_threads
 from ..ground.description import drawn
 from ..ground.errors import ShapeError
@@ -106,7 +106,9 @@ class TwoLayer(Network):
         with within_range("std_w"):
             w = scale * _lib.weight_normals(words, _FIRST_LAYER, K * N).reshape(K, N)
         # Checked even where it is drawn instead: what was asked for is remembered.
-        second = np.full(K, number("v", v)) if np.ndim(v) == 0 else array("v", v, (None,))
+        second = reals("v", v)
+        if second.ndim == 0:
+            second = np.full(K, float(second))
         if std_v is not None:
             with within_range("std_v"):
                 second = number("std_v", std_v, minimum=0.0) * _lib.weight_normals(words, _SECOND_LAYER, K)

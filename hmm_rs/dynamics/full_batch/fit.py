@@ -25,6 +25,7 @@ from ...ground.linear_algebra import product
 from ...ground.losses import FULL_BATCH
 from ...ground.losses import loss as checked_loss
 from ...ground.memory import require
+from ...ground.overflow import within_range
 from ...ground.record import Record
 from ...ground.results import dataset
 from ...provenance.recording import attach, maker_of, remembered
@@ -332,10 +333,11 @@ class FullBatch(Shown):
         targets = _squarable("y", array("y", y, (predicted.size,), rule="to match the rows of X"))
         if self.loss != "ridge":
             return float(np.mean(predicted == targets))
-        spread = float(np.sum((targets - targets.mean()) ** 2))
+        spread = np.sum((targets - targets.mean()) ** 2)
         if spread == 0.0:
             raise InvalidParameterError("y is constant: R² has no meaning; pass targets that differ")
-        return 1.0 - float(np.sum((targets - predicted) ** 2)) / spread
+        with within_range("y"):
+            return 1.0 - float(np.sum((targets - predicted) ** 2) / spread)
 
     @property
     def classes_(self) -> Vector:

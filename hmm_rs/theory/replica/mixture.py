@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ...ground.arguments import array, flag, iterable, reals, whole_numbers
+from ...ground.arguments import array, flag, iterable, reals, shown, whole_numbers
 from ...ground.description import Description
 from ...ground.display import as_table
 from ...ground.errors import InvalidParameterError, ShapeError
@@ -94,7 +94,7 @@ class Mixture(Description):
     ) -> None:
         shares = array("probability", probability, (None,))
         clusters = shares.size
-        if (shares <= 0).any() or abs(float(shares.sum()) - 1.0) > 1e-9:
+        if not ((shares > 0) & (shares <= 1)).all() or abs(float(shares.sum()) - 1.0) > 1e-9:
             raise InvalidParameterError(
                 f"probability = {shares.tolist()!s:.80}: must be > 0 and add up to 1 within 1e-9; pass shares"
             )
@@ -250,8 +250,7 @@ def _triple(batch: Any, size: int | None) -> tuple[Array, Array, npt.NDArray[np.
         field_values, feature_values, labels = batch
     except (TypeError, ValueError):
         raise ShapeError(
-            f"samples hold {type(batch).__name__} where a triple (nu, v, clusters) is needed; "
-            "pass batches (nu, v, clusters) or the three arrays"
+            f"samples = {shown(batch)}: must be triples (nu, v, clusters); pass batches of them, or the three arrays"
         ) from None
     features = array("v", feature_values, (None, size))
     fields = array("nu", field_values, (features.shape[0],), rule="to match v")
