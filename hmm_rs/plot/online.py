@@ -26,6 +26,7 @@ def learning_curve(
 ) -> Axes:
     """Draw the error against time (or alpha, or p): simulations as circles, theory as lines.
 
+    A theory that knows the spread of single runs (``solve(..., fluctuations=True)``) has a band of one standard deviation.
     A dimension `seed` is drawn as mean and band; another one (K, lr, ...) as one colour a value, the same for
     simulation and theory. Anything more is refused.
 
@@ -92,6 +93,8 @@ def learning_curve(
             first += 1
         for which, (value, curve) in enumerate(curves):
             told = name if value is None else f"{swept} = {value}"
+            if value is None and labels is None and _own_spread(result, variable) is not None:
+                told += " ± one standard deviation"
             # Of a sweep the legend names the values once; the shapes say what is simulation.
             _draw(
                 ax, curve, along, colours[(first + which) % len(colours)], result, band, bars=bars,
@@ -135,10 +138,12 @@ def _draw(
     middle = seen.mean("seed") if "seed" in seen.dims else seen
     theory = result.attrs.get("source") == "theory"
     ax.plot(middle[along], middle, color=colour, label=label, zorder=3 if theory else 2, **style_of(result))
-    if "seed" in seen.dims and seen.sizes["seed"] > 1:
-        spread = seen.std("seed", ddof=1)
-        if band == "sem":
-            spread = spread / seen.sizes["seed"] ** 0.5
+    seeds = seen.sizes.get("seed", 1)
+    spread = seen.std("seed", ddof=1) if seeds > 1 else _own_spread(result, str(curve.name))
+    if spread is not None and spread.dims == middle.dims:
+        spread = spread.sel({along: middle[along]})
+        if band == "sem" and seeds > 1:
+            spread = spread / seeds**0.5
         low = middle - spread
         if float(middle.min()) > 0.0:
             # The axis is logarithmic.
@@ -156,6 +161,12 @@ def _draw(
             linewidth=0,
             zorder=1,
         )
+
+
+def _own_spread(result: xr.Dataset, variable: str) -> xr.DataArray | None:
+    """Return the spread of single runs that a theory knows."""
+    name = f"{variable}_std"
+    return result[name] if "spread" in result.attrs and name in result else None
 
 
 def _name_the_shapes(

@@ -1,8 +1,9 @@
-"""Figures beyond the papers: optimal baselines, and least squares along training."""
+"""Figures beyond the papers: optimal baselines, least squares along training, and the spread of single runs."""
 
+from .fluctuations import CARDS as _FLUCTUATIONS
 from .optimal import CARDS as _OPTIMAL
 from .training_time import CARDS as _TRAINING_TIME
 
 __all__ = ["CARDS"]
 
-CARDS = (*_OPTIMAL, *_TRAINING_TIME)
+CARDS = (*_OPTIMAL, *_TRAINING_TIME, *_FLUCTUATIONS)
