@@ -142,7 +142,9 @@ def compare(
         why = f"{sigmas:g} times the theory's own spread at finite size"
         why += " and the test set's sampling error" if sampling.any() else ""
         if f"{variable}_covariance" in theory:
-            covariance = _covariance(theory[f"{variable}_covariance"], times, dim) + np.outer(sampling, sampling)
+            covariance = _covariance(theory[f"{variable}_covariance"], times, dim) + np.outer(
+                sampling, sampling
+            )
             judged = _chi_square(gap.values, covariance, sigmas)
     else:
         limit, why = _order_of_magnitude(run, predicted, variable, sigmas)

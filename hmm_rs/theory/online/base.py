@@ -20,9 +20,9 @@ from ...ground.results import dataset
 from ...networks.two_layer import TwoLayer
 from ...provenance.recording import recorded_method
 from ..order_parameters import Array
+from ..units import Activation, described, resolve
 from .fluctuations import grouped_equations, with_fluctuations
 from .modes import Directions
-from ..units import Activation, described, resolve
 
 if TYPE_CHECKING:
     import xarray as xr

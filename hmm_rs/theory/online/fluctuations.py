@@ -21,7 +21,7 @@ __all__ = ["grouped_equations", "with_fluctuations"]
 #: Units that are odd: averages over the fields are then even.
 _ODD = ("erf", "linear", "identity", "tanh")
 #: Groups of directions, and deviations at most.
-_GROUPS, _MOST = 16, 400
+_GROUPS, _MOST = 8, 400
 #: What the equations of the mean path need at least.
 _TOLERANCE = 1e-6
 
@@ -46,7 +46,6 @@ def with_fluctuations(
     rtol: float,
     atol: float,
     method: str,
-    threads: int | None = None,
 ) -> xr.Dataset:
     """Return a solution with ``eg_std``, ``R_std``, ``Q_std``, ``v_std`` and the covariance of eg at two times.
 
@@ -58,7 +57,7 @@ def with_fluctuations(
         Those of :func:`grouped_equations`.
     settings
         The system's; they hold N.
-    rtol, atol, method, threads
+    rtol, atol, method
         Of the integration; the mean path need not be more exact than 1e-6 here.
     """
     import xarray as xr
@@ -84,7 +83,7 @@ def with_fluctuations(
             method=method,
             nodes=nodes,
             weights=weights,
-            threads=threads,
+            threads=None,
         )
         for nodes, weights in rules
     ]
@@ -108,7 +107,10 @@ def with_fluctuations(
     if settings["lr_v"] > 0.0:
         added["v_std"] = (("t", "k"), std[:, -K:], f"spread of v {told}")
     result = result.assign(
-        {name: xr.DataArray(values, dims=dims, attrs={"long_name": words}) for name, (dims, values, words) in added.items()}
+        {
+            name: xr.DataArray(values, dims=dims, attrs={"long_name": words})
+            for name, (dims, values, words) in added.items()
+        }
     ).assign_coords(t2=("t2", t, result["t"].attrs))
     result.attrs.update(spread=f"{told}, given weights and features", fluctuation_steps=found[0]["steps"])
     if len(found) > 1:

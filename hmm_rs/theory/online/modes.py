@@ -37,7 +37,17 @@ class Directions:
 
     @classmethod
     def of_manifold(
-        cls, rho: Array, weights: Array, sigma: Array, r: Array, t: Array, W: Array, *, delta: float, b: float, zeta: float
+        cls,
+        rho: Array,
+        weights: Array,
+        sigma: Array,
+        r: Array,
+        t: Array,
+        W: Array,
+        *,
+        delta: float,
+        b: float,
+        zeta: float,
     ) -> Self:
         """Return those of a hidden manifold: one for each latent mode that F sees, and the rest of the inputs' space.
 

@@ -15,7 +15,7 @@ __all__ = ["Rule", "normal_rules"]
 Rule = tuple[Array, Array]
 
 #: Spacing of the trapezoidal rule over so many variables, and the ball it covers: beyond lies 1e-3 of E|z|⁴.
-_SPACING = {1: 0.2, 2: 0.3, 3: 0.45, 4: 0.6}
+_SPACING = {1: 0.2, 2: 0.3, 3: 0.5, 4: 0.75}
 _REACH = 5.0
 #: Points of a lattice rule, and its shifts, one for each of the two estimates.
 _POINTS = 1 << 14
@@ -39,7 +39,8 @@ def normal_rules(fields: int, *, variance: float, even: bool) -> tuple[Rule, ...
         return tuple(_lattice(fields, shift) for shift in _SHIFTS)
     # The rule's error on a Gaussian of that width is 2 exp(-2π²/(h² (1 + 4 Q))): here 1e-2 of the smallest term.
     width = 2.0 * math.pi / math.sqrt(10.0 * (1.0 + 4.0 * variance))
-    return (_grid(fields, max(min(_SPACING[fields], round(width, 2)), 0.5 * _SPACING[fields]), even),)
+    widest = _SPACING[fields] if even else 0.8 * _SPACING[fields]
+    return (_grid(fields, max(min(widest, round(width, 2)), 0.4 * widest), even),)
 
 
 @lru_cache(maxsize=16)

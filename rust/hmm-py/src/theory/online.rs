@@ -358,8 +358,7 @@ impl OnlineEquations {
     ) -> PyResult<Bound<'py, PyDict>> {
         let (nodes, weights) = (nodes.as_array(), weights.as_array());
         let found = border::run(py, Some(1), |cancel| {
-            self.0
-                .first_step(&NormalRule::new(nodes, weights)?, cancel)
+            self.0.first_step(&NormalRule::new(nodes, weights)?, cancel)
         })?;
         let result = PyDict::new(py);
         result.set_item("mean", found.mean.into_pyarray(py))?;

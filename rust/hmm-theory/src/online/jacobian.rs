@@ -149,7 +149,10 @@ impl OnlineSystem {
         let (k, m) = (self.committee.k, self.committee.m);
         let t = &self.committee.t;
         if j < k * m {
-            let scale = (q[j / m * (k + 1)] * t[j % m * (m + 1)]).abs().sqrt().max(1e-3);
+            let scale = (q[j / m * (k + 1)] * t[j % m * (m + 1)])
+                .abs()
+                .sqrt()
+                .max(1e-3);
             r[j] += fraction * scale;
             fraction.abs() * scale
         } else if j < self.row_count() {

@@ -94,7 +94,11 @@ fn whiten(root: &[f64], n: usize, values: &mut [f64]) {
     for a in 0..n {
         let known: f64 = (0..a).map(|b| root[a * n + b] * values[b]).sum();
         let pivot = root[a * n + a];
-        values[a] = if pivot > 0.0 { (values[a] - known) / pivot } else { 0.0 };
+        values[a] = if pivot > 0.0 {
+            (values[a] - known) / pivot
+        } else {
+            0.0
+        };
     }
 }
 
@@ -391,13 +395,23 @@ impl OnlineSystem {
     }
 
     /// The rate at which the overlaps move, if every mode moves as its share of them: largest row sum of |J| so reduced.
-    pub(super) fn rate(&self, answer: &Mat<f64>, map: &Mat<f64>, at: &Instant, layout: &Layout) -> f64 {
+    pub(super) fn rate(
+        &self,
+        answer: &Mat<f64>,
+        map: &Mat<f64>,
+        at: &Instant,
+        layout: &Layout,
+    ) -> f64 {
         let (k, m, s) = (self.committee.k, self.committee.m, self.modes());
         let share = |mode: usize, overlap: bool| -> f64 {
             if overlap {
-                (0..m).map(|a| self.pulled_teacher[(a * m + a) * s + mode]).sum()
+                (0..m)
+                    .map(|a| self.pulled_teacher[(a * m + a) * s + mode])
+                    .sum()
             } else {
-                (0..k).map(|i| at.state[(k * m + triangle(k, i, i)) * s + mode]).sum()
+                (0..k)
+                    .map(|i| at.state[(k * m + triangle(k, i, i)) * s + mode])
+                    .sum()
             }
         };
         let mut spread = Mat::<f64>::zeros(layout.size(), layout.overlaps());
@@ -422,7 +436,11 @@ impl OnlineSystem {
         }
         let reduced = map * (answer * spread);
         (0..layout.overlaps())
-            .map(|i| (0..layout.overlaps()).map(|j| reduced[(i, j)].abs()).sum::<f64>())
+            .map(|i| {
+                (0..layout.overlaps())
+                    .map(|j| reduced[(i, j)].abs())
+                    .sum::<f64>()
+            })
             .fold(0.0, f64::max)
     }
 }

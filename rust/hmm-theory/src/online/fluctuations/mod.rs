@@ -11,6 +11,33 @@
 //!
 //! The error of time s is followed to t > s by the same equation without noise, which gives the covariance of the error at
 //! two times.
+//!
+//! ```
+//! // A linear unit without weights: a step adds eta nu^2 to R, whose variance is 2 eta^2.
+//! use hmm_core::{Activation, Cancel};
+//! use hmm_theory::integrate::{Method, Tolerance};
+//! use hmm_theory::online::fluctuations::NormalRule;
+//! use hmm_theory::online::{Setting, committee::Unit, saad_solla::saad_solla};
+//! use ndarray::{Array1, Array2, array, aview1};
+//! let unit = Unit::of("activation", Activation::Linear)?;
+//! let (lr, lr_v, noise, weight_decay, batch) = (0.5, 0.0, 0.0, 0.0, 1);
+//! let (v0, v_teacher) = (vec![1.0], vec![1.0]);
+//! let (student, teacher) = (unit.clone(), unit);
+//! let setting = Setting { student, teacher, v0, v_teacher, lr, lr_v, noise, weight_decay, batch };
+//! let (q, r, t) = (array![[0.0]], array![[0.0]], array![[1.0]]);
+//! let system = saad_solla(&setting, q.view(), r.view(), t.view())?;
+//! // The trapezoidal rule in two variables.
+//! let side: Vec<f64> = (-25..25).map(|i| 0.25 * (f64::from(i) + 0.5)).collect();
+//! let nodes = Array2::from_shape_fn((2500, 2), |(p, c)| side[if c == 0 { p / 50 } else { p % 50 }]);
+//! let density = nodes.outer_iter().map(|z| (-0.5 * z.dot(&z)).exp()).collect::<Array1<f64>>();
+//! let weights = &density / density.sum();
+//! let rule = NormalRule::new(nodes.view(), weights.view())?;
+//! let tolerance = Tolerance::new(1e-8, 1e-10)?;
+//! let found = system.fluctuations(aview1(&[1e-3]), Method::Auto, tolerance, &rule, &Cancel::new())?;
+//! // To first order in t = 1e-3.
+//! assert!((found.overlaps[(0, 0, 0)] / (2.0 * lr * lr * 1e-3) - 1.0).abs() < 3e-3);
+//! # Ok::<(), hmm_core::Error>(())
+//! ```
 
 mod linear;
 mod moments;
@@ -99,7 +126,10 @@ impl OnlineSystem {
         let times = times.to_vec();
         let map = self.overlap_map(&layout);
         let looks = self.looks(&times, method, tolerance, rule, &layout, &map, cancel)?;
-        let reached = times.iter().filter(|&&t| looks.last().is_some_and(|x| t <= x.0)).count();
+        let reached = times
+            .iter()
+            .filter(|&&t| looks.last().is_some_and(|x| t <= x.0))
+            .count();
         let times = &times[..reached];
         let plan = plan(times, &looks)?;
         // States at the middle of every step, and at its end where the result is read off.
@@ -226,10 +256,18 @@ impl OnlineSystem {
             "pass fewer times",
         )?;
         let mut states = Vec::with_capacity(times.len());
-        integrate(self, &self.initial, times, method, tolerance, cancel, |_, y| {
-            states.push(y.to_vec());
-            Ok(())
-        })?;
+        integrate(
+            self,
+            &self.initial,
+            times,
+            method,
+            tolerance,
+            cancel,
+            |_, y| {
+                states.push(y.to_vec());
+                Ok(())
+            },
+        )?;
         Ok(states)
     }
 
