@@ -57,12 +57,12 @@ def compare(
 
     The last one is an order of magnitude, and the attribute ``why`` says so.
 
-    Neighbouring times of a run fluctuate together, so that gaps at many times are few independent ones. Where theory holds
-    ``<variable>_covariance`` between times (``solve(..., fluctuations=True)``), the verdict is that of one chi-square over
-    all times instead: gaps in units of their spread are projected on the eigenvectors of their correlation matrix, those
-    with less than a hundredth of the largest eigenvalue are left out (there the leading order itself decides), and the sum
-    of squares over eigenvalues is compared with the distribution of as many independent numbers, at the probability at
-    which one Gaussian number exceeds `sigmas`.
+    Neighbouring times of a run fluctuate together, so that gaps at many times are few independent ones. Where theory
+    holds ``<variable>_covariance`` between times (``solve(..., fluctuations=True)``), the verdict is that of one
+    chi-square over all times instead: gaps in units of their spread are projected on the eigenvectors of their
+    correlation matrix, those with less than a hundredth of the largest eigenvalue are left out (there the leading
+    order itself decides), and the sum of squares over eigenvalues is compared with the distribution of as many
+    independent numbers, at the probability at which one Gaussian number exceeds `sigmas`.
 
     Parameters
     ----------
@@ -82,8 +82,8 @@ def compare(
     xarray.Dataset
         ``run``, ``theory``, ``gap`` = run - theory, ``allowed`` and ``within`` (0 or 1) over the run's times; ``z`` =
         gap over its standard error where 2 or 3 hold. Attributes: ``verdict`` ("agrees" or "differs"), ``why``,
-        ``largest_gap`` and its place, ``variable``; with a covariance also ``chi_square``, ``independent`` (the number of
-        combinations of times that it sums over) and ``p_value``.
+        ``largest_gap`` and its place, ``variable``; with a covariance also ``chi_square``, ``independent`` (the number
+        of combinations of times that it sums over) and ``p_value``.
 
     Raises
     ------
@@ -218,8 +218,8 @@ def _chi_square(
         "independent": terms,
         "p_value": probability,
         "verdict": "agrees" if noise else "differs",
-        "why": f"chi-square of {terms} independent combinations of {kept.sum()} correlated times, at {sigmas:g} standard "
-        f"deviations; the spread is the theory's own at finite size",
+        "why": f"chi-square of {terms} independent combinations of {kept.sum()} correlated times, at {sigmas:g} "
+        f"standard deviations; the spread is the theory's own at finite size",
     }
 
 

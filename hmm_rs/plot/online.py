@@ -26,7 +26,8 @@ def learning_curve(
 ) -> Axes:
     """Draw the error against time (or alpha, or p): simulations as circles, theory as lines.
 
-    A theory that knows the spread of single runs (``solve(..., fluctuations=True)``) has a band of one standard deviation.
+    A theory that knows the spread of single runs (``solve(..., fluctuations=True)``) has a band, one standard
+    deviation to each side.
     A dimension `seed` is drawn as mean and band; another one (K, lr, ...) as one colour a value, the same for
     simulation and theory. Anything more is refused.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
@@ -30,7 +30,7 @@ _DELTA, _END = 0.3, 20.0
 _TIMES = (1.0, 3.0, 10.0, 20.0)
 
 
-def _simulation(kind: str, unit: str, N: int, seed: int) -> OnlineSGD:
+def _simulation(kind: str, unit: Literal["erf", "relu"], N: int, seed: int) -> OnlineSGD:
     """Return a run from given initial weights that lean a little to the teacher; `seed` is that of the data."""
     rng = np.random.default_rng(100)
     D = N if kind == "vanilla" else round(_DELTA * N)
@@ -61,12 +61,15 @@ def fluctuations(scale: str | Scale = "small") -> Parts:
     import xarray as xr
 
     scale = Scale.of(scale)
-    sizes, runs = scale.pick(small=((150, 600), 60), paper=((300, 1000), 200))
+    sizes, runs = scale.pick(small=((150, 600), 150), paper=((300, 1000), 200))
     saved = np.unique(np.concatenate([[0.0], np.geomspace(0.05, 0.9 * _END, 22), _TIMES]))
     figure, axes = panels(1, 3, width=3.9, height=3.5)
     data: dict[str, xr.Dataset] = {}
     table: list[Row] = []
-    problems = [("manifold", "erf", axes[0, 1]), ("vanilla", "relu", axes[0, 2])]
+    problems: tuple[tuple[str, Literal["erf", "relu"], Axes], ...] = (
+        ("manifold", "erf", axes[0, 1]),
+        ("vanilla", "relu", axes[0, 2]),
+    )
     for kind, unit, ax in problems:
         for N, colour in zip(sizes, COLOURS, strict=False):
             found = [_simulation(kind, unit, N, seed).run(_END, save_at=saved) for seed in range(runs)]
@@ -89,11 +92,11 @@ def fluctuations(scale: str | Scale = "small") -> Parts:
                         f"spread of eg, {kind}, {unit}, N = {N}, t = {t:g}",
                         expected,
                         float(spread.sel(t=t, method="nearest")),
-                        expected * (chance + 2.0 / math.sqrt(N)),
+                        (chance + 2.0 / math.sqrt(N)) * expected,
                         f"three sampling errors of a spread over {runs} runs ({chance:.0%}), next order in 1/sqrt(N)",
                     )
                 )
-            if kind == "manifold" and N == sizes[0]:
+            if kind == "manifold" and sizes[0] == N:
                 _band(axes[0, 0], found[:6], theory, N)
         readable_log(ax, "x")
         ax.set(xlabel="time t = steps / N", ylabel="√N × spread of eg", ylim=(0.0, None))
@@ -115,10 +118,10 @@ CARDS = (
         "finite-size-spread",
         WORK,
         "The theory's own error bars: how far single runs stray at finite N",
-        "Learning curve with its band and single runs; spread of the error over data streams times the root of N, beside "
-        "the linear-noise equations, at two sizes.",
-        "Ours: K = M = 2; hidden manifold D/N = 0.3, sign, erf, lr 0.3; i.i.d. inputs, relu, lr 0.1; initial weights lean "
-        "to the teacher; N = 150 and 600 with 60 runs (300 and 1000 with 200 at paper scale).",
+        "Learning curve with its band and single runs; spread of the error over data streams times the root of N, "
+        "beside the linear-noise equations, at two sizes.",
+        "Ours: K = M = 2; hidden manifold D/N = 0.3, sign, erf, lr 0.3; i.i.d. inputs, relu, lr 0.1; initial weights "
+        "lean to the teacher; N = 150 and 600 with 150 runs (300 and 1000 with 200 at paper scale).",
         "none",
         fluctuations,
     ),

@@ -127,9 +127,9 @@ def _warn(t: Array, overlaps: Array, N: int) -> None:
     if beyond.size:
         first = beyond[0]
         warnings.warn(
-            f"order parameters of single runs at N = {N} spread by {largest[first] ** 0.5:.2g} at t = {t[first]:.6g}, more "
-            f"than linear equations can tell (√.1): from there on eg_std is an order of magnitude, as where a symmetric "
-            f"plateau is left at a time that chance sets",
+            f"order parameters of single runs at N = {N} spread by {largest[first] ** 0.5:.2g} at t = {t[first]:.6g}, "
+            f"more than linear equations can tell (√.1): from there on eg_std is an order of magnitude, as where a "
+            f"symmetric plateau is left at a time that chance sets",
             RuntimeWarning,
             stacklevel=5,
         )

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
+import numpy.typing as npt
 
 from ..order_parameters import Array
 
@@ -109,7 +110,7 @@ class Directions:
         return Directions(variance, size, *means)
 
 
-def _split(members: Array, along: Array, weight: Array) -> tuple[float, int]:
+def _split(members: npt.NDArray[np.integer[Any]], along: Array, weight: Array) -> tuple[float, int]:
     """Return what halving a group gains, and where: the group is sorted."""
     x, w = along[members], weight[members]
     if x[-1] - x[0] < 1e-9:
