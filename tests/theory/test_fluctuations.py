@@ -203,6 +203,31 @@ def test_the_linear_unit_in_closed_form():
     np.testing.assert_allclose(found.eg_std, expected[:, 2], rtol=5e-3)
 
 
+def test_steps_in_time_are_short_enough():
+    """The same J and D along the solution, in five hundred steps of the explicit midpoint rule."""
+    rng = np.random.default_rng(7)
+    w_teacher = rng.standard_normal((2, 100))
+    w = 0.3 * w_teacher + 0.7 * rng.standard_normal((2, 100))
+    options = {"v": [1, 1], "v_teacher": [1, 1], "lr": 0.5}
+    system = SaadSolla.from_weights(w, w_teacher, **options)
+    steps, end = 500, 5.0
+    h = end / steps
+    middle = system.solve((np.arange(steps) + 0.5) * h)
+    C = np.zeros((7, 7))
+    for t in range(steps):
+        at = middle.isel(t=t)
+        here = SaadSolla(at.Q.values, at.R.values, T=system._T, v0=[1, 1], v_teacher=[1, 1], lr=0.5, N=100)
+        first = equations(here).first_step(**rule(here, "erf"))
+        J, D = first["jacobian"], first["diffusion"]
+        half = C + 0.5 * h * (J @ C + C @ J.T + D)
+        C = C + h * (J @ half + half @ J.T + D)
+    found = system.solve([end], fluctuations=True)
+    expected = np.sqrt(np.diagonal(C) / 100)
+    # Own steps are a quarter of the time in which the overlaps move: an error of (1/4)^2/12.
+    np.testing.assert_allclose(found.R_std.values.reshape(-1), expected[:4], rtol=1e-2)
+    np.testing.assert_allclose(found.Q_std.values[0][np.triu_indices(2)], expected[4:], rtol=1e-2)
+
+
 def manifold_simulation(N=300, D=90, *, unit="erf", seed=0, **options):
     rng = np.random.default_rng(100)
     model = hr.HiddenManifold(N, D, seed=7)
@@ -353,3 +378,33 @@ def test_nothing_is_said_where_nothing_is_asked():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         SaadSolla([[0.8]], [[0.1]], T=[[1.0]], v0=[1.0], v_teacher=[1.0], lr=0.5, N=1).solve([1.0])
+
+
+def solved_with_spread():
+    system = SaadSolla([[0.8]], [[0.1]], T=[[1.0]], v0=[1.0], v_teacher=[1.0], lr=0.5, N=300)
+    return system.solve([0.0, 1.0, 5.0], fluctuations=True)
+
+
+def test_a_result_with_spread_is_made_again_kept_and_tabled(tmp_path):
+    found = solved_with_spread()
+    again = hr.rerun(found)
+    np.testing.assert_array_equal(again.eg_covariance, found.eg_covariance)
+    found.to_netcdf(tmp_path / "spread.nc")
+    # One row a time: a covariance of two times is no column.
+    table = hr.to_frame(found)
+    assert len(table) == 3
+    assert table.eg_std.to_numpy() == pytest.approx(found.eg_std.values)
+    assert "eg_covariance" not in table
+    pairs = hr.to_frame(found, variables=["eg_covariance"])
+    assert len(pairs) == 9
+
+
+def test_the_picture_of_a_theory_has_its_band():
+    plt = pytest.importorskip("matplotlib.pyplot")
+    found = solved_with_spread()
+    ax = hr.plot.learning_curve(found)
+    (band,) = ax.collections
+    edges = band.get_paths()[0].vertices[:, 1]
+    assert edges.max() == pytest.approx(float((found.eg + found.eg_std)[1:].max()))
+    assert "one standard deviation" in ax.get_legend().get_texts()[0].get_text()
+    plt.close("all")

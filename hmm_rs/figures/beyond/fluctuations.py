@@ -32,16 +32,15 @@ _TIMES = (1.0, 3.0, 10.0, 20.0)
 
 def _simulation(kind: str, unit: Literal["erf", "relu"], N: int, seed: int) -> OnlineSGD:
     """Return a run from given initial weights that lean a little to the teacher; `seed` is that of the data."""
-    rng = np.random.default_rng(100)
     D = N if kind == "vanilla" else round(_DELTA * N)
-    w_teacher = rng.standard_normal((2, D))
+    w_teacher = TwoLayer.random(2, D, seed=1).w
     model: HiddenManifold | TeacherStudent
     if kind == "vanilla":
         model, lead = TeacherStudent(N), 0.4 * w_teacher
     else:
         model = HiddenManifold(N, D, seed=7)
         lead = 0.3 * np.einsum("mr,ir->mi", w_teacher, model.F) / math.sqrt(D)
-    w = lead + 0.8 * rng.standard_normal((2, N))
+    w = lead + 0.8 * TwoLayer.random(2, N, seed=2).w
     teacher, student = (TwoLayer(x, np.ones(2), activation=unit) for x in (w_teacher, w))
     lr = {"erf": 0.3, "relu": 0.1}[unit]
     return OnlineSGD(model, teacher, student=student, lr=lr, test_size=1, dtype="float32", seed=1000 + seed)

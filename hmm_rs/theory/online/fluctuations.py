@@ -9,6 +9,7 @@ import numpy as np
 
 from ... import _lib
 from ...ground.errors import InvalidParameterError
+from ...ground.linear_algebra import eigvalsh
 from ..order_parameters import Array
 from .modes import Directions
 from .rules import normal_rules
@@ -122,7 +123,7 @@ def with_fluctuations(
 
 def _warn(t: Array, overlaps: Array, N: int) -> None:
     """Say from when on deviations are too large for linear equations."""
-    largest = np.linalg.eigvalsh(overlaps)[:, -1] if len(overlaps) else np.zeros(0)
+    largest = np.array([eigvalsh(each)[-1] for each in overlaps])
     beyond = np.flatnonzero(largest > 0.1)
     if beyond.size:
         first = beyond[0]

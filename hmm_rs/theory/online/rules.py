@@ -18,7 +18,7 @@ Rule = tuple[Array, Array]
 _SPACING = {1: 0.2, 2: 0.3, 3: 0.5, 4: 0.75}
 _REACH = 5.0
 #: Points of a lattice rule, and its shifts, one for each of the two estimates.
-_POINTS = 1 << 14
+_POINTS = 1 << 13
 _SHIFTS = (0.0, 0.5)
 
 
