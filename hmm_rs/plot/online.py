@@ -158,7 +158,7 @@ def _draw(
             low.values,
             (middle + spread).values,
             color=colour,
-            alpha=0.2,
+            alpha=0.2 if seeds > 1 else 0.35,
             linewidth=0,
             zorder=1,
         )

@@ -14,6 +14,7 @@ from ...plot import learning_curve
 from ...plot.axes import COLOURS, readable_log
 from ...theory import HiddenManifoldODE, SaadSolla
 from ..card import Card, Scale
+from ..finite_size import orthogonal_teacher
 from ..panels import panels
 from ..reproduction import Parts, Row
 from .power_law import WORK
@@ -31,16 +32,19 @@ _TIMES = (1.0, 3.0, 10.0, 20.0)
 
 
 def _simulation(kind: str, unit: Literal["erf", "relu"], N: int, seed: int) -> OnlineSGD:
-    """Return a run from given initial weights that lean a little to the teacher; `seed` is that of the data."""
-    D = N if kind == "vanilla" else round(_DELTA * N)
-    w_teacher = TwoLayer.random(2, D, seed=1).w
+    """Return a run from given initial weights that lean a little to the teacher; `seed` is that of the data.
+
+    For i.i.d. inputs the overlaps are the same at every N, so that the spreads are one curve over √N.
+    """
     model: HiddenManifold | TeacherStudent
     if kind == "vanilla":
-        model, lead = TeacherStudent(N), 0.4 * w_teacher
+        model, vectors = TeacherStudent(N), orthogonal_teacher(4, N, seed=1).w
+        w_teacher, w = vectors[:2], 0.4 * vectors[:2] + 0.8 * vectors[2:]
     else:
-        model = HiddenManifold(N, D, seed=7)
-        lead = 0.3 * np.einsum("mr,ir->mi", w_teacher, model.F) / math.sqrt(D)
-    w = lead + 0.8 * TwoLayer.random(2, N, seed=2).w
+        D = round(_DELTA * N)
+        model, w_teacher = HiddenManifold(N, D, seed=7), TwoLayer.random(2, D, seed=1).w
+        lead = np.einsum("mr,ir->mi", w_teacher, model.F) / math.sqrt(D)
+        w = 0.3 * lead + 0.8 * TwoLayer.random(2, N, seed=2).w
     teacher, student = (TwoLayer(x, np.ones(2), activation=unit) for x in (w_teacher, w))
     lr = {"erf": 0.3, "relu": 0.1}[unit]
     return OnlineSGD(model, teacher, student=student, lr=lr, test_size=1, dtype="float32", seed=1000 + seed)
@@ -78,7 +82,8 @@ def fluctuations(scale: str | Scale = "small") -> Parts:
             seen = slice(1, None)
             root = math.sqrt(N)
             spread = measured.std("seed", ddof=1)
-            ax.plot(theory.t[seen], root * theory.eg_std[seen], color=colour, label=f"theory, N = {N}")
+            style = "-" if sizes[0] == N else "--"
+            ax.plot(theory.t[seen], root * theory.eg_std[seen], style, color=colour, label=f"theory, N = {N}")
             ax.plot(
                 theory.t[seen], root * spread[seen], "o", color=colour, markersize=4, markerfacecolor="none",
                 label=f"{runs} runs, N = {N}",
