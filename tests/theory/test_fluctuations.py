@@ -170,6 +170,34 @@ def test_one_unit_that_learns_another():
     np.testing.assert_allclose(half.solve(found.t, fluctuations=True).eg_std, found.eg_std / 2)
 
 
+@pytest.mark.slow
+def test_four_hundred_runs_of_one_unit():
+    N, times = 300, [0.5, 1.0, 2.0, 5.0, 10.0]
+    basis = np.linalg.qr(np.random.default_rng(0).standard_normal((N, 2)))[0].T * np.sqrt(N)
+    w = 0.1 * basis[:1] + np.sqrt(0.8 - 0.01) * basis[1:]
+    teacher, student = hr.TwoLayer(basis[:1], [1.0]), hr.TwoLayer(w, [1.0])
+    runs = []
+    for seed in range(400):
+        sim = hr.OnlineSGD(hr.TeacherStudent(N), teacher, student=student, lr=0.5, test_size=1, seed=seed)
+        runs.append(sim.run(10.0, save_at=times, threads=1).eg_analytic.values)
+    found = SaadSolla.from_simulation(sim).solve(times, fluctuations=True)
+    # Three sampling errors of a spread over 400 runs are .106; the mean's own is a twentieth of the spread.
+    np.testing.assert_allclose(np.std(runs, axis=0, ddof=1) / found.eg_std, 1.0, atol=0.11)
+    np.testing.assert_allclose(np.mean(runs, axis=0), found.eg, atol=3 * float(found.eg_std.max()) / 20)
+    correlation = found.eg_covariance / np.outer(found.eg_std, found.eg_std)
+    # Of a correlation: 1/sqrt(400) at most.
+    np.testing.assert_allclose(np.corrcoef(np.transpose(runs)), correlation, atol=0.15)
+
+
+@pytest.mark.parametrize("options", [{"lr": 0.0}, {"activation": "relu"}])
+def test_what_stands_still_does_not_stray(options):
+    """No rate, or a rectifier without weights: nothing moves, whatever the time."""
+    system = SaadSolla([[0.0]], [[0.0]], T=[[1.0]], v0=[1.0], v_teacher=[1.0], N=100, **{"lr": 0.3} | options)
+    found = system.solve([0.0, 2.0, 50.0], fluctuations=True)
+    assert (found.eg_std == 0).all()
+    assert (system.solve([0.0], fluctuations=True).R_std == 0).all()
+
+
 def test_the_linear_unit_in_closed_form():
     """One linear unit has closed equations of the second order too: cov of (R, Q) from dC/dt = J C + C J^T + D."""
     lr, T, Q0, R0 = 0.4, 1.0, 0.7, 0.2

@@ -103,8 +103,9 @@ def fluctuations(scale: str | Scale = "small") -> Parts:
             if kind == "manifold" and sizes[0] == N:
                 _band(axes[0, 0], found[:6], theory, N)
         readable_log(ax, "x")
-        ax.set(xlabel="time t = steps / N", ylabel="√N × spread of eg", ylim=(0.0, None))
-        ax.legend(frameon=False, fontsize="small", title=f"{kind}, {unit}")
+        # Room for the legend above the curves.
+        ax.set(xlabel="time t = steps / N", ylabel="√N × spread of eg", ylim=(0.0, 1.6 * ax.get_ylim()[1]))
+        ax.legend(frameon=False, fontsize="small", title=f"{kind}, {unit}", loc="upper left")
     return data, figure, table
 
 

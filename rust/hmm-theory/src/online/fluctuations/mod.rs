@@ -315,7 +315,7 @@ fn plan(times: &[f64], looks: &[(f64, f64)]) -> Result<Vec<Step>> {
             let length = (STEP / rate).max(GROWTH * t);
             // The last two steps before an output share what is left.
             let left = end - t;
-            let whole = (left / length).ceil();
+            let whole = (left / length).ceil().max(1.0);
             let length = if whole <= 4.0 { left / whole } else { length };
             let output = whole <= 1.0;
             steps.push(Step {

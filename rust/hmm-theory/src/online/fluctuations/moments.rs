@@ -38,7 +38,8 @@ impl NormalRule {
         let (points, fields) = nodes.dim();
         crate::checks::shape("weights", weights.shape(), &[points])?;
         let total: f64 = weights.iter().sum();
-        if !nodes.iter().all(|x| x.is_finite()) || !((total - 1.0).abs() < 1e-6) {
+        let normalised = total.is_finite() && (total - 1.0).abs() < 1e-6;
+        if !nodes.iter().all(|x| x.is_finite()) || !normalised {
             return Err(Error::invalid(
                 "weights",
                 format!("sum {total}"),
