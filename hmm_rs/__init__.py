@@ -11,7 +11,7 @@ import importlib
 import os
 from typing import TYPE_CHECKING, Any
 
-from . import _lib, errors, observables
+from . import _lib, errors, observables, schedules
 from .data import (
     Cylinder,
     GaussianEquivalent,
@@ -119,6 +119,7 @@ __all__ = [
     "plot",
     "rerun",
     "resume",
+    "schedules",
     "set_num_threads",
     "show_versions",
     "sklearn",

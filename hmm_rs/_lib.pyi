@@ -1,4 +1,4 @@
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol, Self, final
 
 import numpy as np
@@ -40,6 +40,21 @@ def mean_field_outputs(
     dtype: str,
     threads: int | None,
 ) -> _AnyFloats: ...
+
+@final
+class Schedule:
+    @staticmethod
+    def step(values: Sequence[float], at: Sequence[float]) -> Schedule: ...
+    @staticmethod
+    def power(a: float, b: float, c: float) -> Schedule: ...
+    @staticmethod
+    def cosine(start: float, end: float, duration: float) -> Schedule: ...
+    @staticmethod
+    def function(argument: str, function: Callable[[Any], Any]) -> Schedule: ...
+    def at(self, t: _Array) -> _Array: ...
+    def of_steps(self, first: int, inputs: int, count: int) -> _Array: ...
+
+_Rate = float | Schedule
 
 @final
 class Engine:
@@ -106,11 +121,11 @@ def online_sgd(
     centred: bool,
     labels: str,
     classify: bool,
-    lr: float,
-    lr_v: float,
+    lr: _Rate,
+    lr_v: _Rate,
     train_second_layer: bool,
-    noise: float,
-    weight_decay: float,
+    noise: _Rate,
+    weight_decay: _Rate,
     batch: int,
     test_size: int,
     seed: _Words,
@@ -161,10 +176,10 @@ class OnlineSetting:
         v_teacher: _Array,
         student: str | TabulatedUnit,
         teacher: str | TabulatedUnit,
-        lr: float,
-        lr_v: float,
-        noise: float,
-        weight_decay: float,
+        lr: _Rate,
+        lr_v: _Rate,
+        noise: _Rate,
+        weight_decay: _Rate,
         batch: int,
     ) -> Self: ...
 

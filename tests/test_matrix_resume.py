@@ -21,6 +21,7 @@ from hmm_rs.testing import (
     EngineCase,
     assert_resumes,
     difference,
+    falling_rate,
     resume_in_fresh_process,
     softened_sign,
     stopped_run,
@@ -30,7 +31,7 @@ from hmm_rs.testing import (
 WHOLE, STOPPED, RESUMED = 1, 2, 3
 
 #: Functions of the runs below, as a user passes them to ``hr.resume``.
-FUNCTIONS = {"softened_sign": softened_sign}
+FUNCTIONS = {"softened_sign": softened_sign, "falling_rate": falling_rate}
 
 
 def online(
@@ -95,6 +96,24 @@ def online_cases() -> dict[str, EngineCase]:
             lr=0.02,
         )
     cases |= online("default save times", manifold, {"t_max": 1.0})
+    # Stops lie before and after the jumps, one of them at none of the saves.
+    jumps = {
+        "lr": hr.schedules.Step([0.3, 0.05, 0.2], at=[0.4, 2.5]),
+        "lr_v": hr.schedules.Cosine(0.1, duration=3.0, end=0.01),
+        "noise": hr.schedules.Step([0.0, 0.4], at=[1.1]),
+        "weight_decay": hr.schedules.Power(0.02, b=1.0, c=0.7),
+    }
+    for dtype in ("float64", "float32"):
+        for batch in (1, 3):
+            cases |= online(
+                f"schedules, {dtype}, batch={batch}",
+                manifold,
+                **jumps,
+                train_second_layer=True,
+                dtype=dtype,
+                batch=batch,
+            )
+    cases |= online("functions of time", manifold, lr=falling_rate, noise=falling_rate)
     return cases
 
 
@@ -252,7 +271,8 @@ def stops(name: str) -> tuple[str, ...]:
 
 
 def functions(case: EngineCase) -> dict[str, Any]:
-    return FUNCTIONS if "softened_sign" in repr(case.arguments.get("model")) else {}
+    told = repr([case.arguments.get(name) for name in ("model", "lr")])
+    return {name: function for name, function in FUNCTIONS.items() if name in told}
 
 
 @functools.cache

@@ -29,7 +29,7 @@ import numpy as np
 import pytest
 
 import hmm_rs as hr
-from hmm_rs.testing import difference
+from hmm_rs.testing import difference, falling_rate
 
 OWN_THREADS = (1, 2, 3, 7)
 
@@ -296,6 +296,8 @@ def online_sgd() -> Any:
         {"labels": "input", "train_second_layer": True, "lr_v": 0.05},
         {"classify": True},
         {"noise": 0.3, "weight_decay": 0.01},
+        {"noise": hr.schedules.Step([0.3, 0.1], at=[1.3]), "weight_decay": falling_rate},
+        {"dtype": "float32", "noise": falling_rate, "weight_decay": hr.schedules.Power(0.1, b=0.3)},
     ):
         sim = simulation.__wrapped__("sign", **options)
         runs.append(of_run(sim, "student", t_max=3.0, save_at=[0.0, 0.5, 3.0]))
@@ -673,6 +675,25 @@ def hidden_manifold_continuum() -> Any:
         lr=0.2,
     )
     return system.solve(TIMES), hr.theory.solve_many([system, system], TIMES)
+
+
+@computation
+def rates_that_change() -> Any:
+    """Named schedules, and equations with them and with a function that is called back."""
+    rates = [
+        hr.schedules.Constant(0.2),
+        hr.schedules.Step([0.3, 0.1], at=[2.0]),
+        hr.schedules.Power(0.3, b=4.0, c=0.8),
+        hr.schedules.Cosine(0.3, duration=5.0, end=0.05),
+        falling_rate,
+    ]
+    options = {"T": np.eye(2), "v0": [1.0, 1.0], "v_teacher": [1.0, 1.0], "noise": falling_rate}
+    systems = [hr.theory.SaadSolla(gram(2, 4), 0.1 * normals(2, 2), lr=lr, **options) for lr in rates]
+    return (
+        [lr(TIMES) for lr in rates],
+        hr.theory.solve_many(systems, TIMES),
+        hr.theory.solve_many(systems, TIMES, method="stiff"),
+    )
 
 
 @computation

@@ -13,11 +13,12 @@ from ..data.gaussian import GaussianEquivalent, TeacherStudent
 from ..data.hidden_manifold import HiddenManifold, rows_are_alike
 from ..data.latent import LatentModel
 from ..data.stored import StoredSamples
-from ..ground.arguments import choice, count, dtype_name, flag, number, seed_words
+from ..ground.arguments import choice, count, dtype_name, flag, seed_words
 from ..ground.arguments import seed as checked_seed
 from ..ground.arguments import threads as checked_threads
 from ..ground.errors import DtypeError, ShapeError
 from ..ground.memory import require
+from ..ground.schedules import Rate, compiled, rate
 from ..networks.two_layer import TwoLayer
 from .driver import Driver, Observation
 from .history import stepping
@@ -54,7 +55,9 @@ class OnlineSGD(Driver):
     student
         ``TwoLayer`` with w of shape (K, N): the initial weights.
     lr
-        η, learning rate of the first layer.
+        η, learning rate of the first layer: a number, a schedule (:mod:`hmm_rs.schedules`), or a function of times t
+        that takes an array and returns as many rates. So are `lr_v`, `noise` and `weight_decay`; a step has
+        the rates of its t = step / N.
     lr_v
         η_v, rate of the second layer; None means `lr`. Used if `train_second_layer`.
     train_second_layer
@@ -109,13 +112,13 @@ class OnlineSGD(Driver):
         teacher: TwoLayer,
         *,
         student: TwoLayer,
-        lr: float,
-        lr_v: float | None = None,
+        lr: Rate,
+        lr_v: Rate | None = None,
         train_second_layer: bool = False,
         labels: Labels = "latent",
         classify: bool = False,
-        noise: float = 0.0,
-        weight_decay: float = 0.0,
+        noise: Rate = 0.0,
+        weight_decay: Rate = 0.0,
         batch: int = 1,
         test_size: int = 10_000,
         dtype: str = "float64",
@@ -145,13 +148,13 @@ class OnlineSGD(Driver):
             "model": model,
             "teacher": teacher,
             "student": student,
-            "lr": number("lr", lr, minimum=0.0),
-            "lr_v": None if lr_v is None else number("lr_v", lr_v, minimum=0.0),
+            "lr": rate("lr", lr),
+            "lr_v": None if lr_v is None else rate("lr_v", lr_v),
             "train_second_layer": flag("train_second_layer", train_second_layer),
             "labels": labels,
             "classify": classify,
-            "noise": number("noise", noise, minimum=0.0),
-            "weight_decay": number("weight_decay", weight_decay, minimum=0.0),
+            "noise": rate("noise", noise),
+            "weight_decay": rate("weight_decay", weight_decay),
             "batch": count("batch", batch),
             "test_size": count("test_size", test_size),
             "dtype": dtype_name(dtype),
@@ -161,7 +164,7 @@ class OnlineSGD(Driver):
         for name, value in self._arguments.items():
             if name not in ("student", "lr_v"):
                 setattr(self, name, value)
-        self.lr_v = self.lr if lr_v is None else float(lr_v)
+        self.lr_v = self.lr if lr_v is None else self._arguments["lr_v"]
         self._engine = _lib.online_sgd(
             model.source(self.dtype),
             student=student,
@@ -170,11 +173,11 @@ class OnlineSGD(Driver):
             centred=_is_centred(model),
             labels=labels,
             classify=self.classify,
-            lr=self.lr,
-            lr_v=self.lr_v if self.train_second_layer else 0.0,
+            lr=compiled("lr", self.lr),
+            lr_v=compiled("lr_v", self.lr_v) if self.train_second_layer else 0.0,
             train_second_layer=self.train_second_layer,
-            noise=self.noise,
-            weight_decay=self.weight_decay,
+            noise=compiled("noise", self.noise),
+            weight_decay=compiled("weight_decay", self.weight_decay),
             batch=self.batch,
             test_size=self.test_size,
             seed=words,
@@ -184,13 +187,13 @@ class OnlineSGD(Driver):
     _engine: _lib.Engine
     model: LatentModel
     teacher: TwoLayer
-    lr: float
-    lr_v: float
+    lr: Rate
+    lr_v: Rate
     train_second_layer: bool
     labels: Labels
     classify: bool
-    noise: float
-    weight_decay: float
+    noise: Rate
+    weight_decay: Rate
     batch: int
     test_size: int
     dtype: str

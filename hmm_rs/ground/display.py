@@ -64,7 +64,8 @@ def spelled(value: Any) -> str:
         return f"[{inside}]" if type(value) is list else f"({inside}{',' * (len(value) == 1)})"
     if isinstance(value, functools.partial):
         return f"<partial of {spelled(value.func)}>"
-    if callable(value):
+    # A schedule can be called, and is a description all the same.
+    if callable(value) and not isinstance(getattr(value, "_arguments", None), dict):
         name = getattr(value, "__qualname__", None) or getattr(value, "__name__", None)
         module = getattr(value, "__module__", None)
         return f"<{module}:{name}>" if name and module else f"<{name or type(value).__qualname__}>"

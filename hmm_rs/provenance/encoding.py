@@ -54,6 +54,7 @@ def descriptions() -> dict[str, type]:
     from ..data.labelled import GaussianMixture, LinearlySeparable, UniformSphere
     from ..data.manifolds import Cylinder, SingleInterface, Sphere, Stripe
     from ..data.stored import StoredSamples
+    from ..ground.schedules import Constant, Cosine, Power, Step
     from ..networks.convolutional import CNN
     from ..networks.mean_field import MeanFieldNetwork
     from ..networks.two_layer import TwoLayer
@@ -77,6 +78,10 @@ def descriptions() -> dict[str, type]:
         "TwoLayer": TwoLayer,
         "MeanFieldNetwork": MeanFieldNetwork,
         "CNN": CNN,
+        "Constant": Constant,
+        "Step": Step,
+        "Power": Power,
+        "Cosine": Cosine,
     }
 
 

@@ -36,6 +36,7 @@ from .laws import (
 )
 from .matrices import covariances, spectra
 from .profiles import PROFILES, use_profile
+from .rates import falling_rate, schedules
 from .resuming import STOPS, assert_resumes, resume_in_fresh_process, stopped_run
 from .weights import mean_field_networks, networks, two_layer
 
@@ -55,6 +56,7 @@ __all__ = [
     "cubic",
     "difference",
     "engines",
+    "falling_rate",
     "fingerprint",
     "generators",
     "labelled_data",
@@ -64,6 +66,7 @@ __all__ = [
     "nonlinearities",
     "resume_in_fresh_process",
     "save_times",
+    "schedules",
     "seeds",
     "softened_sign",
     "spectra",

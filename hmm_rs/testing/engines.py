@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 import hmm_rs as hr
 
 from .descriptions import generators, labelled_data, models, save_times, seeds
+from .rates import schedules
 from .weights import mean_field_networks, two_layer
 
 __all__ = ["ENGINES", "EngineCase", "engines"]
@@ -79,13 +80,13 @@ def _online(draw: st.DrawFn) -> EngineCase:
             "model": model,
             "teacher": teacher,
             "student": draw(two_layer(model.N, most_units=3)),
-            "lr": draw(st.floats(0.0, 0.1)),
-            "lr_v": draw(st.none() | st.floats(0.0, 0.1)),
+            "lr": draw(schedules(largest=0.1)),
+            "lr_v": draw(st.none() | schedules(largest=0.1)),
             "train_second_layer": draw(st.booleans()),
             "labels": labels,
             "classify": draw(st.booleans()),
-            "noise": draw(st.sampled_from([0.0, 0.3])),
-            "weight_decay": draw(st.sampled_from([0.0, 0.02])),
+            "noise": draw(st.just(0.0) | schedules(largest=0.3)),
+            "weight_decay": draw(st.just(0.0) | schedules(largest=0.05)),
             "batch": draw(st.integers(1, 4)),
             "test_size": draw(st.integers(1, 40)),
             "dtype": draw(st.sampled_from(["float64", "float32"])),

@@ -198,19 +198,21 @@ def test_what_stands_still_does_not_stray(options):
     assert (system.solve([0.0], fluctuations=True).R_std == 0).all()
 
 
-def test_the_linear_unit_in_closed_form():
+@pytest.mark.parametrize("rate", [0.4, hr.schedules.Step([0.6, 0.1], at=[0.9]), lambda t: 0.6 / (1 + t)])
+def test_the_linear_unit_in_closed_form(rate):
     """One linear unit has closed equations of the second order too: cov of (R, Q) from dC/dt = J C + C J^T + D."""
-    lr, T, Q0, R0 = 0.4, 1.0, 0.7, 0.2
-    system = SaadSolla([[Q0]], [[R0]], T=[[T]], v0=[1.0], v_teacher=[1.0], lr=lr, N=1, activation="linear")
+    T, Q0, R0 = 1.0, 0.7, 0.2
+    system = SaadSolla([[Q0]], [[R0]], T=[[T]], v0=[1.0], v_teacher=[1.0], lr=rate, N=1, activation="linear")
     times = np.array([0.3, 1.0, 4.0])
     with pytest.warns(RuntimeWarning, match=r"at t = 0\.3"):
         found = system.solve(times, fluctuations=True)
     # With d = lambda - nu: h_R = -lr d nu, h_Q = -2 lr d lambda + lr^2 d^2; moments by Isserlis.
-    J = np.array([[-lr, 0.0], [2 * lr - 2 * lr * lr, -2 * lr + lr * lr]])
     C, y, h = np.zeros((2, 2)), np.array([R0, Q0]), 5e-4
     seen = []
     for step in range(1, round(times[-1] / h) + 1):
         R, Q = y
+        lr = rate if isinstance(rate, float) else float(rate(np.array([(step - 0.5) * h]))[0])
+        J = np.array([[-lr, 0.0], [2 * lr - 2 * lr * lr, -2 * lr + lr * lr]])
         D2 = Q - 2 * R + T
         dn, dl = R - T, Q - R
         var = np.array(

@@ -14,9 +14,10 @@ from ...data.gaussian import GaussianEquivalent, TeacherStudent
 from ...data.hidden_manifold import HiddenManifold, rows_are_alike
 from ...data.latent import LatentModel
 from ...ground.arguments import array, choice, count, flag, number, shown
-from ...ground.display import Shown
+from ...ground.display import Shown, worded
 from ...ground.errors import ConvergenceError, DivergenceError, DtypeError, InvalidParameterError
 from ...ground.results import dataset
+from ...ground.schedules import Rate, compiled, rate, told
 from ...networks.two_layer import TwoLayer
 from ...provenance.recording import recorded_method
 from ..order_parameters import Array
@@ -51,11 +52,11 @@ class Simulation(Protocol):
     teacher: TwoLayer
     labels: Labels
     classify: bool
-    lr: float
-    lr_v: float
+    lr: Rate
+    lr_v: Rate
     train_second_layer: bool
-    noise: float
-    weight_decay: float
+    noise: Rate
+    weight_decay: Rate
     batch: int
 
     @property
@@ -84,10 +85,10 @@ class OnlineODE(Shown):
         *,
         v0: npt.ArrayLike,
         v_teacher: npt.ArrayLike,
-        lr: float,
-        lr_v: float,
-        noise: float,
-        weight_decay: float,
+        lr: Rate,
+        lr_v: Rate,
+        noise: Rate,
+        weight_decay: Rate,
         batch: int,
         activation: Activation,
         teacher_activation: Activation | None,
@@ -95,25 +96,24 @@ class OnlineODE(Shown):
         """Check what all systems share; return it with K and M."""
         v = array("v0", v0, (None,), rule="= (K,)")
         v_t = array("v_teacher", v_teacher, (None,), rule="= (M,)")
+        given = {"lr": lr, "lr_v": lr_v, "noise": noise, "weight_decay": weight_decay}
+        rates = {name: rate(name, value) for name, value in given.items()}
         self.settings = {
             "system": type(self).__name__,
             "K": v.size,
             "M": v_t.size,
-            "lr": number("lr", lr, minimum=0.0),
-            "lr_v": number("lr_v", lr_v, minimum=0.0),
-            "noise": number("noise", noise, minimum=0.0),
-            "weight_decay": number("weight_decay", weight_decay, minimum=0.0),
+            **{name: told(value) for name, value in rates.items()},
             "batch": count("batch", batch),
             "activation": described(activation),
             "teacher_activation": described(teacher_activation or activation),
         }
-        shared = self.settings
         setting = _lib.OnlineSetting(
             v0=v,
             v_teacher=v_t,
             student=resolve("activation", activation),
             teacher=resolve("teacher_activation", teacher_activation or activation),
-            **{name: shared[name] for name in ("lr", "lr_v", "noise", "weight_decay", "batch")},
+            batch=self.settings["batch"],
+            **{name: compiled(name, value) for name, value in rates.items()},
         )
         self._setting = setting
         return setting, v.size, v_t.size
@@ -246,7 +246,7 @@ def solve_systems(
             )
         if solution["outcome"] == "diverged":
             raise DivergenceError(
-                f"the solution diverged at t = {solution['last']:.6g}: lr = {system.settings['lr']:g} is too "
+                f"the solution diverged at t = {solution['last']:.6g}: lr = {worded(system.settings['lr'])} is too "
                 f"large for these units; lower lr, or look at the solution so far in .result",
                 result,
             )

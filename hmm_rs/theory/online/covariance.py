@@ -11,6 +11,7 @@ from ... import _lib
 from ...data.gaussian import TeacherStudent
 from ...ground.arguments import array, choice
 from ...ground.errors import DtypeError, InvalidParameterError
+from ...ground.schedules import Rate
 from ...provenance.recording import remembered
 from ..order_parameters import centred_moments
 from ..units import Activation
@@ -77,11 +78,11 @@ class CovarianceODE(OnlineODE):
         w_teacher: npt.ArrayLike,
         v: npt.ArrayLike,
         v_teacher: npt.ArrayLike,
-        lr: float,
-        lr_v: float = 0.0,
+        lr: Rate,
+        lr_v: Rate = 0.0,
         labels: Labels = "latent",
-        noise: float = 0.0,
-        weight_decay: float = 0.0,
+        noise: Rate = 0.0,
+        weight_decay: Rate = 0.0,
         batch: int = 1,
         activation: Activation = "erf",
         teacher_activation: Activation | None = None,

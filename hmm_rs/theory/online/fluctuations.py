@@ -105,7 +105,7 @@ def with_fluctuations(
         "R_std": (("t", "k", "m"), std[:, : K * M].reshape(-1, K, M), f"spread of R {told}"),
         "eg_covariance": (("t", "t2"), error, f"covariance of eg at two times {told}"),
     }
-    if settings["lr_v"] > 0.0:
+    if std.shape[1] > K * M + len(upper[0]):
         added["v_std"] = (("t", "k"), std[:, -K:], f"spread of v {told}")
     result = result.assign(
         {

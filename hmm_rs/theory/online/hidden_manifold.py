@@ -11,6 +11,7 @@ from ... import _lib
 from ...ground.arguments import array, choice, count, flag, number
 from ...ground.errors import DtypeError, InvalidParameterError
 from ...ground.overflow import within_range
+from ...ground.schedules import Rate
 from ...provenance.recording import remembered
 from ..order_parameters import (
     NonlinearityOrMoments,
@@ -100,10 +101,10 @@ class HiddenManifoldODE(OnlineODE):
         v_teacher: npt.ArrayLike,
         delta: float,
         f: NonlinearityOrMoments,
-        lr: float,
-        lr_v: float = 0.0,
-        noise: float = 0.0,
-        weight_decay: float = 0.0,
+        lr: Rate,
+        lr_v: Rate = 0.0,
+        noise: Rate = 0.0,
+        weight_decay: Rate = 0.0,
         batch: int = 1,
         activation: Activation = "erf",
         teacher_activation: Activation | None = None,
@@ -179,7 +180,7 @@ class HiddenManifoldODE(OnlineODE):
         v: npt.ArrayLike,
         v_teacher: npt.ArrayLike,
         f: NonlinearityOrMoments,
-        lr: float,
+        lr: Rate,
         **options: Any,
     ) -> Self:
         """Return the finite-N system of given weights: one mode per eigenvector of FᵀF/N.
@@ -264,7 +265,7 @@ class HiddenManifoldODE(OnlineODE):
         v0: npt.ArrayLike,
         v_teacher: npt.ArrayLike,
         f: NonlinearityOrMoments,
-        lr: float,
+        lr: Rate,
         spectrum: Spectrum = "marchenko-pastur",
         nodes: int = 30,
         **options: Any,

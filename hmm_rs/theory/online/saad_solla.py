@@ -11,6 +11,7 @@ from ... import _lib
 from ...data.gaussian import TeacherStudent
 from ...ground.arguments import array, count
 from ...ground.errors import DtypeError
+from ...ground.schedules import Rate
 from ...provenance.recording import remembered
 from ..units import Activation
 from .base import OnlineODE, Simulation, options_of, remedy
@@ -34,7 +35,9 @@ class SaadSolla(OnlineODE):
     v0, v_teacher
         Second layers, shapes (K,) and (M,).
     lr, lr_v
-        Learning rates of the first and the second layer; lr_v = 0 keeps the second layer fixed.
+        Learning rates of the first and the second layer; lr_v = 0 keeps the second layer fixed. They, `noise` and
+        `weight_decay` are numbers, schedules (:mod:`hmm_rs.schedules`) or functions of times t that take an array and
+        return as many rates.
     noise
         Standard deviation of the output noise.
     weight_decay
@@ -71,10 +74,10 @@ class SaadSolla(OnlineODE):
         T: npt.ArrayLike,
         v0: npt.ArrayLike,
         v_teacher: npt.ArrayLike,
-        lr: float,
-        lr_v: float = 0.0,
-        noise: float = 0.0,
-        weight_decay: float = 0.0,
+        lr: Rate,
+        lr_v: Rate = 0.0,
+        noise: Rate = 0.0,
+        weight_decay: Rate = 0.0,
         batch: int = 1,
         activation: Activation = "erf",
         teacher_activation: Activation | None = None,

@@ -37,11 +37,11 @@ pub fn rows() -> Result<Vec<[f64; 3]>> {
     let teacher = Teacher::new(w_teacher.view(), v.view(), unit, Labels::Latent, false)?;
     let student = Student::new(w.view(), v.view(), unit)?;
     let rule = OnlineRule {
-        lr: LR,
-        lr_v: 0.0,
+        lr: LR.into(),
+        lr_v: 0.0.into(),
         train_second_layer: false,
-        noise: 0.0,
-        weight_decay: 0.0,
+        noise: 0.0.into(),
+        weight_decay: 0.0.into(),
         batch: 1,
     };
     let measurement = Measurement {
@@ -64,10 +64,10 @@ pub fn rows() -> Result<Vec<[f64; 3]>> {
         teacher: OnlineUnit::of("teacher_activation", unit)?,
         v0: v.to_vec(),
         v_teacher: v.to_vec(),
-        lr: LR,
-        lr_v: 0.0,
-        noise: 0.0,
-        weight_decay: 0.0,
+        lr: LR.into(),
+        lr_v: 0.0.into(),
+        noise: 0.0.into(),
+        weight_decay: 0.0.into(),
         batch: 1,
     };
     let dense = features.dense(&cancel)?;

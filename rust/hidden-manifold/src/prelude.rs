@@ -18,7 +18,7 @@
 
 // Ground: options by name, random streams, results, interruption.
 pub use hmm_core::random::{Purpose, Seed, Stream};
-pub use hmm_core::{Activation, Cancel, Column, Error, Loss, Named, Result, Table};
+pub use hmm_core::{Activation, Cancel, Column, Error, Loss, Named, Result, Schedule, Table};
 
 // Data, and networks to start from.
 pub use hmm_sim::features::{FeatureKind, Features};

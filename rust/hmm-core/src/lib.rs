@@ -22,6 +22,7 @@ pub mod parallel;
 pub mod products;
 pub mod random;
 pub mod real;
+pub mod schedule;
 pub mod special;
 pub mod table;
 
@@ -30,4 +31,5 @@ pub use cancel::Cancel;
 pub use error::{Error, Result};
 pub use names::{Activation, Loss, Named};
 pub use real::Real;
+pub use schedule::Schedule;
 pub use table::{Column, Entry, Table};

@@ -15,6 +15,7 @@ use pyo3::prelude::*;
 #[pymodule]
 fn _lib(module: &Bound<'_, PyModule>) -> PyResult<()> {
     border::register(module)?;
+    convert::schedule::register(module)?;
     products::register(module)?;
     sim::register(module)?;
     theory::register(module)

@@ -4,4 +4,5 @@ pub mod array;
 pub mod columns;
 pub mod dtype;
 pub mod name;
+pub mod schedule;
 pub mod seed;

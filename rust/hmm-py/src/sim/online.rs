@@ -4,6 +4,7 @@ use super::data::{ByDtype, Handle, PySource};
 use super::engine::Engine;
 use crate::border::call;
 use crate::convert::name::Name;
+use crate::convert::schedule::Rate;
 use crate::convert::seed::SeedWords;
 use hmm_core::random::Seed;
 use hmm_core::{Activation, Entry, Real, Result};
@@ -73,7 +74,7 @@ impl Settings<'_> {
             Arc::clone(&handle.source),
             teacher,
             student,
-            self.rule,
+            self.rule.clone(),
             self.measurement,
             &self.seed,
         )
@@ -94,11 +95,11 @@ fn online_sgd(
     centred: bool,
     labels: Name<Labels>,
     classify: bool,
-    lr: f64,
-    lr_v: f64,
+    lr: Rate<'_>,
+    lr_v: Rate<'_>,
     train_second_layer: bool,
-    noise: f64,
-    weight_decay: f64,
+    noise: Rate<'_>,
+    weight_decay: Rate<'_>,
     batch: usize,
     test_size: usize,
     seed: SeedWords,
@@ -109,11 +110,11 @@ fn online_sgd(
         labels: labels.0,
         classify,
         rule: Rule {
-            lr,
-            lr_v,
+            lr: lr.schedule(),
+            lr_v: lr_v.schedule(),
             train_second_layer,
-            noise,
-            weight_decay,
+            noise: noise.schedule(),
+            weight_decay: weight_decay.schedule(),
             batch,
         },
         measurement: Measurement {

@@ -3,6 +3,7 @@
 use crate::border;
 use crate::convert::columns::to_dict;
 use crate::convert::name::Name;
+use crate::convert::schedule::Rate;
 use hmm_core::{Activation, Result};
 use hmm_theory::activation::{Formula, Jet, Moments};
 use hmm_theory::integrals::batch;
@@ -217,14 +218,16 @@ impl OnlineSetting {
         v_teacher: PyReadonlyArray1<'_, f64>,
         student: GivenUnit<'_>,
         teacher: GivenUnit<'_>,
-        lr: f64,
-        lr_v: f64,
-        noise: f64,
-        weight_decay: f64,
+        lr: Rate<'_>,
+        lr_v: Rate<'_>,
+        noise: Rate<'_>,
+        weight_decay: Rate<'_>,
         batch: usize,
     ) -> PyResult<Self> {
         let (v0, v_teacher) = (v0.as_array(), v_teacher.as_array());
         let (student, teacher) = (student.source(), teacher.source());
+        let (lr, lr_v) = (lr.schedule(), lr_v.schedule());
+        let (noise, weight_decay) = (noise.schedule(), weight_decay.schedule());
         border::call(py, || {
             Ok(Self(Setting {
                 student: student.unit("activation")?,

@@ -26,11 +26,11 @@
 //! let student = Student::<f64>::new(w.view(), v.view(), Activation::Erf)?;
 //! let teacher = Teacher::new(target.view(), v.view(), Activation::Erf, Labels::Input, false)?;
 //! let rule = Rule {
-//!     lr: 0.5,
-//!     lr_v: 0.0,
+//!     lr: 0.5.into(),
+//!     lr_v: 0.0.into(),
 //!     train_second_layer: false,
-//!     noise: 0.0,
-//!     weight_decay: 0.0,
+//!     noise: 0.0.into(),
+//!     weight_decay: 0.0.into(),
 //!     batch: 1,
 //! };
 //! let measurement = Measurement { moments: None, centred: true, test_size: 500 };
@@ -54,7 +54,7 @@ pub use rule::{Rule, Student};
 
 use crate::fields::{FieldMoments, Teacher};
 use crate::source::Source;
-use groups::{Group, Maker, group_blocks};
+use groups::{Group, LabelNoise, Maker, group_blocks};
 use hmm_core::random::{Purpose, Seed, Stream};
 use hmm_core::{Cancel, Error, Real, Result};
 use std::sync::Arc;
@@ -114,6 +114,7 @@ impl<T: Real> OnlineSgd<T> {
             ));
         }
         teacher.check_width(inputs, source.latents())?;
+        rule.check()?;
         for (argument, value) in [("batch", rule.batch), ("test_size", measurement.test_size)] {
             if value == 0 {
                 return Err(Error::invalid(
@@ -221,19 +222,27 @@ impl<T: Real> OnlineSgd<T> {
             let count = (stop - first_sample) as usize;
             let n = self.source.inputs();
             let inputs = &self.front.inputs[offset * n..(offset + count) * n];
-            let labels = &self.front.labels[offset..offset + count];
+            let noise = LabelNoise {
+                sigma: &self.rule.noise,
+                batch,
+                inputs: n,
+                stream: &self.samples,
+            };
+            let labels = self.front.labels(first_sample, count, &noise)?;
             let next_block = self.front.first_block + self.front.blocks as u64;
             let wanted = stop == group_end && end > stop && !self.back.holds(next_block);
-            let (student, rule) = (&mut self.student, &self.rule);
+            let rates = self.rule.rates(self.step, count, n)?;
+            let second_layer = self.rule.train_second_layer;
+            let student = &mut self.student;
             let maker = Maker {
                 source: &*self.source,
                 teacher: &self.teacher,
                 stream: &self.samples,
-                noise: self.rule.noise,
+                noise: self.rule.noise.constant(),
             };
             let back = &mut self.back;
             let (learnt, made) = rayon::join(
-                || step::learn(student, rule, inputs, labels, cancel),
+                || step::learn(student, second_layer, &rates, inputs, &labels, cancel),
                 || {
                     if wanted {
                         maker.make(back, next_block, cancel)
@@ -266,7 +275,7 @@ impl<T: Real> OnlineSgd<T> {
             source: &*self.source,
             teacher: &self.teacher,
             stream: &self.samples,
-            noise: self.rule.noise,
+            noise: self.rule.noise.constant(),
         };
         let made = maker.make(&mut self.front, block, cancel);
         if made.is_err() {
@@ -278,6 +287,7 @@ impl<T: Real> OnlineSgd<T> {
     /// One step on a mini-batch: its gradient is summed block by block in sample order.
     fn batch_step(&mut self, cancel: &Cancel) -> Result<()> {
         let (n, size) = (self.source.inputs(), self.source.block_rows() as u64);
+        let rates = self.rule.rates_of(self.step, n)?;
         let mut sums =
             step::BatchGradient::start(&self.student, std::mem::take(&mut self.gradient));
         let mut sample = self.step * self.rule.batch as u64;
@@ -289,15 +299,22 @@ impl<T: Real> OnlineSgd<T> {
             let stop = end.min((block + 1) * size);
             let offset = (sample - self.front.first_block * size) as usize;
             let count = (stop - sample) as usize;
+            let noise = LabelNoise {
+                sigma: &self.rule.noise,
+                batch: self.rule.batch as u64,
+                inputs: n,
+                stream: &self.samples,
+            };
+            let labels = self.front.labels(sample, count, &noise)?;
             sums.add(
                 &self.student,
                 &self.front.inputs[offset * n..(offset + count) * n],
-                &self.front.labels[offset..offset + count],
+                &labels,
             )
             .map_err(|halt| self.error(halt))?;
             sample = stop;
         }
-        self.gradient = sums.apply(&mut self.student, &self.rule);
+        self.gradient = sums.apply(&mut self.student, &self.rule, &rates);
         self.step += 1;
         Ok(())
     }
@@ -305,13 +322,17 @@ impl<T: Real> OnlineSgd<T> {
     fn error(&self, halt: Halt) -> Error {
         match halt {
             Halt::Cancelled => Error::Interrupted,
-            Halt::Diverged(delta) => Error::Divergence(format!(
-                "the student's error grew to {delta:e} at step {} (t = {:.6}): lr = {} is too large; \
-                 lower the learning rate (the partial result is in .result)",
-                self.step,
-                self.step as f64 / self.source.inputs() as f64,
-                self.rule.lr,
-            )),
+            Halt::Diverged(delta) => {
+                let t = self.step as f64 / self.source.inputs() as f64;
+                match self.rule.lr.at(t) {
+                    Ok(lr) => Error::Divergence(format!(
+                        "the student's error grew to {delta:e} at step {} (t = {t:.6}): lr = {lr} is too large; \
+                         lower the learning rate (the partial result is in .result)",
+                        self.step,
+                    )),
+                    Err(error) => error,
+                }
+            }
         }
     }
 }

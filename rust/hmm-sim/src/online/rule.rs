@@ -2,24 +2,92 @@
 
 use crate::activation::CLOSED;
 use crate::fields::{check_layers, narrowed};
-use hmm_core::{Activation, Aligned, Named, Real, Result};
+use hmm_core::{Activation, Aligned, Named, Real, Result, Schedule};
 use ndarray::{Array1, Array2, ArrayView1, ArrayView2};
 
-/// Learning rule.
-#[derive(Debug, Clone, Copy, PartialEq)]
+/// Learning rule. The rates are those of a step by its time t = step / N.
+#[derive(Debug, Clone)]
 pub struct Rule {
     /// η, rate of the first layer.
-    pub lr: f64,
+    pub lr: Schedule,
     /// η_v, rate of the second layer; ignored unless it is trained.
-    pub lr_v: f64,
+    pub lr_v: Schedule,
     /// Whether the second layer is trained.
     pub train_second_layer: bool,
     /// σ, standard deviation of the noise on training labels.
-    pub noise: f64,
+    pub noise: Schedule,
     /// κ, weight decay.
-    pub weight_decay: f64,
+    pub weight_decay: Schedule,
     /// Samples a step.
     pub batch: usize,
+}
+
+impl Rule {
+    /// Refuse schedules that cannot be.
+    pub(super) fn check(&self) -> Result<()> {
+        self.lr.check("lr")?;
+        self.lr_v.check("lr_v")?;
+        self.noise.check("noise")?;
+        self.weight_decay.check("weight_decay")
+    }
+
+    /// The rates of one step.
+    pub(super) fn rates_of(&self, step: u64, inputs: usize) -> Result<Rates> {
+        let of = |schedule: &Schedule| {
+            let mut rate = [0.0];
+            schedule.of_steps(step, inputs, &mut rate)?;
+            Ok(rate[0])
+        };
+        Ok(Rates {
+            lr: of(&self.lr)?,
+            lr_v: of(&self.lr_v)?,
+            weight_decay: of(&self.weight_decay)?,
+        })
+    }
+
+    /// The rates of `count` steps from `first` on.
+    pub(super) fn rates(&self, first: u64, count: usize, inputs: usize) -> Result<StepRates> {
+        let constant = [&self.lr, &self.lr_v, &self.weight_decay].map(Schedule::constant);
+        if let [Some(lr), Some(lr_v), Some(weight_decay)] = constant {
+            return Ok(StepRates::Same(Rates {
+                lr,
+                lr_v,
+                weight_decay,
+            }));
+        }
+        let of = |schedule: &Schedule| {
+            let mut rates = vec![0.0; count];
+            schedule.of_steps(first, inputs, &mut rates)?;
+            Ok(rates)
+        };
+        let (lr, lr_v, weight_decay) = (of(&self.lr)?, of(&self.lr_v)?, of(&self.weight_decay)?);
+        let rates = lr.into_iter().zip(lr_v).zip(weight_decay);
+        Ok(StepRates::Each(
+            rates
+                .map(|((lr, lr_v), weight_decay)| Rates {
+                    lr,
+                    lr_v,
+                    weight_decay,
+                })
+                .collect(),
+        ))
+    }
+}
+
+/// The rates of one step.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Rates {
+    pub(super) lr: f64,
+    pub(super) lr_v: f64,
+    pub(super) weight_decay: f64,
+}
+
+/// The rates of steps that follow each other.
+pub(super) enum StepRates {
+    /// The same for all.
+    Same(Rates),
+    /// One for each.
+    Each(Vec<Rates>),
 }
 
 /// A two-layer student φ(x) = Σ_k v_k g(w_k.x/√N).
@@ -105,8 +173,8 @@ pub(super) enum Decay<T> {
 }
 
 impl<T: Real> Decay<T> {
-    pub(super) fn new(rule: &Rule, inputs: usize) -> Self {
-        let rate = rule.weight_decay / inputs as f64;
+    pub(super) fn new(weight_decay: f64, inputs: usize) -> Self {
+        let rate = weight_decay / inputs as f64;
         let keep = 1.0 - rate;
         if size_of::<T>() < size_of::<f64>() && rate > 0.0 && rate < SLOW {
             Self::Scaled(keep)
@@ -115,13 +183,13 @@ impl<T: Real> Decay<T> {
         }
     }
 
-    /// The factor that a step applies to the stored weights, of w and of a trained v alike; the student's scales
-    /// become those after it.
+    /// The factor that a step applies to the stored weights, of w and (if `second_layer` is trained) of v alike; the
+    /// student's scales become those after it.
     ///
     /// The factor of a scaled decay is 1, or 1/2 where the scale is doubled in exchange: neither rounds, and the
     /// stored weights stay within a factor 2 of the true ones. It depends on the state only, never on how steps are
     /// grouped.
-    pub(super) fn shrink(self, student: &mut Student<T>, rule: &Rule) -> T {
+    pub(super) fn shrink(self, student: &mut Student<T>, second_layer: bool) -> T {
         match self {
             Self::Plain(keep) => keep,
             Self::Scaled(keep) => {
@@ -130,7 +198,7 @@ impl<T: Real> Decay<T> {
                 if halve {
                     student.scale *= 2.0;
                 }
-                if rule.train_second_layer {
+                if second_layer {
                     student.output_scale = student.scale;
                 }
                 if halve { T::from_f64(0.5) } else { T::ONE }

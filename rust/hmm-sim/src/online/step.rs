@@ -1,6 +1,6 @@
 //! The arithmetic of single steps: memory-bound, so every pass over the weights counts.
 
-use super::rule::{Decay, Rule, Student};
+use super::rule::{Decay, Rates, Rule, StepRates, Student};
 use crate::activation::values_and_slopes;
 use hmm_core::linalg::{matmul, matmul_add, rows, rows_mut};
 use hmm_core::{Cancel, Real};
@@ -23,19 +23,60 @@ pub(super) enum Halt {
     Cancelled,
 }
 
+/// The rates of one step in the units of its arithmetic.
+#[derive(Clone, Copy)]
+struct Pace<T> {
+    /// η/√N
+    rate: T,
+    /// η_v/N
+    rate_v: T,
+    /// 1 - κ/N
+    decay: Decay<T>,
+}
+
+impl<T: Real> Pace<T> {
+    fn new(rates: &Rates, inputs: usize) -> Self {
+        Self {
+            rate: T::from_f64(rates.lr / (inputs as f64).sqrt()),
+            rate_v: T::from_f64(rates.lr_v / inputs as f64),
+            decay: Decay::new(rates.weight_decay, inputs),
+        }
+    }
+}
+
 /// Learn from consecutive samples, one step each. Returns the steps done and why there are no more; the weights are
 /// those after the last whole step.
 pub(super) fn learn<T: Real>(
     student: &mut Student<T>,
-    rule: &Rule,
+    second_layer: bool,
+    rates: &StepRates,
+    inputs: &[T],
+    labels: &[T],
+    cancel: &Cancel,
+) -> (u64, Result<(), Halt>) {
+    let n = student.inputs();
+    match rates {
+        StepRates::Same(rates) => {
+            let paces = std::iter::repeat(Pace::new(rates, n));
+            learn_at(paces, student, second_layer, inputs, labels, cancel)
+        }
+        StepRates::Each(rates) => {
+            let paces = rates.iter().map(|rates| Pace::new(rates, n));
+            learn_at(paces, student, second_layer, inputs, labels, cancel)
+        }
+    }
+}
+
+/// The same at the pace of each step.
+fn learn_at<T: Real>(
+    paces: impl Iterator<Item = Pace<T>>,
+    student: &mut Student<T>,
+    second_layer: bool,
     inputs: &[T],
     labels: &[T],
     cancel: &Cancel,
 ) -> (u64, Result<(), Halt>) {
     let (n, units) = (student.inputs(), student.units());
-    let rate = T::from_f64(rule.lr / (n as f64).sqrt());
-    let rate_v = T::from_f64(rule.lr_v / n as f64);
-    let decay = Decay::new(rule, n);
     let mut lambda = vec![T::ZERO; units];
     let mut change = vec![T::ZERO; units];
     // g(λ) and g'(λ) of all units.
@@ -45,7 +86,7 @@ pub(super) fn learn<T: Real>(
     let mut previous: Option<&[T]> = None;
     let mut done = 0;
     let mut outcome = Ok(());
-    for (x, &y) in inputs.chunks_exact(n).zip(labels) {
+    for ((x, &y), pace) in inputs.chunks_exact(n).zip(labels).zip(paces) {
         if cancel.is_raised() {
             outcome = Err(Halt::Cancelled);
             break;
@@ -75,15 +116,15 @@ pub(super) fn learn<T: Real>(
             // The update of the step before is already in the weights.
             return (done, Err(Halt::Diverged(delta.to_f64())));
         }
-        keep = decay.shrink(student, rule);
+        keep = pace.decay.shrink(student, second_layer);
         let (growth, growth_v) = (
             T::from_f64(1.0 / student.scale),
             T::from_f64(1.0 / student.output_scale),
         );
         for (k, v) in student.v.iter_mut().enumerate() {
-            change[k] = -rate * (output_scale * *v) * delta * slopes[k] * growth;
-            if rule.train_second_layer {
-                *v = *v * keep - rate_v * delta * values[k] * growth_v;
+            change[k] = -pace.rate * (output_scale * *v) * delta * slopes[k] * growth;
+            if second_layer {
+                *v = *v * keep - pace.rate_v * delta * values[k] * growth_v;
             }
         }
         previous = Some(x);
@@ -172,12 +213,12 @@ impl<T: Real> BatchGradient<T> {
         Ok(())
     }
 
-    /// Take the step; returns the memory for the next batch.
-    pub(super) fn apply(self, student: &mut Student<T>, rule: &Rule) -> Vec<T> {
+    /// Take the step at these rates; returns the memory for the next batch.
+    pub(super) fn apply(self, student: &mut Student<T>, rule: &Rule, rates: &Rates) -> Vec<T> {
         let n = student.inputs();
-        let keep = Decay::new(rule, n).shrink(student, rule);
-        let rate = rule.lr / ((n as f64).sqrt() * rule.batch as f64);
-        let rate_v = rule.lr_v / (n as f64 * rule.batch as f64);
+        let keep = Decay::new(rates.weight_decay, n).shrink(student, rule.train_second_layer);
+        let rate = rates.lr / ((n as f64).sqrt() * rule.batch as f64);
+        let rate_v = rates.lr_v / (n as f64 * rule.batch as f64);
         let (rate, rate_v) = (
             T::from_f64(rate / student.scale),
             T::from_f64(rate_v / student.output_scale),

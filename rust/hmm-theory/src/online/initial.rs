@@ -3,9 +3,10 @@
 use super::committee::{Committee, Unit};
 use super::modes::{Coefficients, Observable, OnlineSystem, Rates, triangle};
 use super::quadrature::check_quadrature;
+use super::scheduled::Schedules;
 use crate::checks::{COVARIANCE_TOLERANCE, check_covariance, finite, length};
 use hmm_core::memory::{bytes_of, require};
-use hmm_core::{Error, Result};
+use hmm_core::{Error, Result, Schedule};
 use ndarray::{ArrayView, ArrayView3, Dimension};
 use std::borrow::Cow;
 
@@ -24,13 +25,13 @@ pub struct Setting {
     /// Output weights of the teacher, (M,).
     pub v_teacher: Vec<f64>,
     /// First-layer rate eta.
-    pub lr: f64,
+    pub lr: Schedule,
     /// Second-layer rate eta_v.
-    pub lr_v: f64,
+    pub lr_v: Schedule,
     /// Standard deviation sigma of the output noise.
-    pub noise: f64,
+    pub noise: Schedule,
     /// Weight decay kappa.
-    pub weight_decay: f64,
+    pub weight_decay: Schedule,
     /// Samples per step B.
     pub batch: usize,
 }
@@ -71,22 +72,20 @@ fn padded(modes: usize) -> usize {
     }
 }
 
-/// `value` if it is finite and not negative.
-fn rate(argument: &'static str, value: f64) -> Result<f64> {
-    if value.is_finite() && value >= 0.0 {
-        Ok(value)
-    } else {
-        Err(Error::invalid(
-            argument,
-            value,
-            "must be finite and >= 0",
-            format!("pass {argument} >= 0"),
-        ))
-    }
-}
-
 impl Setting {
-    /// Committee with teacher overlaps `t` (M, M), all rates checked.
+    /// The schedules of the rates, checked.
+    fn schedules(&self) -> Result<Schedules> {
+        let schedules = Schedules {
+            lr: self.lr.clone(),
+            lr_v: self.lr_v.clone(),
+            noise: self.noise.clone(),
+            weight_decay: self.weight_decay.clone(),
+        };
+        schedules.check()?;
+        Ok(schedules)
+    }
+
+    /// Committee with teacher overlaps `t` (M, M), and rates; those of t = 0 where they change.
     pub fn committee(&self, t: &[f64]) -> Result<(Committee, Rates)> {
         let (k, m) = (self.v0.len(), self.v_teacher.len());
         if k == 0 || m == 0 {
@@ -109,6 +108,7 @@ impl Setting {
         finite("v0", &self.v0)?;
         finite("v_teacher", &self.v_teacher)?;
         check_covariance("T", t, m)?;
+        let start = self.schedules()?.at(0.0)?;
         let committee = Committee {
             k,
             m,
@@ -116,12 +116,13 @@ impl Setting {
             teacher: self.teacher.clone(),
             t: t.to_vec(),
             v_teacher: self.v_teacher.clone(),
-            noise_variance: rate("noise", self.noise)?.powi(2),
+            noise_variance: start.noise.powi(2),
         };
         let rates = Rates {
-            lr: rate("lr", self.lr)?,
-            lr_v: rate("lr_v", self.lr_v)?,
-            weight_decay: rate("weight_decay", self.weight_decay)?,
+            lr: start.lr,
+            lr_v: start.lr_v,
+            second_layer: !self.lr_v.is_zero(),
+            weight_decay: start.weight_decay,
             batch: self.batch,
         };
         Ok((committee, rates))
@@ -201,6 +202,7 @@ impl Setting {
         let system = OnlineSystem {
             committee,
             rates,
+            schedules: self.schedules()?,
             coefficients,
             pulled_teacher,
             observables,

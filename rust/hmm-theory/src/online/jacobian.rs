@@ -498,10 +498,10 @@ mod tests {
             teacher: Unit::Closed(Closed::Erf),
             v0: vec![0.9, 1.2],
             v_teacher: vec![1.0, 0.7],
-            lr: 0.4,
-            lr_v: 0.3,
-            noise: 0.2,
-            weight_decay: 0.05,
+            lr: 0.4.into(),
+            lr_v: 0.3.into(),
+            noise: 0.2.into(),
+            weight_decay: 0.05.into(),
             batch: 2,
         };
         let gamma = [[0.8, -0.3], [0.2, 1.1], [-0.5, 0.4]];

@@ -16,10 +16,10 @@
 //!     teacher: Unit::of("activation", Activation::Erf)?,
 //!     v0: vec![1.0],
 //!     v_teacher: vec![1.0],
-//!     lr: 0.5,
-//!     lr_v: 0.0,
-//!     noise: 0.0,
-//!     weight_decay: 0.0,
+//!     lr: 0.5.into(),
+//!     lr_v: 0.0.into(),
+//!     noise: 0.0.into(),
+//!     weight_decay: 0.0.into(),
 //!     batch: 1,
 //! };
 //! let (q, r, t) = (array![[0.1]], array![[0.0]], array![[1.0]]);
@@ -42,6 +42,7 @@ mod jacobian;
 pub mod modes;
 mod quadrature;
 pub mod saad_solla;
+pub mod scheduled;
 pub mod solution;
 
 pub use initial::{ModeArrays, Setting};

@@ -16,6 +16,7 @@
 
 use super::committee::{Committee, Drive};
 use super::fields::Scratch;
+use super::scheduled::Schedules;
 use crate::integrals::arcsine::LANES;
 use crate::integrate::{Block, OdeSystem};
 use hmm_core::special::vectorised;
@@ -26,8 +27,10 @@ use hmm_core::{Cancel, Error, Result};
 pub struct Rates {
     /// First-layer rate eta.
     pub lr: f64,
-    /// Second-layer rate eta_v; 0 fixes the second layer (then it does not decay either).
+    /// Second-layer rate eta_v.
     pub lr_v: f64,
+    /// Whether the second layer is trained at all; where it is not, it does not decay either.
+    pub second_layer: bool,
     /// Weight decay kappa.
     pub weight_decay: f64,
     /// Samples B averaged per step.
@@ -66,8 +69,10 @@ pub struct Observable {
 pub struct OnlineSystem {
     /// Units, teacher, noise.
     pub committee: Committee,
-    /// Rates.
+    /// Rates; where they change, those of t = 0.
     pub rates: Rates,
+    /// Rates and noise as functions of time.
+    pub schedules: Schedules,
     /// Coefficients of the modes.
     pub coefficients: Coefficients,
     /// p_s t_s in rows like r: (M M rows, row-major in m, n) of one value per mode.
@@ -159,7 +164,7 @@ impl OnlineSystem {
 
     /// Whether the second layer learns.
     pub fn second_layer_learns(&self) -> bool {
-        self.rates.lr_v != 0.0
+        self.rates.second_layer
     }
 
     /// L, G, N / B and the second layer's gradient at given overlaps.

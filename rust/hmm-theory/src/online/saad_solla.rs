@@ -5,15 +5,17 @@
 //!
 //! ```
 //! // A linear unit turns to its teacher as dR/dt = eta (T - R): R = 1 - e^(-eta t).
-//! use hmm_core::{Activation, Cancel};
+//! use hmm_core::{Activation, Cancel, Schedule};
 //! use hmm_theory::integrate::{Method, Tolerance};
 //! use hmm_theory::online::{Setting, committee::Unit, saad_solla::saad_solla};
 //! use ndarray::{Ix3, array, aview1};
 //! let unit = Unit::of("activation", Activation::Linear)?;
-//! let (lr, lr_v, noise, weight_decay, batch) = (0.5, 0.0, 0.0, 0.0, 1);
+//! let (lr, zero, batch) = (0.5, Schedule::from(0.0), 1);
+//! let (lr_v, noise, weight_decay) = (zero.clone(), zero.clone(), zero);
 //! let (v0, v_teacher) = (vec![1.0], vec![1.0]);
 //! let (student, teacher) = (unit.clone(), unit);
-//! let setting = Setting { student, teacher, v0, v_teacher, lr, lr_v, noise, weight_decay, batch };
+//! let setting =
+//!     Setting { student, teacher, v0, v_teacher, lr: lr.into(), lr_v, noise, weight_decay, batch };
 //! let (q, r, t) = (array![[0.3]], array![[0.0]], array![[1.0]]);
 //! let system = saad_solla(&setting, q.view(), r.view(), t.view())?;
 //! let (times, tolerance) = ([0.0, 1.0, 3.0], Tolerance::new(1e-10, 1e-12)?);

@@ -2,15 +2,17 @@
 //!
 //! ```
 //! // The error of a linear unit falls as e^(-(2 eta - eta^2) t): what it takes from a sample and what that costs.
-//! use hmm_core::{Activation, Cancel};
+//! use hmm_core::{Activation, Cancel, Schedule};
 //! use hmm_theory::integrate::{Method, Tolerance};
 //! use hmm_theory::online::{Setting, committee::Unit, saad_solla::saad_solla};
 //! use ndarray::{Ix1, array, aview1};
 //! let unit = Unit::of("activation", Activation::Linear)?;
-//! let (lr, lr_v, noise, weight_decay, batch) = (0.5, 0.0, 0.0, 0.0, 1);
+//! let (lr, zero, batch) = (0.5, Schedule::from(0.0), 1);
+//! let (lr_v, noise, weight_decay) = (zero.clone(), zero.clone(), zero);
 //! let (v0, v_teacher) = (vec![1.0], vec![1.0]);
 //! let (student, teacher) = (unit.clone(), unit);
-//! let setting = Setting { student, teacher, v0, v_teacher, lr, lr_v, noise, weight_decay, batch };
+//! let setting =
+//!     Setting { student, teacher, v0, v_teacher, lr: lr.into(), lr_v, noise, weight_decay, batch };
 //! let (q, r, t) = (array![[0.3]], array![[0.0]], array![[1.0]]);
 //! let system = saad_solla(&setting, q.view(), r.view(), t.view())?;
 //! let (times, tolerance) = ([0.0, 1.0, 3.0], Tolerance::new(1e-10, 1e-12)?);
@@ -141,37 +143,49 @@ impl OnlineSystem {
             ..Records::default()
         };
         let (mut q, mut r, mut sum) = (Vec::new(), Vec::new(), Vec::new());
-        let (outcome, statistics) = integrate(
-            self,
-            &self.initial,
-            &times,
-            method,
-            tolerance,
-            cancel,
-            |_, y| {
-                self.q(y, &mut q);
-                self.r(y, &mut r);
-                let v = self.output_weights(y);
-                records.reached += 1;
-                records
-                    .error
-                    .push(self.committee.generalisation_error(&q, &r, v, cancel)?);
-                records.q.extend_from_slice(&q);
-                records.r.extend_from_slice(&r);
-                records.v.extend_from_slice(v);
-                for (observable, rows) in self.observables.iter().zip(&mut records.observables) {
-                    self.symmetric_sum(y, &observable.weights, &mut sum);
-                    rows.extend_from_slice(&sum);
-                }
-                Ok(())
-            },
-        )?;
+        let record = |_: usize, y: &[f64]| {
+            self.q(y, &mut q);
+            self.r(y, &mut r);
+            let v = self.output_weights(y);
+            records.reached += 1;
+            records
+                .error
+                .push(self.committee.generalisation_error(&q, &r, v, cancel)?);
+            records.q.extend_from_slice(&q);
+            records.r.extend_from_slice(&r);
+            records.v.extend_from_slice(v);
+            for (observable, rows) in self.observables.iter().zip(&mut records.observables) {
+                self.symmetric_sum(y, &observable.weights, &mut sum);
+                rows.extend_from_slice(&sum);
+            }
+            Ok(())
+        };
+        let (outcome, statistics) = self.integrate(&times, method, tolerance, cancel, record)?;
         Ok(Solution {
             reached: records.reached,
             values: records.table(self)?,
             outcome,
             statistics,
         })
+    }
+}
+
+impl OnlineSystem {
+    /// [`integrate`] from t = 0, whatever the rates do.
+    pub(super) fn integrate(
+        &self,
+        times: &[f64],
+        method: Method,
+        tolerance: Tolerance,
+        cancel: &Cancel,
+        record: impl FnMut(usize, &[f64]) -> Result<()>,
+    ) -> Result<(Outcome, Statistics)> {
+        if self.schedules.are_constant() {
+            let initial = &self.initial;
+            integrate(self, initial, times, method, tolerance, cancel, record)
+        } else {
+            self.integrate_scheduled(times, method, tolerance, cancel, record)
+        }
     }
 }
 

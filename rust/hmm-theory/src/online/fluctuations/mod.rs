@@ -23,7 +23,9 @@
 //! let (lr, lr_v, noise, weight_decay, batch) = (0.5, 0.0, 0.0, 0.0, 1);
 //! let (v0, v_teacher) = (vec![1.0], vec![1.0]);
 //! let (student, teacher) = (unit.clone(), unit);
-//! let setting = Setting { student, teacher, v0, v_teacher, lr, lr_v, noise, weight_decay, batch };
+//! let (lr_v, noise, weight_decay) = (lr_v.into(), noise.into(), weight_decay.into());
+//! let setting =
+//!     Setting { student, teacher, v0, v_teacher, lr: lr.into(), lr_v, noise, weight_decay, batch };
 //! let (q, r, t) = (array![[0.0]], array![[0.0]], array![[1.0]]);
 //! let system = saad_solla(&setting, q.view(), r.view(), t.view())?;
 //! // The trapezoidal rule in two variables.
@@ -45,7 +47,7 @@ mod moments;
 pub use moments::NormalRule;
 
 use super::modes::OnlineSystem;
-use crate::integrate::{Method, Tolerance, integrate};
+use crate::integrate::{Method, Tolerance};
 use faer::Mat;
 use faer::linalg::solvers::Solve;
 use hmm_core::memory::{bytes_of, require};
@@ -53,6 +55,7 @@ use hmm_core::{Cancel, Error, Result};
 use linear::{Instant, Layout};
 use ndarray::{Array1, Array2, Array3, ArrayView1};
 use rayon::prelude::*;
+use std::borrow::Cow;
 
 /// Steps per time in which the overlaps move, and the longest step as a share of the time so far. The implicit midpoint
 /// rule errs by a twelfth of the square of the first; slow and stationary parts it has exactly at any step.
@@ -131,7 +134,11 @@ impl OnlineSystem {
             .filter(|&&t| looks.last().is_some_and(|x| t <= x.0))
             .count();
         let times = &times[..reached];
-        let plan = plan(times, &looks)?;
+        let edges = match times.last() {
+            Some(&end) => self.schedules.edges(end),
+            None => Vec::new(),
+        };
+        let plan = plan(times, &edges, &looks)?;
         // States at the middle of every step, and at its end where the result is read off.
         let mut wanted = Vec::new();
         for step in &plan {
@@ -161,14 +168,21 @@ impl OnlineSystem {
                     Some((middle, if step.output { state.next() } else { None }))
                 })
                 .collect();
+            // One after the other: a rate may be a function of the user.
+            let frozen: Vec<Cow<'_, Self>> = wave
+                .iter()
+                .map(|step| self.frozen_at(step.start + 0.5 * step.length))
+                .collect::<Result<_>>()?;
             let instants: Vec<Instant> = pairs
                 .par_iter()
-                .map(|(middle, _)| self.instant(middle, rule, cancel))
+                .zip(&frozen)
+                .map(|((middle, _), system)| system.instant(middle, rule, cancel))
                 .collect::<Result<_>>()?;
-            for ((step, (_, end)), instant) in wave.iter().zip(&pairs).zip(&instants) {
+            let there = pairs.iter().zip(&frozen).zip(&instants);
+            for (step, (((_, end), system), instant)) in wave.iter().zip(there) {
                 cancel.check()?;
-                let answer = self.answer(instant, &layout);
-                let diffusion = self.diffusion(instant, &layout);
+                let answer = system.answer(instant, &layout);
+                let diffusion = system.diffusion(instant, &layout);
                 walk.step(step.length, &answer, &diffusion)?;
                 if let Some(end) = end {
                     let slopes = &self.error_slopes(end, &layout, cancel)? * &map;
@@ -235,9 +249,10 @@ impl OnlineSystem {
             .iter()
             .zip(&states)
             .map(|(&t, y)| {
-                let instant = self.instant(y, &point, cancel)?;
-                let answer = self.answer(&instant, layout);
-                Ok((t, self.rate(&answer, map, &instant, layout)))
+                let system = self.frozen_at(t)?;
+                let instant = system.instant(y, &point, cancel)?;
+                let answer = system.answer(&instant, layout);
+                Ok((t, system.rate(&answer, map, &instant, layout)))
             })
             .collect()
     }
@@ -256,18 +271,10 @@ impl OnlineSystem {
             "pass fewer times",
         )?;
         let mut states = Vec::with_capacity(times.len());
-        integrate(
-            self,
-            &self.initial,
-            times,
-            method,
-            tolerance,
-            cancel,
-            |_, y| {
-                states.push(y.to_vec());
-                Ok(())
-            },
-        )?;
+        self.integrate(times, method, tolerance, cancel, |_, y| {
+            states.push(y.to_vec());
+            Ok(())
+        })?;
         Ok(states)
     }
 
@@ -302,11 +309,15 @@ struct Step {
     output: bool,
 }
 
-/// Steps from 0 to the last of `times`, each of them at the end of one.
-fn plan(times: &[f64], looks: &[(f64, f64)]) -> Result<Vec<Step>> {
+/// Steps from 0 to the last of `times`; each of them, and each of the `edges` where rates jump, is the end of one.
+fn plan(times: &[f64], edges: &[f64], looks: &[(f64, f64)]) -> Result<Vec<Step>> {
+    let mut stops: Vec<(f64, bool)> = times.iter().map(|&t| (t, true)).collect();
+    let between = edges.iter().filter(|edge| !times.contains(edge));
+    stops.extend(between.map(|&t| (t, false)));
+    stops.sort_by(|a, b| a.0.total_cmp(&b.0));
     let mut steps = Vec::new();
     let mut t = 0.0;
-    for &end in times {
+    for (end, read) in stops {
         while t < end {
             let rate = looks
                 .windows(2)
@@ -317,13 +328,13 @@ fn plan(times: &[f64], looks: &[(f64, f64)]) -> Result<Vec<Step>> {
             let left = end - t;
             let whole = (left / length).ceil().max(1.0);
             let length = if whole <= 4.0 { left / whole } else { length };
-            let output = whole <= 1.0;
+            let last = whole <= 1.0;
             steps.push(Step {
                 start: t,
                 length,
-                output,
+                output: last && read,
             });
-            t = if output { end } else { t + length };
+            t = if last { end } else { t + length };
             if steps.len() > MOST {
                 return Err(Error::Convergence(format!(
                     "fluctuations take more than {MOST} steps up to t = {t:.3}: the rates are too large; pass shorter t_eval"
