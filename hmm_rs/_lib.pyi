@@ -215,6 +215,18 @@ class OnlineEquations:
     ) -> OnlineEquations: ...
     def dimension(self) -> int: ...
     def velocity(self, repeats: int) -> _Array: ...
+    def first_step(self, *, nodes: _Array, weights: _Array) -> dict[str, _Array]: ...
+    def fluctuations(
+        self,
+        t_eval: _Array,
+        *,
+        rtol: float,
+        atol: float,
+        method: str,
+        nodes: _Array,
+        weights: _Array,
+        threads: int | None,
+    ) -> dict[str, Any]: ...
 
 def solve_online(
     systems: list[OnlineEquations],

@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from .ground.arguments import number, reals
 from .ground.errors import InvalidParameterError, ShapeError
+from .ground.linear_algebra import eigh
 from .ground.results import result_of
 
 if TYPE_CHECKING:
@@ -24,6 +25,12 @@ _PREFERRED = ("eg", "test_error", "test_mse", "unsatisfied", "gamma", "train_err
 
 #: Variables that are fractions of examples: their sampling error is binomial.
 _FRACTIONS = ("test_error", "train_error", "unsatisfied", "satisfied")
+
+#: Share of the largest value that single precision may lose.
+_ROUND_OFF = 1e-5
+
+#: Combinations of times with less than this share of the largest spread's square are not counted.
+_INDEPENDENT = 0.01
 
 
 def compare(
@@ -41,12 +48,21 @@ def compare(
 
     1. `allowed`, if given;
     2. `sigmas` times the standard error over the run's `seed` dimension;
-    3. `sigmas` times the theory's own spread at finite size, ``<variable>_std``;
+    3. `sigmas` times the theory's own spread of single runs at finite size, ``<variable>_std``, and 1e-5 of the largest
+       value for round-off; ``eg`` is then read off the order parameters of the run (``eg_analytic``) where it holds
+       them, else the test set's sampling error is added in quadrature;
     4. `sigmas` times the sum in quadrature of the test set's sampling error
        (:math:`\sqrt2\,\epsilon_g/\sqrt n` of a squared error with Gaussian residuals, binomial for a fraction) and a
        fluctuation of order :math:`\epsilon_g/\sqrt N` of a single run.
 
     The last one is an order of magnitude, and the attribute ``why`` says so.
+
+    Neighbouring times of a run fluctuate together, so that gaps at many times are few independent ones. Where theory
+    holds ``<variable>_covariance`` between times (``solve(..., fluctuations=True)``), the verdict is that of one
+    chi-square over all times instead: gaps in units of their spread are projected on the eigenvectors of their
+    correlation matrix, those with less than a hundredth of the largest eigenvalue are left out (there the leading
+    order itself decides), and the sum of squares over eigenvalues is compared with the distribution of as many
+    independent numbers, at the probability at which one Gaussian number exceeds `sigmas`.
 
     Parameters
     ----------
@@ -66,7 +82,8 @@ def compare(
     xarray.Dataset
         ``run``, ``theory``, ``gap`` = run - theory, ``allowed`` and ``within`` (0 or 1) over the run's times; ``z`` =
         gap over its standard error where 2 or 3 hold. Attributes: ``verdict`` ("agrees" or "differs"), ``why``,
-        ``largest_gap`` and its place, ``variable``.
+        ``largest_gap`` and its place, ``variable``; with a covariance also ``chi_square``, ``independent`` (the number
+        of combinations of times that it sums over) and ``p_value``.
 
     Raises
     ------
@@ -89,9 +106,12 @@ def compare(
         result_of(name, given)
     variable = _common_variable(run, theory, variable)
     sigmas = number("sigmas", sigmas, minimum=0.0, exclusive=True)
-    measured = run[variable]
-    seeds = "seed" in measured.dims
-    middle = measured.mean("seed") if seeds else measured
+    own_spread = f"{variable}_std" in theory and allowed is None
+    seeds = "seed" in run[variable].dims and run.sizes["seed"] > 1
+    # What chance does to the weights is in the order parameters; a test set adds its own.
+    by_overlaps = own_spread and not seeds and variable == "eg" and "eg_analytic" in run
+    measured = run["eg_analytic" if by_overlaps else variable]
+    middle = measured.mean("seed") if "seed" in measured.dims else measured
     dim = str(middle.dims[0])
     times = _common_times(middle[dim].values, theory, dim)
     middle = middle.sel({dim: times})
@@ -100,6 +120,7 @@ def compare(
 
     error: Any = None
     limit: Any
+    judged: dict[str, Any] = {}
     if allowed is not None:
         size = reals("allowed", allowed, infinite=True)
         if size.ndim and size.shape != gap.shape:
@@ -109,13 +130,22 @@ def compare(
             )
         limit = np.broadcast_to(size, gap.shape)
         why = "given"
-    elif seeds and measured.sizes["seed"] > 1:
+    elif seeds:
         error = (measured.std("seed", ddof=1) / math.sqrt(measured.sizes["seed"])).sel({dim: times})
         limit, why = sigmas * error, f"{sigmas:g} standard errors over {measured.sizes['seed']} seeds"
-    elif f"{variable}_std" in theory:
+    elif own_spread:
         spread = theory[f"{variable}_std"]
-        error = spread.interp({dim: times}) if len(theory[dim]) > 1 else spread
-        limit, why = sigmas * error, f"{sigmas:g} times the theory's own spread at finite size"
+        known = spread.interp({dim: times}) if len(theory[dim]) > 1 else spread
+        sampling = np.zeros_like(gap.values) if by_overlaps else _sampling_error(run, predicted, variable)
+        error = np.hypot(np.asarray(known), sampling)
+        limit = sigmas * error + _ROUND_OFF * float(np.nanmax(np.abs(predicted)))
+        why = f"{sigmas:g} times the theory's own spread at finite size"
+        why += " and the test set's sampling error" if sampling.any() else ""
+        if f"{variable}_covariance" in theory:
+            covariance = _covariance(theory[f"{variable}_covariance"], times, dim) + np.outer(
+                sampling, sampling
+            )
+            judged = _chi_square(gap.values, covariance, sigmas)
     else:
         limit, why = _order_of_magnitude(run, predicted, variable, sigmas)
 
@@ -128,7 +158,8 @@ def compare(
     within = abs(values["gap"]) <= values["allowed"]
     values["within"] = within.astype(np.float64)
     if error is not None:
-        values["z"] = gap / np.asarray(error)
+        one = np.asarray(error)
+        values["z"] = gap.copy(data=np.divide(gap.values, one, out=np.zeros(gap.shape), where=one > 0.0))
     result = xr.Dataset({name: value.drop_attrs() for name, value in values.items()})
     place = int(np.nanargmax(np.abs(gap.values).reshape(len(times), -1).max(axis=1)))
     result.attrs.update(
@@ -140,9 +171,56 @@ def compare(
             f"largest_gap_at_{dim}": float(times[place]),
             "source": "comparison",
             "cite": str(theory.attrs.get("cite", "")),
+            **judged,
         }
     )
     return result
+
+
+def _sampling_error(run: xr.Dataset, predicted: xr.DataArray, variable: str) -> npt.NDArray[np.float64]:
+    """Return the sampling error of the run's test set; zero of what is not measured on one."""
+    tests = json.loads(run.attrs.get("settings", "{}")).get("test_size")
+    level = np.abs(predicted.values)
+    if not isinstance(tests, int) or (variable != "eg" and variable not in _FRACTIONS):
+        return np.zeros_like(level)
+    if variable in _FRACTIONS:
+        return np.asarray(np.sqrt(level * np.clip(1.0 - level, 0.0, 1.0) / tests))
+    return np.asarray(math.sqrt(2.0 / tests) * level)
+
+
+def _covariance(covariance: xr.DataArray, times: npt.NDArray[Any], dim: str) -> npt.NDArray[np.float64]:
+    """Return the covariance between the compared times."""
+    other = str(next(name for name in covariance.dims if name != dim))
+    if covariance.sizes[dim] == 1:
+        return np.asarray(covariance.values, dtype=np.float64)
+    return np.asarray(covariance.interp({dim: times, other: times}), dtype=np.float64)
+
+
+def _chi_square(
+    gap: npt.NDArray[Any], covariance: npt.NDArray[np.float64], sigmas: float
+) -> dict[str, str | float]:
+    """Return chi-square of gaps at correlated times, the number of its terms, its probability and the verdict."""
+    from scipy.special import gammaincc
+
+    spread = np.sqrt(np.maximum(np.diagonal(covariance), 0.0))
+    kept = spread > 1e-9 * spread.max(initial=0.0)
+    if not kept.any():
+        return {}
+    spread = spread[kept]
+    sizes, vectors = eigh(np.ascontiguousarray(covariance[np.ix_(kept, kept)] / np.outer(spread, spread)))
+    along = np.einsum("t,ti->i", gap[kept] / spread, vectors)
+    counted = sizes > _INDEPENDENT * sizes.max()
+    chi_square, terms = float((along[counted] ** 2 / sizes[counted]).sum()), int(counted.sum())
+    probability = float(gammaincc(0.5 * terms, 0.5 * chi_square))
+    noise = probability >= math.erfc(sigmas / math.sqrt(2.0))
+    return {
+        "chi_square": chi_square,
+        "independent": terms,
+        "p_value": probability,
+        "verdict": "agrees" if noise else "differs",
+        "why": f"chi-square of {terms} independent combinations of {kept.sum()} correlated times, at {sigmas:g} "
+        f"standard deviations; the spread is the theory's own at finite size",
+    }
 
 
 def _common_variable(run: xr.Dataset, theory: xr.Dataset, variable: str | None) -> str:

@@ -20,6 +20,8 @@ __all__ = ["to_frame"]
 
 #: Dimensions inside one measurement: units of student and teacher, nodes. Their entries are columns.
 INNER = ("k", "k2", "m", "m2", "i")
+#: Dimensions that make a variable one of two times.
+PAIRS = {"t2"}
 #: Most columns that one variable may take.
 MOST_COLUMNS = 400
 
@@ -32,7 +34,7 @@ def to_frame(ds: xr.Dataset, *, variables: Iterable[str] | None = None) -> pd.Da
     ds
         A result, also one of :func:`hmm_rs.ensemble`, of a sweep, or joined by ``xr.concat``.
     variables
-        Names of those to take; None: all of them.
+        Names of those to take; None: all but covariances between two times.
 
     Returns
     -------
@@ -87,7 +89,7 @@ def to_frame(ds: xr.Dataset, *, variables: Iterable[str] | None = None) -> pd.Da
 def _chosen(ds: xr.Dataset, variables: Iterable[str] | None) -> list[str]:
     held = [str(name) for name in ds.data_vars]
     if variables is None:
-        return held
+        return [name for name in held if not PAIRS & {*ds[name].dims}]
     if isinstance(variables, str) or not isinstance(variables, Iterable):
         raise DtypeError(f"variables = {shown(variables)}: must be a list of names; pass ['eg', 'R']")
     listed = list(variables)

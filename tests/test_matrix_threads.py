@@ -655,6 +655,14 @@ def hidden_manifold_equations_of_modes() -> Any:
 
 
 @computation
+def fluctuations_of_single_runs() -> Any:
+    sim = simulation()
+    theory = hr.theory.HiddenManifoldODE.from_simulation(sim).solve([0.0, 0.5, 1.0], fluctuations=True)
+    run = sim.run(1.0, save_at=[0.0, 0.5, 1.0])
+    return theory, hr.compare(run, theory)
+
+
+@computation
 def hidden_manifold_continuum() -> Any:
     system = hr.theory.HiddenManifoldODE.continuum(
         delta=0.3,

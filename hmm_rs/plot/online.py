@@ -27,6 +27,8 @@ def learning_curve(
 ) -> Axes:
     """Draw the error against time (or alpha, or p): simulations as circles, theory as lines.
 
+    A theory that knows the spread of single runs (``solve(..., fluctuations=True)``) has a band, one standard
+    deviation to each side.
     A dimension `seed` is drawn as mean and band; another one (K, lr, ...) as one colour a value, the same for
     simulation and theory. Anything more is refused.
 
@@ -98,6 +100,8 @@ def learning_curve(
             first += 1
         for which, (value, curve) in enumerate(curves):
             told = name if value is None else f"{swept} = {value}"
+            if value is None and labels is None and _own_spread(result, variable) is not None:
+                told += " ± one standard deviation"
             # Of a sweep the legend names the values once; the shapes say what is simulation.
             _draw(
                 ax, curve, along, colours[(first + which) % len(colours)], result, band, bars=bars,
@@ -146,10 +150,14 @@ def _draw(
     seen = curve.where(curve[along] > 0, drop=True)
     middle = seen.mean(_seeds(seen))
     theory = result.attrs.get("source") == "theory"
-    several = "seed" in seen.dims and seen.sizes["seed"] > 1
-    spread = seen.std("seed", ddof=1) if several else None
-    if spread is not None and band == "sem":
-        spread = spread / seen.sizes["seed"] ** 0.5
+    seeds = seen.sizes.get("seed", 1)
+    spread = seen.std("seed", ddof=1) if seeds > 1 else _own_spread(result, str(curve.name))
+    if spread is not None and spread.dims != middle.dims:
+        spread = None
+    if spread is not None:
+        spread = spread.sel({along: middle[along]})
+    if spread is not None and band == "sem" and seeds > 1:
+        spread = spread / seeds**0.5
     if spread is not None and bars and not theory:
         error_bars(ax, middle[along], middle, spread, colour=colour, label=label)
         return
@@ -163,10 +171,16 @@ def _draw(
             low.values,
             (middle + spread).values,
             color=colour,
-            alpha=0.2,
+            alpha=0.2 if seeds > 1 else 0.35,
             linewidth=0,
             zorder=1,
         )
+
+
+def _own_spread(result: xr.Dataset, variable: str) -> xr.DataArray | None:
+    """Return the spread of single runs that a theory knows."""
+    name = f"{variable}_std"
+    return result[name] if "spread" in result.attrs and name in result else None
 
 
 def _name_the_shapes(

@@ -35,6 +35,15 @@ def test_optimal_errors(made):
     assert all(ax.get_xlabel() and ax.get_ylabel() and labels(ax) for ax in made.picture.axes)
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("made", ["finite-size-spread"], indirect=True)
+def test_finite_size_spread(made):
+    assert made.passed, str(made)
+    band, *spreads = made.picture.axes
+    assert any("one standard deviation" in label for label in labels(band))
+    assert all(ax.get_xlabel() and ax.get_ylabel() and labels(ax) for ax in spreads)
+
+
 @pytest.mark.parametrize("made", ["training-time"], indirect=True)
 def test_training_time(made):
     assert made.passed, str(made)

@@ -13,7 +13,7 @@ from ... import _lib
 from ...data.gaussian import GaussianEquivalent, TeacherStudent
 from ...data.hidden_manifold import HiddenManifold, rows_are_alike
 from ...data.latent import LatentModel
-from ...ground.arguments import array, choice, count, number, shown
+from ...ground.arguments import array, choice, count, flag, number, shown
 from ...ground.display import Shown, worded
 from ...ground.errors import ConvergenceError, DivergenceError, DtypeError, InvalidParameterError
 from ...ground.results import dataset
@@ -22,6 +22,8 @@ from ...networks.two_layer import TwoLayer
 from ...provenance.recording import recorded_method
 from ..order_parameters import Array
 from ..units import Activation, described, resolve
+from .fluctuations import grouped_equations, with_fluctuations
+from .modes import Directions
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -74,6 +76,7 @@ class OnlineODE(Shown):
     _cite: ClassVar[tuple[str, ...]] = ("saad-solla",)
     settings: dict[str, Any]
     _equations: _lib.OnlineEquations
+    _setting: _lib.OnlineSetting
     _T: Array
     _remarks: Mapping[str, Any] = MappingProxyType({})
 
@@ -112,13 +115,24 @@ class OnlineODE(Shown):
             batch=self.settings["batch"],
             **{name: compiled(name, value) for name, value in rates.items()},
         )
+        self._setting = setting
         return setting, v.size, v_t.size
+
+    def _directions(self) -> Directions:
+        """Return the directions of the inputs with their averages at t = 0."""
+        raise NotImplementedError
 
     @recorded_method
     def solve(
-        self, t_eval: npt.ArrayLike, *, rtol: float = 1e-8, atol: float = 1e-10, method: Method = "auto"
+        self,
+        t_eval: npt.ArrayLike,
+        *,
+        rtol: float = 1e-8,
+        atol: float = 1e-10,
+        method: Method = "auto",
+        fluctuations: bool = False,
     ) -> xr.Dataset:
-        """Return the solution from t = 0 at the times `t_eval`.
+        r"""Return the solution from t = 0 at the times `t_eval`.
 
         Parameters
         ----------
@@ -130,6 +144,14 @@ class OnlineODE(Shown):
         method
             "explicit" (Dormand-Prince 8(5,3)), "stiff" (a Rosenbrock method on the modes), or
             "auto": explicit, and stiff from where stability would limit the explicit step.
+        fluctuations
+            Also return how far single runs at this N stray: ``eg_std``, ``Q_std``, ``R_std``, ``v_std`` (where v
+            learns), the standard deviations over data streams given weights and features, and
+            ``eg_covariance`` of the error at two times. To leading order in 1/N, from the linear equations
+
+            .. math:: \dot C = J C + C J^T + D, \qquad C(0) = 0
+
+            with the derivative J of the equations and the covariance D of one step.
 
         Returns
         -------
@@ -137,14 +159,26 @@ class OnlineODE(Shown):
             eg, Q, R, T, v, and W, Sigma where the system has them, over t as a run's; the attributes say
             what the integration took (method, steps, rejections, evaluations).
 
+        Warns
+        -----
+        RuntimeWarning
+            If order parameters of single runs spread too far for the leading order, with the time from when on.
+
         Raises
         ------
         ConvergenceError
             If the tolerance cannot be met; ``.result`` holds the solution as far as it got.
         DivergenceError
             If the solution leaves the finite numbers (too large a learning rate); likewise.
+        InvalidParameterError
+            If fluctuations are asked of a system that does not know N.
         """
-        return solve_systems([self], t_eval, rtol=rtol, atol=atol, method=method, threads=1)[0]
+        wanted = flag("fluctuations", fluctuations)
+        result = solve_systems([self], t_eval, rtol=rtol, atol=atol, method=method, threads=1)[0]
+        if not wanted:
+            return result
+        equations = grouped_equations(self._setting, self._directions(), self._T)
+        return with_fluctuations(result, equations, self.settings, rtol=rtol, atol=atol, method=method)
 
     def _title(self) -> str:
         return f"{type(self).__name__}, K = {self.settings['K']}, M = {self.settings['M']}"

@@ -16,6 +16,7 @@ from ...provenance.recording import remembered
 from ..order_parameters import centred_moments
 from ..units import Activation
 from .base import Labels, OnlineODE, Simulation, manifold_of, options_of, remedy
+from .modes import Directions
 
 __all__ = ["CovarianceODE"]
 
@@ -116,6 +117,11 @@ class CovarianceODE(OnlineODE):
         modes = _lib.covariance_modes(Omega, Phi, w, w_teacher)
         self._T = modes.pop("T")
         self._equations = _lib.OnlineEquations.covariance(setting, t=self._T, **modes)
+        self._start = tuple(modes[name] for name in ("rho", "weights", "q0", "r0", "t_modes"))
+
+    def _directions(self) -> Directions:
+        rho, weights, q, r, t = self._start
+        return Directions(np.maximum(rho, 0.0), weights, q, r, t)
 
     @classmethod
     def from_simulation(

@@ -8,8 +8,8 @@ import numpy as np
 import numpy.typing as npt
 
 from ... import _lib
-from ...ground.arguments import array, choice, flag, number
-from ...ground.errors import DtypeError
+from ...ground.arguments import array, choice, count, flag, number
+from ...ground.errors import DtypeError, InvalidParameterError
 from ...ground.overflow import within_range
 from ...ground.schedules import Rate
 from ...provenance.recording import remembered
@@ -24,6 +24,7 @@ from ..order_parameters import (
 from ..spectrum import marchenko_pastur
 from ..units import Activation
 from .base import OnlineODE, Simulation, manifold_of, options_of, remedy
+from .modes import Directions
 
 __all__ = ["HiddenManifoldODE"]
 
@@ -65,6 +66,8 @@ class HiddenManifoldODE(OnlineODE):
         disagree; for comparison with that code only.
     center
         Whether the inputs have the mean a subtracted. The equations hold for centred inputs only.
+    N
+        Number of inputs: needed for ``solve(..., fluctuations=True)`` alone.
 
     Notes
     -----
@@ -107,6 +110,7 @@ class HiddenManifoldODE(OnlineODE):
         teacher_activation: Activation | None = None,
         teacher_modes: TeacherModes = "exact",
         center: bool = True,
+        N: int | None = None,
     ) -> None:
         setting, K, M = self._prepare(
             v0=v0,
@@ -131,6 +135,8 @@ class HiddenManifoldODE(OnlineODE):
         center = flag("center", center)
         centred_moments(f, center=center)
         a, b, c = moments(f)
+        if N is not None:
+            self.settings["N"] = count("N", N)
         self.settings.update(delta=delta, f=f, moments=(a, b, c), modes=S, teacher_modes=teacher_modes)
         with within_range("weights and t_modes"):
             self._T = np.einsum("s,smn->mn", weights, t_modes)
@@ -146,6 +152,22 @@ class HiddenManifoldODE(OnlineODE):
             moments={"a": a, "b": b, "c": c},
             center=center,
             teacher_modes=teacher_modes,
+        )
+        self._start = tuple(x.copy() for x in (rho, weights, sigma0, r0, t_modes, W0))
+
+    def _directions(self) -> Directions:
+        modes, (a, b, c) = self.settings["teacher_modes"], self.settings["moments"]
+        if modes == "published":
+            raise InvalidParameterError(
+                "teacher_modes = 'published': R and T then disagree, and fields without a covariance have no "
+                "fluctuations; pass teacher_modes='exact'"
+            )
+        rho, weights, sigma, r, t, W = self._start
+        if modes == "averaged":
+            t = np.broadcast_to(self._T, t.shape)
+        zeta = max(c - a * a - b * b, 0.0)
+        return Directions.of_manifold(
+            rho, weights, sigma, r, t, W, delta=self.settings["delta"], b=b, zeta=zeta
         )
 
     @classmethod
@@ -187,6 +209,7 @@ class HiddenManifoldODE(OnlineODE):
             delta=D / N,
             f=f,
             lr=lr,
+            N=N,
             **options,
         )
 

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from typing import Any, Self
 
+import numpy as np
 import numpy.typing as npt
 
 from ... import _lib
 from ...data.gaussian import TeacherStudent
-from ...ground.arguments import array
+from ...ground.arguments import array, count
 from ...ground.errors import DtypeError
 from ...ground.schedules import Rate
 from ...provenance.recording import remembered
 from ..units import Activation
 from .base import OnlineODE, Simulation, options_of, remedy
+from .modes import Directions
 
 __all__ = ["SaadSolla"]
 
@@ -46,6 +48,8 @@ class SaadSolla(OnlineODE):
         "erf", "relu" or "linear", also mixed; the teacher's is the student's unless given. For
         K + M <= 4 also "tanh" or any smooth vectorised function, by quadrature over the fields
         (1e-8 for tanh at unit variances; 10 to 1000 times slower).
+    N
+        Number of inputs: needed for ``solve(..., fluctuations=True)`` alone.
 
     Notes
     -----
@@ -77,6 +81,7 @@ class SaadSolla(OnlineODE):
         batch: int = 1,
         activation: Activation = "erf",
         teacher_activation: Activation | None = None,
+        N: int | None = None,
     ) -> None:
         setting, K, M = self._prepare(
             v0=v0,
@@ -92,7 +97,14 @@ class SaadSolla(OnlineODE):
         Q0 = array("Q0", Q0, (K, K), rule="= (K, K)")
         R0 = array("R0", R0, (K, M), rule="= (K, M)")
         self._T = array("T", T, (M, M), rule="= (M, M)")
+        if N is not None:
+            self.settings["N"] = count("N", N)
+        self._start = Q0.copy(), R0.copy()
         self._equations = _lib.OnlineEquations.saad_solla(setting, q0=Q0, r0=R0, t=self._T)
+
+    def _directions(self) -> Directions:
+        one, (Q, R) = np.ones(1), self._start
+        return Directions(one, one, Q[None], R[None], self._T[None])
 
     @classmethod
     def from_weights(
@@ -114,6 +126,7 @@ class SaadSolla(OnlineODE):
             T=_lib.weight_overlaps(w_teacher, w_teacher),
             v0=v,
             v_teacher=v_teacher,
+            N=N,
             **options,
         )
 

@@ -12,6 +12,7 @@ use hmm_theory::integrate::{Method, Outcome, Tolerance};
 use hmm_theory::online::committee::Unit;
 use hmm_theory::online::covariance::covariance;
 use hmm_theory::online::finite_size;
+use hmm_theory::online::fluctuations::NormalRule;
 use hmm_theory::online::hidden_manifold::{Manifold, TeacherModes, hidden_manifold};
 use hmm_theory::online::modes::OnlineSystem;
 use hmm_theory::online::saad_solla::saad_solla;
@@ -348,6 +349,52 @@ impl OnlineEquations {
             self.0.initial_velocity(repeats, cancel)
         })?;
         Ok(velocity.into_pyarray(py))
+    }
+
+    /// Mean and covariance of one step and the answer to it at t = 0, averaged by nodes (P, K + M) and weights (P,).
+    #[pyo3(signature = (*, nodes, weights))]
+    fn first_step<'py>(
+        &self,
+        py: Python<'py>,
+        nodes: PyReadonlyArray2<'py, f64>,
+        weights: PyReadonlyArray1<'py, f64>,
+    ) -> PyResult<Bound<'py, PyDict>> {
+        let (nodes, weights) = (nodes.as_array(), weights.as_array());
+        let found = border::run(py, Some(1), |cancel| {
+            self.0.first_step(&NormalRule::new(nodes, weights)?, cancel)
+        })?;
+        let result = PyDict::new(py);
+        result.set_item("mean", found.mean.into_pyarray(py))?;
+        result.set_item("diffusion", found.diffusion.into_pyarray(py))?;
+        result.set_item("jacobian", found.jacobian.into_pyarray(py))?;
+        Ok(result)
+    }
+
+    /// Covariances of the deviations from the solution at `t_eval`, times the number of inputs.
+    #[pyo3(signature = (t_eval, *, rtol, atol, method, nodes, weights, threads))]
+    fn fluctuations<'py>(
+        &self,
+        py: Python<'py>,
+        t_eval: PyReadonlyArray1<'py, f64>,
+        rtol: f64,
+        atol: f64,
+        method: Name<Method>,
+        nodes: PyReadonlyArray2<'py, f64>,
+        weights: PyReadonlyArray1<'py, f64>,
+        threads: Option<usize>,
+    ) -> PyResult<Bound<'py, PyDict>> {
+        let (times, nodes, weights) = (t_eval.as_array(), nodes.as_array(), weights.as_array());
+        let found = border::run(py, threads, |cancel| {
+            let tolerance = Tolerance::new(rtol, atol)?;
+            let rule = NormalRule::new(nodes, weights)?;
+            self.0
+                .fluctuations(times, method.0, tolerance, &rule, cancel)
+        })?;
+        let result = PyDict::new(py);
+        result.set_item("overlaps", found.overlaps.into_pyarray(py))?;
+        result.set_item("error", found.error.into_pyarray(py))?;
+        result.set_item("steps", found.steps)?;
+        Ok(result)
     }
 }
 

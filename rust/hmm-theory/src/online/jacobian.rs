@@ -24,15 +24,15 @@ const DIFFERENCE: f64 = 6e-6;
 
 /// Change of the averages along one direction of c = (Q, R, v).
 #[derive(Clone, Debug, Default)]
-struct Response {
-    /// (K, K), in the eigenbasis of L.
-    l: Vec<f64>,
+pub(super) struct Response {
+    /// (K, K); the Jacobian holds it in the eigenbasis of L.
+    pub(super) l: Vec<f64>,
     /// (K, M).
-    g: Vec<f64>,
+    pub(super) g: Vec<f64>,
     /// (K, K).
-    n: Vec<f64>,
+    pub(super) n: Vec<f64>,
     /// d(dv/dt), (K,), in the original basis.
-    v: Vec<f64>,
+    pub(super) v: Vec<f64>,
 }
 
 /// The Jacobian at one state, rotated to the eigenbasis of L.
@@ -132,13 +132,47 @@ fn project(k: usize, m: usize, basis: &[f64], g: &[f64]) -> Vec<f64> {
 
 impl OnlineSystem {
     /// Directions of c: K(K+1)/2 of Q, K M of R, K of v if the second layer learns.
-    fn directions(&self) -> usize {
+    pub(super) fn directions(&self) -> usize {
         let k = self.committee.k;
         self.row_count() + if self.second_layer_learns() { k } else { 0 }
     }
 
+    /// Move (Q, R, v) along direction `j` of c by `fraction` of its size; the size times |fraction|.
+    pub(super) fn displace(
+        &self,
+        j: usize,
+        fraction: f64,
+        q: &mut [f64],
+        r: &mut [f64],
+        v: &mut [f64],
+    ) -> f64 {
+        let (k, m) = (self.committee.k, self.committee.m);
+        let t = &self.committee.t;
+        if j < k * m {
+            let scale = (q[j / m * (k + 1)] * t[j % m * (m + 1)])
+                .abs()
+                .sqrt()
+                .max(1e-3);
+            r[j] += fraction * scale;
+            fraction.abs() * scale
+        } else if j < self.row_count() {
+            let (x, y) = triangle_entry(k, j - k * m);
+            let scale = (q[x * (k + 1)] * q[y * (k + 1)]).abs().sqrt().max(1e-3);
+            q[x * k + y] += fraction * scale;
+            if x != y {
+                q[y * k + x] += fraction * scale;
+            }
+            fraction.abs() * scale
+        } else {
+            let x = j - self.row_count();
+            let scale = v[x].abs().max(0.1);
+            v[x] += fraction * scale;
+            fraction.abs() * scale
+        }
+    }
+
     /// Central difference of the averages along direction `j` of c.
-    fn difference(
+    pub(super) fn difference(
         &self,
         q: &[f64],
         r: &[f64],
@@ -147,30 +181,12 @@ impl OnlineSystem {
         scratch: &mut Scratch,
         cancel: &Cancel,
     ) -> Result<Response> {
-        let (k, m) = (self.committee.k, self.committee.m);
-        let t = &self.committee.t;
         let mut sides = [Drive::default(), Drive::default()];
-        let mut velocities = [vec![0.0; k], vec![0.0; k]];
+        let mut velocities = [vec![0.0; v.len()], vec![0.0; v.len()]];
         let mut width = 0.0;
         for (side, sign) in [1.0, -1.0].into_iter().enumerate() {
             let (mut q, mut r, mut v) = (q.to_vec(), r.to_vec(), v.to_vec());
-            if j < k * m {
-                let scale = (q[j / m * (k + 1)] * t[j % m * (m + 1)]).abs().sqrt();
-                width = DIFFERENCE * scale.max(1e-3);
-                r[j] += sign * width;
-            } else if j < self.row_count() {
-                let (x, y) = triangle_entry(k, j - k * m);
-                let scale = (q[x * (k + 1)] * q[y * (k + 1)]).abs().sqrt();
-                width = DIFFERENCE * scale.max(1e-3);
-                q[x * k + y] += sign * width;
-                if x != y {
-                    q[y * k + x] += sign * width;
-                }
-            } else {
-                let x = j - self.row_count();
-                width = DIFFERENCE * v[x].abs().max(0.1);
-                v[x] += sign * width;
-            }
+            width = self.displace(j, sign * DIFFERENCE, &mut q, &mut r, &mut v);
             self.drive(&q, &r, &v, &mut sides[side], scratch, cancel)?;
             self.output_weight_velocity(&sides[side], &v, &mut velocities[side]);
         }
@@ -299,7 +315,7 @@ impl OnlineSystem {
 }
 
 /// (i, j) of row `at` of an upper triangle of size k.
-fn triangle_entry(k: usize, at: usize) -> (usize, usize) {
+pub(super) fn triangle_entry(k: usize, at: usize) -> (usize, usize) {
     let mut row = 0;
     let mut start = 0;
     while at >= start + k - row {

@@ -35,6 +35,7 @@ pub mod committee;
 pub mod covariance;
 mod fields;
 pub mod finite_size;
+pub mod fluctuations;
 pub mod hidden_manifold;
 mod initial;
 mod jacobian;

@@ -43,6 +43,7 @@ use crate::integrate::{
     Block, Method, OdeSystem, Outcome, Statistics, StiffSystem, Tolerance, integrate,
 };
 use hmm_core::{Cancel, Result, Schedule};
+use std::borrow::Cow;
 
 /// Rates and noise as functions of time.
 #[derive(Clone, Debug)]
@@ -112,7 +113,7 @@ impl Schedules {
     }
 
     /// Ends of the smooth pieces until `end`, which is the last.
-    fn edges(&self, end: f64) -> Vec<f64> {
+    pub(super) fn edges(&self, end: f64) -> Vec<f64> {
         let breaks = self.all().into_iter().flat_map(Schedule::breaks);
         let mut edges: Vec<f64> = breaks.copied().filter(|t| *t < end).collect();
         edges.push(end);
@@ -129,6 +130,19 @@ impl OnlineSystem {
         self.rates.lr_v = rates.lr_v;
         self.rates.weight_decay = rates.weight_decay;
         self.committee.noise_variance = rates.noise.powi(2);
+    }
+
+    /// The equations with the rates of time `t`.
+    ///
+    /// # Errors
+    /// As [`Schedules::at`].
+    pub(super) fn frozen_at(&self, t: f64) -> Result<Cow<'_, Self>> {
+        if self.schedules.are_constant() {
+            return Ok(Cow::Borrowed(self));
+        }
+        let mut frozen = self.clone();
+        frozen.freeze(self.schedules.at(t)?);
+        Ok(Cow::Owned(frozen))
     }
 
     /// [`integrate`] piece by piece of the schedules.

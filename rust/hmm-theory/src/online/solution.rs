@@ -160,18 +160,32 @@ impl OnlineSystem {
             }
             Ok(())
         };
-        let (outcome, statistics) = if self.schedules.are_constant() {
-            let initial = &self.initial;
-            integrate(self, initial, &times, method, tolerance, cancel, record)?
-        } else {
-            self.integrate_scheduled(&times, method, tolerance, cancel, record)?
-        };
+        let (outcome, statistics) = self.integrate(&times, method, tolerance, cancel, record)?;
         Ok(Solution {
             reached: records.reached,
             values: records.table(self)?,
             outcome,
             statistics,
         })
+    }
+}
+
+impl OnlineSystem {
+    /// [`integrate`] from t = 0, whatever the rates do.
+    pub(super) fn integrate(
+        &self,
+        times: &[f64],
+        method: Method,
+        tolerance: Tolerance,
+        cancel: &Cancel,
+        record: impl FnMut(usize, &[f64]) -> Result<()>,
+    ) -> Result<(Outcome, Statistics)> {
+        if self.schedules.are_constant() {
+            let initial = &self.initial;
+            integrate(self, initial, times, method, tolerance, cancel, record)
+        } else {
+            self.integrate_scheduled(times, method, tolerance, cancel, record)
+        }
     }
 }
 
