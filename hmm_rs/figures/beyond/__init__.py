@@ -1,4 +1,4 @@
-"""Figures beyond the papers: baselines, least squares in time, falling rates, clusters, and the spread of single runs."""
+"""Figures beyond the papers: baselines, least squares in time, falling rates, clusters, the spread of single runs."""
 
 from .annealing import CARDS as _ANNEALING
 from .clusters import CARDS as _CLUSTERS
