@@ -1724,6 +1724,10 @@ LONG = {
     ("SaadSolla", "weight_decay"),
     ("HiddenManifoldODE.from_weights", "weight_decay"),
     ("CovarianceODE", "weight_decay"),
+    # The same for rates that grow beyond all sense, with a call of the function in each stage of a step.
+    ("SaadSolla, functions of time", "lr"),
+    ("SaadSolla, functions of time", "lr_v"),
+    ("SaadSolla, functions of time", "noise"),
     # Nodes to the power of the projections.
     ("ProjectedMeanField.gaussian", "k"),
     # Tiny steps up to the default of a million of them.
