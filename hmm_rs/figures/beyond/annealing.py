@@ -14,6 +14,7 @@ from ...ground.results import dataset
 from ...ground.schedules import Constant, Power, Schedule, Step
 from ...networks.two_layer import TwoLayer
 from ...plot.axes import COLOURS, readable_log
+from ...plot.marks import error_bars
 from ...theory import HiddenManifoldODE
 from ..allowance import exceeds, over_seeds
 from ..card import Card, Scale
@@ -82,15 +83,12 @@ def annealing(scale: str | Scale = "small") -> Parts:
             # Against the rate, what comes before the late stage would hide it.
             seen, drawn = (runs.t.values > 20.0, theory.t.values > 20.0) if ax is axes[0, 1] else (..., ...)
             ax.plot(line[drawn], theory.eg.values[drawn], color=colour, linewidth=1.4, label=name)
-            ax.errorbar(
+            error_bars(
+                ax,
                 x[seen],
                 errors.mean("seed").values[seen],
                 errors.std("seed", ddof=1).values[seen],
-                fmt="o",
-                color=colour,
-                markerfacecolor="none",
-                markersize=4,
-                capsize=2,
+                colour=colour,
             )
         left_out = neglected(engine(0), times[[-1]]).eg.values[0]
         table.append(

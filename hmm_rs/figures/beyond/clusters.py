@@ -18,6 +18,7 @@ from ...ground.linear_algebra import product
 from ...measure.equivalence.distances import excess_kurtosis
 from ...networks.two_layer import TwoLayer
 from ...plot.axes import COLOURS, readable_log
+from ...plot.marks import error_bars
 from ...theory import replica
 from ..card import Card, Scale
 from ..panels import panels
@@ -174,6 +175,7 @@ def _rows(name: str, points: Vector, values: Vector, known: Vector, gaussian: Ve
                 mean,
                 max(0.03 * expected, 4.0 * error),
                 f"3 %, or four standard errors of {values[index].size} fits at p = {p} ({4 * error:.2g})",
+                chance=4.0 * error,
             )
         )
         rows.append(
@@ -206,15 +208,13 @@ def _theories(ax: Axes, line: Vector, curves: dict[str, Vector]) -> None:
 def _fits(ax: Axes, points: Vector, values: Vector, p: int) -> None:
     """Draw means and standard errors of fits, values (points, sets, seeds)."""
     measured = np.array([_mean_and_error(each) for each in values])
-    ax.errorbar(
+    error_bars(
+        ax,
         points,
         measured[:, 0],
         measured[:, 1],
-        fmt="o",
-        color="black",
-        markerfacecolor="white",
-        markersize=4,
-        capsize=2,
+        colour="black",
+        face="white",
         label=f"{values[0].size} fits, p = {p}",
     )
 

@@ -9,6 +9,7 @@ import numpy as np
 from ... import plot
 from ...experiments import ensemble
 from ...experiments.memorisation import Task, image_task, memorisation, teacher_task
+from ...plot.axes import COLOURS, in_words
 from ..allowance import exceeds, over_seeds
 from ..card import Card, Scale
 from ..panels import panels
@@ -44,18 +45,23 @@ def _made(*, K: int, epochs: int, lr: float, groups: int, sizes: dict[str, int])
     figure, axes = panels(1, 2)
     data = {name: _groups(_task(name, sizes), K, epochs, lr, groups) for name in _TASKS}
     later = {name: runs.isel(epoch=slice(1, None)) for name, runs in data.items()}
-    plot.learning_curve(
-        *later.values(), variable="test_overlap", labels=list(_TASKS.values()), bars=True, ax=axes[0, 0]
-    )
     digits = later["digits"]
-    shares = [digits[[f"test_{name}"]].rename({f"test_{name}": "share"}) for name in ("common", "chance")]
-    for share in shares:
-        share["share"].attrs["long_name"] = "share of test digits"
-    labels = ["all three networks right", "if they were independent"]
-    plot.learning_curve(*shares, variable="share", labels=labels, bars=True, ax=axes[0, 1])
+    curves = [(axes[0, 0], runs, "test_overlap", _TASKS[name]) for name, runs in later.items()]
+    curves += [
+        (axes[0, 1], digits, "test_common", "all three networks right"),
+        (axes[0, 1], digits, "test_chance", "if they were independent"),
+    ]
+    for i, (ax, runs, variable, label) in enumerate(curves):
+        colour = COLOURS[i % len(later)]
+        plot.mean_over_seeds(runs, variable, band="std", label=label, colour=colour, ax=ax)
+    axes[0, 0].set_ylabel(in_words(digits.test_overlap, "correlation"))
+    axes[0, 1].set_ylabel("share of test digits")
     for ax in axes.flat:
-        ax.set(xscale="linear", yscale="linear", xticks=digits.epoch.values)
-        ax.set_ylim(0.0, 1.0)
+        ax.set(xticks=digits.epoch.values, xlabel=in_words(digits.epoch, "epoch"))
+        # Correlations of networks that know little scatter about zero.
+        ax.set_ylim(min(0.0, ax.get_ylim()[0]), 1.0)
+        ax.grid(visible=True, which="major", alpha=0.25, linewidth=0.5)
+        ax.legend(frameon=False, fontsize="small")
     return data, figure, _table(data)
 
 
