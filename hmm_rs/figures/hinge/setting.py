@@ -6,6 +6,7 @@ import math
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from ...networks.mean_field import MeanFieldNetwork
 from ...theory import HingeMeanField
@@ -17,6 +18,7 @@ __all__ = [
     "faster_memory",
     "second_harmonic_left",
     "shift_of_finite_set",
+    "shift_of_finite_width",
     "theory_of",
 ]
 
@@ -37,6 +39,30 @@ def shift_of_finite_set(theory: HingeMeanField, N: int, t: float) -> float:
     """Return how far memorisation of N examples, harmonics of degree 2 included, shifts the rotation at time `t`."""
     course = theory.memorisation(faster_memory(theory, N, t), [t])
     return abs(float(course.gamma[0]) - float(theory.gamma(t)))
+
+
+def shift_of_finite_width(theory: HingeMeanField, M: int, t: float) -> float:
+    r"""Return how far the fluctuations of M initial nodes shift the rotation at time `t` (Gaussian data).
+
+    The output of a finite network also has a part linear in the other inputs and an even one. Each has the variance
+    ((d - 1)/M) cosh(2 gamma)/S^2 in units of the part along the teacher; both blur the threshold chi of the drive
+    E[z 1(z < chi)]. A relative change epsilon of the speed v shifts gamma by v int epsilon/v d gamma.
+    """
+    nodes, weights = np.polynomial.hermite_e.hermegauss(60)
+    end = float(theory.gamma(t))
+    gamma = np.linspace(0.0, end, 2001)[1:]
+    # A network that points the wrong way at first satisfies nobody: there is no threshold to blur.
+    aligned = np.maximum(theory.alignment(gamma), 1e-3)
+    chi = 2.0 * theory.h / theory.alpha / (theory.kappa * aligned)
+    blur = np.sqrt(2.0 * (theory.d - 1) / M * np.cosh(2.0 * gamma)) / aligned
+
+    def pull(c: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+        return -np.expm1(-0.5 * np.maximum(c, 0.0) ** 2)
+
+    blurred = pull(chi[:, None] - blur[:, None] * nodes) @ (weights / weights.sum())
+    change = blurred / pull(chi) - 1.0
+    speed = theory.gamma_dot(gamma)
+    return abs(float(speed[-1] * np.trapezoid(change / speed, gamma)))
 
 
 def second_harmonic_left(theory: HingeMeanField, t: float) -> float:

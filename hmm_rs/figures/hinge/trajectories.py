@@ -16,7 +16,15 @@ from ..allowance import paired_row
 from ..card import Card, Scale
 from ..panels import panels
 from ..reproduction import Parts, Row
-from .setting import AFTERWARDS, BETA, WORK, faster_memory, shift_of_finite_set, theory_of
+from .setting import (
+    AFTERWARDS,
+    BETA,
+    WORK,
+    faster_memory,
+    shift_of_finite_set,
+    shift_of_finite_width,
+    theory_of,
+)
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -65,14 +73,15 @@ def mean_field_trajectories(scale: str | Scale = "small") -> Parts:
     table = []
     for step in (20, 100, steps):
         shift = shift_of_finite_set(theory, N, step)
+        width = shift_of_finite_width(theory, _M, step)
         table.append(
             paired_row(
                 f"gamma at step {step}",
                 [float(each.gamma.sel(step=step)) for each in exact],
                 runs.gamma.sel(t=step).values,
-                more=shift,
+                more=shift + width,
                 because=f"and {shift:.3f} that memorisation of N = {N} examples turns less, harmonics of degree 2 "
-                f"included ({AFTERWARDS})",
+                f"included, and {width:.3f} by which fluctuations of M = {_M} nodes blur the threshold ({AFTERWARDS})",
                 afterwards=True,
                 paper="theory and training agree by eye (figure 1c; high)" if step == steps else "",
             )
