@@ -59,7 +59,7 @@ def shift_of_finite_width(theory: HingeMeanField, M: int, t: float) -> float:
     def pull(c: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
         return -np.expm1(-0.5 * np.maximum(c, 0.0) ** 2)
 
-    blurred = pull(chi[:, None] - blur[:, None] * nodes) @ (weights / weights.sum())
+    blurred = (pull(chi[:, None] - blur[:, None] * nodes) * weights).sum(axis=1) / weights.sum()
     change = blurred / pull(chi) - 1.0
     speed = theory.gamma_dot(gamma)
     return abs(float(speed[-1] * np.trapezoid(change / speed, gamma)))
