@@ -62,7 +62,7 @@ macro_rules! for_dimension {
 macro_rules! fused {
     (
         $real:ident, $splat:ident, $mul_add:ident, $add:ident, $max:ident, $greater:ident,
-        $select:ident, $as_simd:ident, $as_mut_simd:ident, $lanes:ident
+        $select:ident, $as_simd:ident, $as_mut_simd:ident, $lanes:ident, $vector:ident
     ) => {
         impl Fused for $real {
             fn add_outputs(
@@ -158,6 +158,39 @@ macro_rules! fused {
                     out: &'a mut [f64],
                 }
 
+                impl<const D: usize> Backward<'_, D> {
+                    /// The slope of an example where the neurons are active.
+                    #[inline(always)]
+                    fn gate<S: Simd>(
+                        simd: S,
+                        weight: &[S::$vector; D],
+                        bias: S::$vector,
+                        row: &[$real],
+                        slope: $real,
+                    ) -> S::$vector {
+                        let mut pre = bias;
+                        for i in 0..D {
+                            pre = simd.$mul_add(weight[i], simd.$splat(row[i]), pre);
+                        }
+                        let zero = simd.$splat(0.0);
+                        simd.$select(simd.$greater(pre, zero), simd.$splat(slope), zero)
+                    }
+
+                    #[inline(always)]
+                    fn add<S: Simd>(
+                        simd: S,
+                        force: &mut [S::$vector; D],
+                        bias_force: &mut S::$vector,
+                        row: &[$real],
+                        gate: S::$vector,
+                    ) {
+                        for i in 0..D {
+                            force[i] = simd.$mul_add(gate, simd.$splat(row[i]), force[i]);
+                        }
+                        *bias_force = simd.$add(*bias_force, gate);
+                    }
+                }
+
                 impl<const D: usize> WithSimd for Backward<'_, D> {
                     type Output = ();
 
@@ -187,21 +220,23 @@ macro_rules! fused {
                             for (rows, slopes) in blocks.zip(self.slopes.chunks(BLOCK)) {
                                 let mut force = [zero; D];
                                 let mut bias_force = zero;
-                                for (row, slope) in rows.chunks_exact(D).zip(slopes) {
-                                    let mut pre = bias;
-                                    for i in 0..D {
-                                        pre = simd.$mul_add(weight[i], simd.$splat(row[i]), pre);
+                                let rows = rows.chunks_exact(D);
+                                // Where weights and force have no room in the registers together, each has its own pass.
+                                if 2 * (D + 1) + 2 > S::REGISTER_COUNT {
+                                    let mut gates = [zero; BLOCK];
+                                    for ((gate, row), slope) in
+                                        gates.iter_mut().zip(rows.clone()).zip(slopes)
+                                    {
+                                        *gate = Self::gate(simd, &weight, bias, row, *slope);
                                     }
-                                    let active = simd.$select(
-                                        simd.$greater(pre, zero),
-                                        simd.$splat(*slope),
-                                        zero,
-                                    );
-                                    for i in 0..D {
-                                        force[i] =
-                                            simd.$mul_add(active, simd.$splat(row[i]), force[i]);
+                                    for (row, gate) in rows.zip(gates) {
+                                        Self::add(simd, &mut force, &mut bias_force, row, gate);
                                     }
-                                    bias_force = simd.$add(bias_force, active);
+                                } else {
+                                    for (row, slope) in rows.zip(slopes) {
+                                        let gate = Self::gate(simd, &weight, bias, row, *slope);
+                                        Self::add(simd, &mut force, &mut bias_force, row, gate);
+                                    }
                                 }
                                 let lane = vector * S::$lanes..(vector + 1) * S::$lanes;
                                 for i in 0..=D {
@@ -250,7 +285,8 @@ fused!(
     select_f32s,
     as_simd_f32s,
     as_mut_simd_f32s,
-    F32_LANES
+    F32_LANES,
+    f32s
 );
 fused!(
     f64,
@@ -262,5 +298,6 @@ fused!(
     select_f64s,
     as_simd_f64s,
     as_mut_simd_f64s,
-    F64_LANES
+    F64_LANES,
+    f64s
 );

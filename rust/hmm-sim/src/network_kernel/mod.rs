@@ -2,8 +2,8 @@
 //!
 //! `h Theta(x, x') = (s^2/h) [R R'^T + (A A'^T) o ((M B)(M' B)^T)]` with `A = (x/sqrt d, 1)`,
 //! pre-activations `A V^T`, `R = max(0, A V^T)`, `M = 1(A V^T > 0)`, `B = diag(beta)` and activation
-//! `s max(0, u)`. Tiles of points against tiles of points, neurons in
-//! blocks: what is held at a time does not grow with the number of points or neurons.
+//! `s max(0, u)`. Tiles of points against tiles of points, neurons in stretches; a panel of tiles shares the features of
+//! its points. What is held at a time does not grow with the number of points or neurons.
 //!
 //! ```
 //! use hmm_core::{Activation, Cancel};
@@ -20,21 +20,24 @@
 //! # Ok::<(), hmm_core::Error>(())
 //! ```
 
-mod tile;
+mod panel;
 
 use crate::gradient_flow::slope;
 use hmm_core::memory::require;
 use hmm_core::{Activation, Cancel, Error, Real, Result};
 use ndarray::{ArrayView1, ArrayView2, ArrayViewMut2};
-use rayon::prelude::*;
-use tile::tile;
+use panel::panel;
 
 /// Points per side of a tile unless the caller says otherwise.
 pub const DEFAULT_BLOCK: usize = 256;
 /// Neurons taken at a time.
-const NEURONS: usize = 1024;
-/// Tiles computed between two looks at the cancel flag; their results are held until all are done.
-const BATCH: usize = 32;
+const NEURONS: usize = 512;
+
+/// Tiles per side of a panel: the features of a point are computed once for each panel it is in, and a panel's tiles
+/// are what the threads share.
+fn panel_side(threads: usize) -> usize {
+    if threads <= 4 { 4 } else { 8 }
+}
 
 /// A one-hidden-layer network `f(x) = (1/h) sum_n beta_n g(omega_n.x/sqrt d + b_n)` with rectified units g.
 #[derive(Debug, Clone, Copy)]
@@ -98,17 +101,16 @@ hmm_core::named! {
     }
 }
 
-/// Bytes that [`network_ntk`] holds at a time beside its output, on any number of threads up to
-/// the 32 tiles of a batch; as many as fit into the type.
+/// Bytes that [`network_ntk`] holds at a time beside its output; as many as fit into the type.
 pub fn scratch_bytes<T: Real>(block: usize, threads: usize) -> u64 {
     let (block, number) = (block as u64, size_of::<T>() as u64);
-    let tile = block.saturating_mul(block);
-    let features = block.saturating_mul(4 * NEURONS as u64 + 2) * number;
-    let at_work = features.saturating_add(tile.saturating_mul(number + 8));
-    let threads = threads.min(BATCH) as u64;
-    threads
-        .saturating_mul(at_work)
-        .saturating_add(tile.saturating_mul(BATCH as u64 * 8))
+    let side = block.saturating_mul(panel_side(threads) as u64);
+    let features = side.saturating_mul(4 * NEURONS as u64 * number);
+    let sums = side.saturating_mul(side).saturating_mul(16);
+    let products = block
+        .saturating_mul(block)
+        .saturating_mul(number * threads as u64);
+    features.saturating_add(sums).saturating_add(products)
 }
 
 /// `h Theta` of the points `x` (P, d) against `y` (Q, d), or against themselves (`None`: half the
@@ -166,52 +168,53 @@ pub fn network_ntk<T: Real>(
         "the tiles of a kernel",
         "lower block",
     )?;
-    let tiles: Vec<(usize, usize)> = (0..p)
-        .step_by(block)
-        .flat_map(|top| {
-            let first = if symmetric { top } else { 0 };
-            (first..q).step_by(block).map(move |left| (top, left))
-        })
-        .collect();
-    for batch in tiles.chunks(BATCH) {
-        cancel.check()?;
-        let done: Result<Vec<Vec<f64>>> = batch
-            .par_iter()
-            .map(|&(top, left)| {
-                cancel.check()?;
-                let rows = &x[top * d..(top + block).min(p) * d];
-                let columns = &other[left * d..(left + block).min(q) * d];
-                tile(
-                    &network,
-                    rows,
-                    columns,
-                    symmetric && top == left,
-                    part,
-                    cancel,
-                )
-            })
-            .collect();
-        for (&(top, left), values) in batch.iter().zip(done?) {
-            let width = block.min(q - left);
-            for (i, row) in values.chunks_exact(width).enumerate() {
-                let start = (top + i) * q + left;
-                for (entry, value) in out[start..start + width].iter_mut().zip(row) {
-                    *entry = T::from_f64(*value);
-                }
-            }
-            if symmetric {
-                // The lower half (of a diagonal tile: its own) is the upper one's mirror image.
-                for j in 0..width {
-                    for i in 0..values.len() / width {
-                        if top + i < left + j {
-                            out[(left + j) * q + top + i] = T::from_f64(values[i * width + j]);
-                        }
-                    }
-                }
+    let side = block.saturating_mul(panel_side(rayon::current_num_threads()));
+    for top in (0..p).step_by(side) {
+        let first = if symmetric { top } else { 0 };
+        for left in (first..q).step_by(side) {
+            cancel.check()?;
+            let rows = &x[top * d..top.saturating_add(side).min(p) * d];
+            let columns = &other[left * d..left.saturating_add(side).min(q) * d];
+            let columns = (!symmetric || top != left).then_some(columns);
+            for tile in panel(&network, rows, columns, block, part, cancel)? {
+                write(&tile, (top, left), symmetric, q, out);
             }
         }
     }
     Ok(())
+}
+
+/// Put a tile of the panel at (`top`, `left`) into the kernel of `q` columns; with `mirrored` its image too, and of a
+/// tile on the diagonal only the upper half counts.
+fn write<T: Real>(
+    tile: &panel::Tile,
+    (top, left): (usize, usize),
+    mirrored: bool,
+    q: usize,
+    out: &mut [T],
+) {
+    let (top, left) = (top + tile.rows.0, left + tile.columns.0);
+    let width = tile.columns.1 - tile.columns.0;
+    for (i, row) in tile.values.chunks_exact(width).enumerate() {
+        let from = if mirrored && top == left { i } else { 0 };
+        let start = (top + i) * q + left;
+        for (entry, value) in out[start + from..start + width]
+            .iter_mut()
+            .zip(&row[from..])
+        {
+            *entry = T::from_f64(*value);
+        }
+    }
+    if mirrored {
+        for j in 0..width {
+            let row = &mut out[(left + j) * q + top..];
+            for (i, entry) in row.iter_mut().enumerate().take(tile.rows.1 - tile.rows.0) {
+                if top + i < left + j {
+                    *entry = T::from_f64(tile.values[i * width + j]);
+                }
+            }
+        }
+    }
 }
 
 #[cfg(test)]

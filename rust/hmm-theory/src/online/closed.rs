@@ -147,23 +147,23 @@ impl Committee {
 /// pairs rounded up to whole registers with gates that meet no field.
 #[derive(Clone, Debug, Default)]
 pub(super) struct TiltedFields {
-    pairs: usize,
+    pub(super) pairs: usize,
     masses: Vec<f64>,
     /// Covariances of a field with the two gates.
-    with_first: Vec<f64>,
-    with_second: Vec<f64>,
+    pub(super) with_first: Vec<f64>,
+    pub(super) with_second: Vec<f64>,
     /// (1 + C_gates)^-1 applied to them.
-    weight_first: Vec<f64>,
-    weight_second: Vec<f64>,
+    pub(super) weight_first: Vec<f64>,
+    pub(super) weight_second: Vec<f64>,
     /// 1 / sqrt(1 + variance) of a field under the tilt.
-    scale: Vec<f64>,
+    pub(super) scale: Vec<f64>,
     /// sum_ab s_a s_b asin(tilted correlation).
     sums: Vec<f64>,
 }
 
 impl TiltedFields {
     #[inline(always)]
-    fn prepare(&mut self, k: usize, n: usize, c: &[f64]) {
+    pub(super) fn prepare(&mut self, k: usize, n: usize, c: &[f64]) {
         let gates = k * (k + 1) / 2;
         self.pairs = gates.next_multiple_of(LANES);
         self.masses.resize(self.pairs, 0.0);

@@ -33,14 +33,18 @@
 mod closed;
 pub mod committee;
 pub mod covariance;
+mod erf_response;
 mod fields;
 pub mod finite_size;
 pub mod fluctuations;
 pub mod hidden_manifold;
 mod initial;
 mod jacobian;
+mod mode_answers;
 pub mod modes;
 mod quadrature;
+mod response;
+mod rotation;
 pub mod saad_solla;
 pub mod scheduled;
 pub mod solution;

@@ -17,7 +17,6 @@
 use super::committee::{Committee, Drive};
 use super::fields::Scratch;
 use super::scheduled::Schedules;
-use crate::integrals::arcsine::LANES;
 use crate::integrate::{Block, OdeSystem};
 use hmm_core::special::vectorised;
 use hmm_core::{Cancel, Error, Result};
@@ -96,6 +95,41 @@ pub(super) fn add_scaled(out: &mut [f64], factor: f64, x: &[f64]) {
     for (o, x) in out.iter_mut().zip(x) {
         *o += factor * x;
     }
+}
+
+/// Work done on runs of modes whose length the compiler knows, so that sums stay in registers.
+pub(super) trait Blocks {
+    /// Do it for the `B` modes from `start` on.
+    fn block<const B: usize>(&mut self, start: usize) -> Result<()>;
+}
+
+/// Most modes of a run: two registers of the widest kind, so that one sum does not wait for the other.
+pub(super) const LONGEST: usize = 16;
+
+/// All of `count` modes: sixteen at a time, then eight, four, two and one; each mode's arithmetic is the same in all.
+#[inline(always)]
+pub(super) fn in_blocks(count: usize, work: &mut impl Blocks) -> Result<()> {
+    let mut start = 0;
+    while count - start >= LONGEST {
+        work.block::<LONGEST>(start)?;
+        start += LONGEST;
+    }
+    if count - start >= 8 {
+        work.block::<8>(start)?;
+        start += 8;
+    }
+    if count - start >= 4 {
+        work.block::<4>(start)?;
+        start += 4;
+    }
+    if count - start >= 2 {
+        work.block::<2>(start)?;
+        start += 2;
+    }
+    if start < count {
+        work.block::<1>(start)?;
+    }
+    Ok(())
 }
 
 /// sum_s x_s y_s in four interleaved partial sums: a fixed order that vectorises.
@@ -199,27 +233,6 @@ impl OnlineSystem {
         }
     }
 
-    /// Velocities of all modes at frozen averages, block by block of modes.
-    #[inline(always)]
-    fn mode_velocities(
-        &self,
-        drive: &Drive,
-        y: &[f64],
-        out: &mut [f64],
-        cancel: &Cancel,
-    ) -> Result<()> {
-        let modes = self.modes();
-        let whole = modes - modes % LANES;
-        for start in (0..whole).step_by(LANES) {
-            cancel.check()?;
-            self.block_velocities::<LANES>(start, drive, y, out);
-        }
-        for start in whole..modes {
-            self.block_velocities::<1>(start, drive, y, out);
-        }
-        Ok(())
-    }
-
     /// Velocities of `B` modes from `start` on: sums stay in registers.
     #[inline(always)]
     fn block_velocities<const B: usize>(
@@ -300,6 +313,25 @@ impl OnlineSystem {
     }
 }
 
+/// Velocities of all modes at frozen averages.
+struct Velocities<'a> {
+    system: &'a OnlineSystem,
+    drive: &'a Drive,
+    y: &'a [f64],
+    out: &'a mut [f64],
+    cancel: &'a Cancel,
+}
+
+impl Blocks for Velocities<'_> {
+    #[inline(always)]
+    fn block<const B: usize>(&mut self, start: usize) -> Result<()> {
+        self.cancel.check()?;
+        self.system
+            .block_velocities::<B>(start, self.drive, self.y, self.out);
+        Ok(())
+    }
+}
+
 /// Buffers of one right-hand side.
 #[derive(Clone, Debug, Default)]
 pub struct Workspace {
@@ -354,9 +386,16 @@ impl OdeSystem for OnlineSystem {
             &mut work.scratch,
             cancel,
         )?;
+        let mut velocities = Velocities {
+            system: self,
+            drive: &work.drive,
+            y,
+            out: &mut *out,
+            cancel,
+        };
         vectorised(
             #[inline(always)]
-            || self.mode_velocities(&work.drive, y, out, cancel),
+            || in_blocks(self.modes(), &mut velocities),
         )?;
         self.output_weight_velocity(&work.drive, v, &mut out[inner..]);
         Ok(())

@@ -13,8 +13,8 @@
 
 use super::super::committee::Drive;
 use super::super::fields::Scratch;
-use super::super::jacobian::Response;
 use super::super::modes::{OnlineSystem, triangle};
+use super::super::response::{Change, Responses, triangle_entry};
 use super::moments::{Moments, NormalRule, moments};
 use faer::Mat;
 use hmm_core::{Cancel, Result};
@@ -26,7 +26,7 @@ const SINGULAR: f64 = 1e-13;
 pub(super) struct Instant {
     state: Vec<f64>,
     drive: Drive,
-    responses: Vec<Response>,
+    responses: Responses,
     moments: Moments,
     root: Vec<f64>,
 }
@@ -111,9 +111,7 @@ impl OnlineSystem {
         self.r(y, &mut r);
         let v = self.output_weights(y);
         self.drive(&q, &r, v, &mut drive, &mut scratch, cancel)?;
-        let responses = (0..self.directions())
-            .map(|j| self.difference(&q, &r, v, j, &mut scratch, cancel))
-            .collect::<Result<_>>()?;
+        let responses = self.responses(&q, &r, v, &mut scratch, cancel)?;
         let (mut signs, mut c) = (Vec::new(), Vec::new());
         self.committee.signed_weights(v, &mut signs);
         self.committee.field_covariance(&q, &r, &mut c);
@@ -171,8 +169,8 @@ impl OnlineSystem {
             }
         }
         let mut change = vec![0.0; size];
-        for (direction, response) in at.responses.iter().enumerate() {
-            self.change(at, response, layout, &mut change);
+        for direction in 0..at.responses.directions {
+            self.change(at, &at.responses.along(direction), layout, &mut change);
             if direction < layout.rows {
                 let weights = if direction < k * m {
                     &self.coefficients.in_r
@@ -197,10 +195,10 @@ impl OnlineSystem {
     }
 
     /// Change of the velocities with the averages.
-    fn change(&self, at: &Instant, response: &Response, layout: &Layout, out: &mut [f64]) {
+    fn change(&self, at: &Instant, change: &Change, layout: &Layout, out: &mut [f64]) {
         let (k, m, s) = (self.committee.k, self.committee.m, self.modes());
         let lr = self.rates.lr;
-        let Response { l, g, n, v } = response;
+        let Change { l, g, n, v } = change;
         for (which, &mode) in layout.live.iter().enumerate() {
             let decay = self.coefficients.decay[mode];
             let pull = self.coefficients.pull[mode];
@@ -266,7 +264,7 @@ impl OnlineSystem {
         if row < k * m {
             return ([(row / m, k + row % m), (0, 0)], 1);
         }
-        let (i, j) = super::super::jacobian::triangle_entry(k, row - k * m);
+        let (i, j) = triangle_entry(k, row - k * m);
         ([(i, j), (j, i)], 2)
     }
 
