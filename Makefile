@@ -7,10 +7,10 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 SOURCES := $(shell find rust hmm_rs \( -name '*.rs' -o -name '*.py' -o -name '*.pyi' -o -name '*.toml' \
 	-o -name '*.npz' -o -name '*.safetensors' -o -name '*.json' \)) Cargo.toml Cargo.lock pyproject.toml
 
-.PHONY: help install demo gallery test test-all test-rust test-python bench lint docs dist clean
+.PHONY: help install demo gallery test test-all test-rust test-python bench lint docs dist audit notices release-notes clean
 
 help: ## list the targets
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
 
 $(VENV)/made: requirements/run.txt
 	$(PYTHON) -m venv $(VENV)
@@ -71,6 +71,19 @@ dist: $(VENV)/made-dist ## wheel for old Linux systems and source archive, check
 	$(BIN)/auditwheel show dist/*.whl
 	$(BIN)/abi3audit --strict dist/*.whl
 	$(BIN)/twine check --strict dist/*
+
+# `make audit CHECKS="bans licenses sources"` needs no network; advisories are fetched.
+CHECKS ?= advisories bans licenses sources
+audit: ## licences, sources and known holes of all crates, by cargo-deny
+	@cargo deny --version || { echo "install it: cargo install --locked cargo-deny"; exit 1; }
+	cargo deny --locked --all-features check $(CHECKS)
+
+notices: ## the licences of all crates inside a wheel into THIRD-PARTY.md, by cargo-about
+	@cargo about --version || { echo "install it: cargo install --locked --features cli cargo-about"; exit 1; }
+	cargo about generate --locked --fail --manifest-path rust/hmm-py/Cargo.toml --output-file THIRD-PARTY.md about.hbs
+
+release-notes: ## what CHANGELOG.md says of VERSION, of the newest without it
+	@awk -v v="$(VERSION)" '/^## /{p = v == "" ? !seen++ : $$2 == v} p{print; n = 1} END{exit !n}' CHANGELOG.md
 
 clean: ## remove everything built
 	rm -rf $(VENV) target out gallery site dist docs/api docs/gallery docs/works/*.ipynb

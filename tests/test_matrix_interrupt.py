@@ -6,6 +6,7 @@ takes longer than what is allowed, so that a loop that looks too seldom is seen.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -234,6 +235,78 @@ def gaussian_integrals() -> Call:
     return lambda: hr.theory.i4(covariances, "relu")
 
 
+@long
+def mean_field_of_a_finite_step() -> Call:
+    theory = hr.theory.HingeMeanField(50, alpha=2.0)
+    return lambda: theory.gd(10**8)
+
+
+@long
+def discrepancies() -> Call:
+    X = normals(30_000, 50)
+    return lambda: hr.theory.equivalence.mmd2(X)
+
+
+@long
+def conditions_of_equivalence() -> Call:
+    F = normals(8000, 1500)
+    return lambda: hr.theory.equivalence.conditions(F, normals(1, 8000), f="erf", teacher=normals(1, 1500))
+
+
+@long
+def message_passing() -> Call:
+    X, y = normals(4000, 2500), signs(4000)
+    return lambda: hr.amp(X, y, prior=np.ones(2500))
+
+
+@long
+def fluctuations() -> Call:
+    overlaps = {"T": np.eye(6), "v0": np.ones(6), "v_teacher": np.ones(6), "lr": 0.1, "N": 1000}
+    solver = hr.theory.SaadSolla(np.eye(6), 0.1 * np.eye(6), **overlaps, activation="erf")
+    return lambda: solver.solve(np.linspace(0.0, 1000.0, 200), fluctuations=True)
+
+
+@long
+def covariance_equations() -> Call:
+    options = {"w": normals(3, 1500), "v": np.ones(3), "v_teacher": np.ones(2), "lr": 0.2}
+    A = normals(1500, 1500)
+    omega, phi = A @ A.T / 1500, normals(1500, 100) / 30.0
+    return lambda: hr.theory.CovarianceODE(omega, phi, w_teacher=normals(2, 100), **options).solve([1000.0])
+
+
 @pytest.mark.parametrize("name", LONG)
 def test_ctrl_c_ends_it(name: str) -> None:
     assert_interruptible(LONG[name](), attempts=ATTEMPTS)
+
+
+# -- every part of a step --------------------------------------------------------------------------------
+
+
+def a_particle_step() -> Call:
+    X, y = hr.LinearlySeparable(100).sample(4000)
+    engine = hr.Particles(hr.MeanFieldNetwork.random(40_000, 100, dtype="float32"), X, y, dtype="float32")
+    return lambda: engine.advance(1)
+
+
+def a_flow_step() -> Call:
+    X, y = hr.Stripe(10).sample(8000)
+    engine = hr.GradientFlow(wide(6000, 10), X, y)
+    return lambda: engine.advance(1)
+
+
+def a_batch() -> Call:
+    model, teacher = hr.HiddenManifold(4000, 400), hr.TwoLayer.random(2, 400)
+    student = hr.TwoLayer.random(40, 4000)
+    engine = hr.OnlineSGD(model, teacher, student=student, lr=0.2, batch=4000, test_size=100)
+    return lambda: engine.advance(1)
+
+
+@pytest.mark.parametrize("part", [0.2, 0.4, 0.6, 0.8])
+@pytest.mark.parametrize("make", [a_particle_step, a_flow_step, a_batch])
+def test_ctrl_c_is_heard_in_every_part_of_a_step(make: Callable[[], Call], part: float) -> None:
+    """The way there, the way back and the update: the signal comes after a share of the step's own time."""
+    step = make()
+    step()
+    begun = time.perf_counter()
+    step()
+    assert_interruptible(step, after=part * (time.perf_counter() - begun), attempts=ATTEMPTS)

@@ -15,9 +15,13 @@ from ..ground.errors import HmmError, InvalidParameterError
 __all__ = ["Config", "ConfigError", "Table", "read"]
 
 #: "[a.b]", "[[a.b]]", and "key =" at the beginning of a line.
-_HEADER = re.compile(r"\s*\[\[?\s*([^\[\]#]+?)\s*\]\]?\s*(?:#.*)?$")
+_HEADER = re.compile(r"\s*\[\[?([^\[\]#]+)\]\]?\s*(?:#.*)?$")
 _KEY = re.compile(r"""\s*((?:[\w-]+|"[^"]*"|'[^']*')(?:\s*\.\s*(?:[\w-]+|"[^"]*"|'[^']*'))*)\s*=""")
 _STRING = re.compile(r'"""|\'\'\'|"(?:\\.|[^"\\])*"|\'[^\']*\'|#.*$|[\[\]{}]')
+#: A key of more parts than any table here is deep: tomllib takes their number squared, and more.
+_DEEP = re.compile(r"""(?<![\w-])(?:(?:[\w-]+|"[^"\n]*"|'[^'\n]*')[ \t]*\.[ \t]*){32}""")
+#: Bytes of the largest file: thousands of times what a configuration says, and read in no time.
+_LARGEST = 1 << 20
 #: What an error of ours says first: the argument, perhaps one of its attributes or items.
 _ARGUMENT = re.compile(r"([A-Za-z_]\w*)")
 
@@ -39,11 +43,7 @@ class Config:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        try:
-            text = path.read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as error:
-            reason = getattr(error, "strerror", None) or "it is no text"
-            raise ConfigError(f"{path}: cannot be read ({reason}); pass the path of a TOML file") from None
+        text = _text(path)
         try:
             self.values: dict[str, Any] = tomllib.loads(text)
         except tomllib.TOMLDecodeError as error:
@@ -52,6 +52,10 @@ class Config:
             place = f", line {at[1]}, column {at[2]}" if at else ", at its end"
             what = what[: at.start()] if at else what.removesuffix(" (at end of document)")
             raise ConfigError(f"{path}{place}: is no TOML ({what}); correct it") from None
+        except RecursionError:
+            raise ConfigError(f"{path}: its lists or tables nest too deep; write them flat") from None
+        except ValueError:
+            raise ConfigError(f"{path}: a whole number has more digits than are read; shorten it") from None
         self._lines = _lines(text)
 
     def table(self, name: str, *, needed: str = "") -> Table:
@@ -152,6 +156,23 @@ def _refuse_unknown(config: Config, path: _Path, values: Iterable[str], known: I
             kind = "key" if path else "key or table"
             choices = ", ".join(listed) or "none"
             raise config.error((*path, key), f"{key}: there is no such {kind}{guess}; known are {choices}")
+
+
+def _text(path: Path) -> str:
+    """Return what a file says; no more of it is read than a configuration can hold, be it a pipe or a device."""
+    try:
+        with path.open("rb") as file:
+            content = file.read(_LARGEST + 1)
+        text = content.decode()
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or "it is no text"
+        raise ConfigError(f"{path}: cannot be read ({reason}); pass the path of a TOML file") from None
+    if len(content) > _LARGEST:
+        raise ConfigError(f"{path}: has more than {_LARGEST} bytes; keep numbers in a file that it names")
+    if deep := _DEEP.search(text):
+        number = text.count("\n", 0, deep.start()) + 1
+        raise ConfigError(f"{path}, line {number}: a key has more than 32 parts; write it flat")
+    return text.replace("\r\n", "\n")
 
 
 def _lines(text: str) -> dict[_Path, int]:

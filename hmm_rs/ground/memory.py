@@ -21,6 +21,8 @@ def require(needed: int, what: str, remedy: str) -> None:
         return
     available = available_bytes()
     if needed > available:
+        # A file may announce more than a float can hold.
+        gib = min(needed, 2**1000) / 2**30
         raise ResourceError(
-            f"{what} needs {needed / 2**30:.3g} GiB: only {available / 2**30:.3g} GiB are available; {remedy}"
+            f"{what} needs {gib:.3g} GiB: only {available / 2**30:.3g} GiB are available; {remedy}"
         )

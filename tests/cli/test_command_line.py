@@ -223,6 +223,38 @@ def test_an_absent_file_is_said(capsys):
     assert "absent.toml: cannot be read" in capsys.readouterr().err
 
 
+#: Files that no one means well with, and what is said of each.
+HOSTILE = {
+    "lists without end": (b"x = " + b"[" * 100_000, "nest too deep"),
+    "tables without end": (b"x = " + b"{a=" * 50_000, "nest too deep"),
+    "a key without end": (b"run." + b"a." * 100_000 + b"b = 1", "line 1: a key has more than 32 parts"),
+    "a header without end": (b"x = 1\n[run" + b" . 'a'" * 100_000 + b"]", "line 2: a key has more than 32"),
+    "a number without end": (b"x = " + b"9" * 5000, "more digits than are read"),
+    "a large file": (b"#" * (1 << 20) + b"\n", "has more than 1048576 bytes"),
+    "a header of blanks": (b'["' + b" " * 200_000 + b'"]', "there is no such key or table"),
+    "no text": (b"x = '\xff'", "it is no text"),
+    "half a character": (b'x = "\\ud800"', "is no TOML"),
+    "a null": (b"x = '\0'", "is no TOML"),
+}
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_no_file_stops_the_reader(name):
+    content, words = HOSTILE[name]
+    Path("x.toml").write_bytes(content)
+    begun = time.process_time()
+    with pytest.raises(configs.ConfigError, match=words):
+        configs.read(Path("x.toml")).refuse_unknown(["run"])
+    # Seconds, on any machine: tomllib alone would take hours over the longest keys.
+    assert time.process_time() - begun < 10.0
+
+
+@pytest.mark.skipif(not Path("/dev/zero").exists(), reason="needs devices")
+def test_no_more_is_read_than_a_configuration_can_hold(capsys):
+    assert ran("run", "/dev/zero") == 2
+    assert "has more than 1048576 bytes" in " ".join(capsys.readouterr().err.split())
+
+
 def test_lines_are_found_around_texts_and_lists():
     text = "\n".join(
         [

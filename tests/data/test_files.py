@@ -11,7 +11,7 @@ import pytest
 import hmm_rs as hr
 from hmm_rs import generators
 from hmm_rs.data.images import read_idx
-from hmm_rs.errors import DtypeError, HmmError, InvalidParameterError, ShapeError
+from hmm_rs.errors import DtypeError, HmmError, InvalidParameterError, MissingExtraError, ShapeError
 
 # --- safetensors ----------------------------------------------------------------------------------
 
@@ -85,6 +85,13 @@ def test_every_type_is_read(tmp_path):
         (b"{", b""),
         (b"\xff\xfe", b""),
         (b"[" * 100_000, b""),
+        # sizes whose product would take hours, or wraps around in 64 bits
+        ({"w": {**ENTRY, "shape": [10**4000] * 2000}}, W.tobytes()),
+        ({"w": {**ENTRY, "shape": [2**32, 2**32]}}, W.tobytes()),
+        ({"w": {**ENTRY, "shape": [2**63, 2]}}, W.tobytes()),
+        ({"w": {**ENTRY, "shape": [1] * 200}}, W.tobytes()),
+        ({"w": {**ENTRY, "shape": [0, 2**63 - 1], "data_offsets": [0, 0]}}, b"x"),
+        ({"w": {**ENTRY, "dtype": "X7", "data_offsets": [0, 2**62]}}, W.tobytes()),
     ],
 )
 def test_what_the_format_forbids_is_refused(tmp_path, header, data):
@@ -93,6 +100,50 @@ def test_what_the_format_forbids_is_refused(tmp_path, header, data):
         generators.read_safetensors(path)
     with pytest.raises(HmmError, match="damaged"):
         generators.from_safetensors(path, LAYERS)
+
+
+@pytest.mark.parametrize("length", [2**64 - 1, 2**63, 100_000_001, 10**6])
+def test_a_header_that_leaves_the_file_is_refused_before_memory_is_taken(tmp_path, length):
+    path = tmp_path / "long"
+    path.write_bytes(struct.pack("<Q", length) + b"{}")
+    with pytest.raises(HmmError, match="truncated within its header"):
+        generators.read_safetensors(path)
+
+
+def test_an_array_that_does_not_fit_is_refused_before_it_is_read(tmp_path):
+    # Sparse: the file says 2^43 bytes and takes none of the disk.
+    size = 2**43
+    header = json.dumps({"w": {"dtype": "U8", "shape": [size], "data_offsets": [0, size]}}).encode()
+    path = tmp_path / "sparse"
+    path.write_bytes(struct.pack("<Q", len(header)) + header)
+    try:
+        os.truncate(path, 8 + len(header) + size)
+    except OSError:
+        pytest.skip("the file system holds no such file")
+    with pytest.raises(hr.ResourceError, match="array 'w'"):
+        generators.read_safetensors(path)
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [(b"\xff\xfe", "no text"), (b"{", "no JSON"), (b"[" * 100_000, "no JSON"), (b"3", "must be a mapping")],
+)
+def test_descriptions_beside_a_file_are_checked(tmp_path, content, words):
+    path = safetensors(tmp_path / "g", {"w": ENTRY})
+    (tmp_path / "g.json").write_bytes(content)
+    with pytest.raises(HmmError, match=words):
+        generators.from_safetensors(path)
+
+
+def test_a_description_is_not_read_without_end(tmp_path):
+    path = safetensors(tmp_path / "g", {"w": ENTRY})
+    (tmp_path / "g.json").touch()
+    try:
+        os.truncate(tmp_path / "g.json", 2**43)
+    except OSError:
+        pytest.skip("the file system holds no such file")
+    with pytest.raises(HmmError, match="more than 100000000 bytes"):
+        generators.from_safetensors(path)
 
 
 def test_what_is_no_regular_file_is_refused(tmp_path):
@@ -154,6 +205,31 @@ def test_numbers_of_numpy_are_numbers(tmp_path):
 
 
 # --- idx ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        struct.pack(">4I", *[2**32 - 1] * 4),
+        # 2^64 bytes: nothing, to who counts in 64 bits
+        struct.pack(">2I", 2**31, 2**31) + struct.pack(">I", 4),
+        struct.pack(">255I", *[1] * 254, 2**32 - 1),
+        struct.pack(">255I", *[2**32 - 1] * 255),
+    ],
+)
+def test_sizes_that_cannot_be_are_refused_before_memory_is_taken(tmp_path, header):
+    path = tmp_path / "images"
+    path.write_bytes(bytes([0, 0, 8, len(header) // 4]) + header + b"few")
+    with pytest.raises((hr.ResourceError, InvalidParameterError)):
+        read_idx(path)
+
+
+def test_axes_of_no_length_hide_no_others(tmp_path):
+    path = tmp_path / "images"
+    for shape in ([0, 2**32 - 1, 2**32 - 1, 2**32 - 1], [0] + [1] * 100):
+        path.write_bytes(bytes([0, 0, 14, len(shape)]) + struct.pack(f">{len(shape)}I", *shape))
+        with pytest.raises(InvalidParameterError, match="no array's"):
+            read_idx(path)
 
 
 def test_a_small_file_that_unpacks_without_end_is_refused(tmp_path):
@@ -280,23 +356,92 @@ def test_a_graph_is_copied_and_compared_by_its_path(tmp_path):
     assert (again.sample(5)[0] == model.sample(5)[0]).all()
 
 
-def test_weights_beside_a_graph_are_read_from_its_folder_only(tmp_path, weight):
-    (tmp_path / "inside").mkdir()
-    path = graph(
-        tmp_path / "inside" / "g.onnx",
-        [node("MatMul", ["z", "w"], ["x"])],
-        ["n", 20],
-        ["n", 60],
-        {"w": weight},
-    )
-    model = onnx.load(path)
-    onnx.save(model, path, save_as_external_data=True, location="w.bin", size_threshold=0)
-    np.testing.assert_allclose(generators.from_onnx(path, center=False).sample(2)[0].shape, (2, 60))
-    (tmp_path / "inside" / "w.bin").rename(tmp_path / "w.bin")
-    model = onnx.load(path, load_external_data=False)
-    for entry in model.graph.initializer[0].external_data:
-        if entry.key == "location":
-            entry.value = "../w.bin"
-    path.write_bytes(model.SerializeToString())
+def beside(path, location, offset=0, length=4800, dims=(20, 60)):
+    """Write a graph whose weights lie in another file."""
+    weights = onnx.TensorProto(name="w", data_type=onnx.TensorProto.FLOAT, dims=dims)
+    weights.data_location = onnx.TensorProto.EXTERNAL
+    for key, value in {"location": location, "offset": offset, "length": length}.items():
+        weights.external_data.add(key=key, value=str(value))
+    made = graph(path, [node("MatMul", ["z", "w"], ["x"])], ["n", 20], ["n", 60])
+    model = onnx.load(made)
+    model.graph.initializer.append(weights)
+    made.write_bytes(model.SerializeToString())
+    return made
+
+
+@pytest.fixture
+def folders(tmp_path, weight):
+    """A folder of graphs with weights in it, another beside it, and links that lead there."""
+    inside, outside = tmp_path / "inside", tmp_path / "outside"
+    for folder in (inside, outside):
+        folder.mkdir()
+        (folder / "w.bin").write_bytes(weight.tobytes())
+    (inside / "link.bin").symlink_to(outside / "w.bin")
+    (inside / "folder").symlink_to(outside)
+    return inside
+
+
+def test_weights_beside_a_graph_are_read(folders, weight):
+    X, C = generators.from_onnx(beside(folders / "g.onnx", "w.bin"), center=False).sample(50)
+    np.testing.assert_allclose(X, C @ weight, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "location",
+    [
+        "{outside}/w.bin",
+        "../outside/w.bin",
+        "folder/../../outside/w.bin",
+        "link.bin",
+        "folder/w.bin",
+        "/dev/zero",
+        "/proc/self/environ",
+        "no such file",
+    ],
+)
+def test_weights_are_read_from_the_folder_of_the_graph_only(folders, location):
+    where = location.format(outside=folders.parent / "outside")
+    with pytest.raises(HmmError, match="cannot load"):
+        generators.from_onnx(beside(folders / "g.onnx", where))
+
+
+@pytest.mark.parametrize(
+    "part",
+    [
+        {"offset": 10**9},
+        {"offset": -8},
+        {"offset": 2**63 - 1},
+        {"offset": 4796},
+        {"length": 10**9},
+        {"length": 2**42, "dims": (2**20, 2**20)},
+        {"dims": (2**40, 2**40)},
+        {"dims": (-20, 60)},
+    ],
+    ids=repr,
+)
+def test_weights_that_leave_their_file_or_cannot_be_are_refused(folders, part):
+    with pytest.raises(HmmError, match="cannot load"):
+        generators.from_onnx(beside(folders / "g.onnx", "w.bin", **part))
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"\0" * 1000, b"\xff" * 1000, b"\x3a\xff\xff\xff\xff\xff\xff\xff\xff\x7f"]
+)
+def test_what_is_no_graph_is_refused(tmp_path, content):
+    path = tmp_path / "g.onnx"
+    path.write_bytes(content)
     with pytest.raises(HmmError, match="cannot load"):
         generators.from_onnx(path)
+
+
+def test_versions_that_leave_the_folder_are_refused(tmp_path, monkeypatch):
+    import onnxruntime
+
+    path = graph(tmp_path / "c.onnx", [node("Tanh", ["z"], ["x"])], ["n", 4], ["n", 4])
+    for version, refused in (("1.23.2", True), ("1.9", True), ("1.24.0rc1", False), ("2.0.0+gpu", False)):
+        monkeypatch.setattr(onnxruntime, "__version__", version)
+        if refused:
+            with pytest.raises(MissingExtraError, match=r"onnxruntime 1\.24 or newer"):
+                generators.from_onnx(path)
+        else:
+            assert generators.from_onnx(path).D == 4

@@ -1,6 +1,7 @@
 """A checkpoint is data: what a hostile, damaged or foreign file can do, and what can be saved."""
 
 import ast
+import contextlib
 import functools
 import hashlib
 import importlib
@@ -451,12 +452,14 @@ SEEDS = {
     "a tuple": (3, np.uint32(4)),
     "a sequence": np.random.SeedSequence(5),
     "a sequence of an array": np.random.SeedSequence(np.array([1, 2])),
-    "a sequence of nested words": np.random.SeedSequence([1, (2, 2**40)]),
     "a sequence of text": np.random.SeedSequence(["0x1f", "7"]),
     "a spawned one": np.random.SeedSequence(5).spawn(3)[2],
     "a grandchild": np.random.SeedSequence([5, 6]).spawn(2)[1].spawn(2)[0],
     "a larger pool": np.random.SeedSequence(5, pool_size=8),
 }
+# From 2.5 on numpy refuses them.
+with contextlib.suppress(TypeError):
+    SEEDS["a sequence of nested words"] = np.random.SeedSequence([1, (2, 2**40)])
 
 
 @pytest.mark.parametrize("name", SEEDS)

@@ -111,7 +111,9 @@ def test_gradient_is_that_of_a_dense_twin(seed, d, p, h, loss):
 
 def test_gradient_and_tangent_kernel_against_automatic_differentiation():
     jax = pytest.importorskip("jax")
-    with jax.enable_x64(True):
+    # Under its own name since jax 0.8.
+    in_double = jax.enable_x64 if hasattr(jax, "enable_x64") else jax.experimental.enable_x64
+    with in_double(True):
         X, y = hr.Stripe(4).sample(60, seed=2)
         network = random_network(40, 4)
 

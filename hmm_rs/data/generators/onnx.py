@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ...ground.arguments import count
-from ...ground.errors import DtypeError, HmmError, InvalidParameterError, ShapeError
+from ...ground.errors import DtypeError, HmmError, InvalidParameterError, MissingExtraError, ShapeError
 from ...ground.extras import extra
 from ...ground.memory import require
 from ..files import regular_file
@@ -22,8 +23,20 @@ __all__ = ["from_onnx"]
 _REALS = {"tensor(float)": np.float32, "tensor(double)": np.float64, "tensor(float16)": np.float16}
 
 
+#: Older ones read weights from outside the graph's folder: by "..", by links, some by absolute paths.
+_OLDEST = (1, 24)
+
+
 def _need_onnxruntime() -> Any:
-    return extra("onnxruntime", of="generators", needed_by="from_onnx")
+    onnxruntime = extra("onnxruntime", of="generators", needed_by="from_onnx")
+    found = tuple(int(part) for part in re.findall(r"\d+", onnxruntime.__version__)[:2])
+    if found < _OLDEST:
+        raise MissingExtraError(
+            f"from_onnx needs onnxruntime {'.'.join(map(str, _OLDEST))} or newer (there is "
+            f"{onnxruntime.__version__}, which reads files outside a graph's folder); "
+            f"pip install --upgrade 'hmm_rs[generators]'"
+        )
+    return onnxruntime
 
 
 class _Onnx:
@@ -198,8 +211,10 @@ def from_onnx(
         If it is unclear which axis counts samples.
     InvalidParameterError
         If the graph draws random numbers, mixes its samples, has several outputs and none is named, or D does not fit.
+    MissingExtraError
+        If there is no onnxruntime, or one so old that it reads files outside the graph's folder.
     HmmError
-        If there is no such file, no onnxruntime, or onnxruntime cannot read or run the graph.
+        If there is no such file, or onnxruntime cannot read or run the graph.
     """
     _need_onnxruntime()
     file = regular_file(path, "an .onnx file", error=HmmError)

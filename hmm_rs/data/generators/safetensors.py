@@ -26,8 +26,10 @@ _FORMATS = {
 }
 #: Bytes of an entry of the types that are known but not read.
 _UNREAD = {"F8_E4M3": 1, "F8_E5M2": 1}
-#: Largest header, as the format's own library has it.
+#: Largest header, as the format's own library has it; what is no larger may stand beside the file.
 _LARGEST_HEADER = 100_000_000
+#: Axes of an array that numpy can have.
+_MOST_AXES = 64
 
 
 @dataclass(frozen=True)
@@ -51,6 +53,13 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return found
 
 
+def _number(digits: str) -> int:
+    """Return a whole number of a header; the product of a header full of longer ones would take hours."""
+    if len(digits) > 20:
+        raise ValueError
+    return int(digits)
+
+
 def _header(file: BinaryIO, size: int) -> tuple[int, dict[str, _Entry], dict[str, str]]:
     """Return where the arrays begin, the entries and the metadata; refuse what the format forbids."""
     start = file.read(8)
@@ -59,7 +68,7 @@ def _header(file: BinaryIO, size: int) -> tuple[int, dict[str, _Entry], dict[str
         raise _FormatError("it is truncated within its header")
     text = file.read(length)
     try:
-        header = json.loads(text.decode(), object_pairs_hook=_unique)
+        header = json.loads(text.decode(), object_pairs_hook=_unique, parse_int=_number)
     except (ValueError, RecursionError):
         raise _FormatError("its header is no JSON") from None
     if not isinstance(header, dict):
@@ -86,7 +95,8 @@ def _entry(name: str, entry: Any) -> _Entry:
         raise _FormatError(f"{name!r} is described by other keys than dtype, shape and data_offsets")
     dtype, shape, offsets = entry["dtype"], entry["shape"], entry["data_offsets"]
     lists = isinstance(shape, list) and isinstance(offsets, list) and len(offsets) == 2
-    if not isinstance(dtype, str) or not lists or not all(map(whole, (*shape, *offsets))):
+    sound = isinstance(dtype, str) and lists and all(map(whole, (*shape, *offsets)))
+    if not sound or len(shape) > _MOST_AXES:
         raise _FormatError(f"{name!r} has the shape {shape!r:.40} and the offsets {offsets!r:.40}")
     size = _UNREAD.get(dtype) or (np.dtype(_FORMATS[dtype]).itemsize if dtype in _FORMATS else None)
     if size is not None and offsets[1] - offsets[0] != math.prod(shape) * size:
@@ -217,7 +227,7 @@ def _description(path: Path) -> Any:
     beside = Path(f"{path}.json")
     text = _read(path, ())[1].get("hmm_rs")
     if text is None and beside.is_file():
-        text = beside.read_text()
+        text = _text_beside(beside)
     if text is None:
         raise InvalidParameterError(
             f"path = {str(path)!r}: the file has no description of its layers; pass description={{...}}, or "
@@ -228,4 +238,25 @@ def _description(path: Path) -> Any:
     except (ValueError, RecursionError):
         raise InvalidParameterError(
             f"path = {str(path)!r}: the description of its layers is no JSON; write it anew"
+        ) from None
+
+
+def _text_beside(path: Path) -> str:
+    """Return what the file of a description says."""
+    try:
+        with path.open("rb") as file:
+            content = file.read(_LARGEST_HEADER + 1)
+        if len(content) > _LARGEST_HEADER:
+            raise InvalidParameterError(
+                f"path = {str(path)!r}: has more than {_LARGEST_HEADER} bytes: must be a description of layers; "
+                f"write it anew"
+            )
+        return content.decode()
+    except OSError as error:
+        raise InvalidParameterError(
+            f"path = {str(path)!r}: cannot be read ({error.strerror}); pass description={{...}}"
+        ) from None
+    except UnicodeDecodeError:
+        raise InvalidParameterError(
+            f"path = {str(path)!r}: the description of layers is no text; write it anew"
         ) from None

@@ -187,7 +187,7 @@ def _sampled(
 
     def examples(n: int) -> tuple[Vector, Vector]:
         stream = next(streams)
-        nu, v = features.fields(n, int(stream.generate_state(1, np.uint64)[0] >> 1))
+        nu, v = features.fields(n, int(stream.generate_state(1, np.uint64)[0]) >> 1)
         generator = np.random.default_rng(stream)
         return v / root_p, _targets(nu, loss, labels["flip"], labels["noise"], generator)
 
