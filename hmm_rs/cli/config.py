@@ -41,7 +41,7 @@ class Config:
         self.path = path
         try:
             text = path.read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as error:
+        except (OSError, ValueError) as error:
             reason = getattr(error, "strerror", None) or "it is no text"
             raise ConfigError(f"{path}: cannot be read ({reason}); pass the path of a TOML file") from None
         try:
@@ -52,6 +52,9 @@ class Config:
             place = f", line {at[1]}, column {at[2]}" if at else ", at its end"
             what = what[: at.start()] if at else what.removesuffix(" (at end of document)")
             raise ConfigError(f"{path}{place}: is no TOML ({what}); correct it") from None
+        except (ValueError, RecursionError) as error:
+            # Numbers of thousands of digits, thousands of brackets: what Python's own parser gives up on.
+            raise ConfigError(f"{path}: cannot be read ({error}); correct it") from None
         self._lines = _lines(text)
 
     def table(self, name: str, *, needed: str = "") -> Table:
