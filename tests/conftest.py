@@ -26,10 +26,9 @@ def tried():
 
     `make trust` gathers what is said in a file, and makes the table of docs/trust.md of it.
     """
-    path = os.environ.get("HMM_RS_TRUST")
 
     def say(what: str, times: int, badly: dict[str, int]) -> None:
-        if path:
+        if path := os.environ.get("HMM_RS_TRUST"):
             with open(path, "a", encoding="utf-8") as file:
                 file.write(json.dumps({"what": what, "times": times, "badly": badly}) + "\n")
 
