@@ -60,9 +60,6 @@ def serve(
     server_module = extra("bokeh.server.server", of="explore", needed_by=NEEDED_BY)
     port = arguments.count("port", port, minimum=0, maximum=LARGEST_PORT) or _free_port(host)
     browser = arguments.flag("browser", browser)
-    # Answers to the first slider must not wait for scipy and xarray to load.
-    for page in PAGES:
-        solved(State(page, page.defaults()))
     with _quiet():
         try:
             server = server_module.Server(
@@ -76,6 +73,9 @@ def serve(
         shown = "127.0.0.1" if host in ("0.0.0.0", "") else host
         address = f"http://[{shown}]:{port}/" if ":" in shown else f"http://{shown}:{port}/"
         try:
+            # Answers to the first slider must not wait for scipy and xarray to load.
+            for page in PAGES:
+                solved(State(page, page.defaults()))
             server.start()
             if started is not None:
                 started(address)
