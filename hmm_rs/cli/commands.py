@@ -29,7 +29,7 @@ from .output import Output, summary, write
 if TYPE_CHECKING:
     import xarray as xr
 
-__all__ = ["bench", "cite", "info", "reproduce", "rerun", "resume", "run"]
+__all__ = ["bench", "cite", "explore", "info", "reproduce", "rerun", "resume", "run"]
 
 
 def run(asked: argparse.Namespace) -> int:
@@ -112,6 +112,17 @@ def reproduce(asked: argparse.Namespace) -> int:
     if failed:
         print(f"failed: {', '.join(failed)}")
     return 1 if failed else 0
+
+
+def explore(asked: argparse.Namespace) -> int:
+    """Serve the explorer until Ctrl-C."""
+    from ..explore import serve
+
+    def started(address: str) -> None:
+        print(f"the explorer is at {address}; Ctrl-C ends it", flush=True)
+
+    serve(host=asked.host, port=asked.port, browser=not asked.no_browser, started=started)
+    return 0
 
 
 def bench(asked: argparse.Namespace) -> int:

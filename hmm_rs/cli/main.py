@@ -111,6 +111,12 @@ def parser() -> argparse.ArgumentParser:
     reproduce.add_argument("--out", metavar="DIR", default="gallery", help="folder of the gallery (gallery)")
     reproduce.set_defaults(function=commands.reproduce)
 
+    explore = commanded.add_parser("explore", help="open pages where theory follows sliders")
+    explore.add_argument("--port", type=int, default=5006, metavar="N", help="port; 0 for a free one (5006)")
+    explore.add_argument("--host", default="127.0.0.1", help="address; others may reach it (127.0.0.1)")
+    explore.add_argument("--no-browser", action="store_true", help="serve only, open no window")
+    explore.set_defaults(function=commands.explore)
+
     bench = commanded.add_parser("bench", help="measure how fast this machine is, in seconds")
     bench.add_argument("--threads", type=int, metavar="N", help="threads (the default number)")
     bench.set_defaults(function=commands.bench)
