@@ -8,23 +8,27 @@
 //! use hmm_sim::classifier::{Classifier, outputs};
 //! use hmm_sim::weights::layer_weights;
 //! use ndarray::{Array2, array, aview1};
-//! let (x, w) = (array![[1.0, -2.0], [0.5, 3.0]], layer_weights(&[1; 8], 0, (4, 2), &Cancel::new())?);
+//! let (x, mut w) = (array![[1.0, -2.0], [0.5, 3.0]], Array2::zeros((4, 2)));
+//! layer_weights(&[1; 8], 0, w.as_slice_mut().unwrap(), &Cancel::new())?;
 //! // Without an opinion the cross-entropy of C classes is ln C.
 //! let mut network = Classifier::new(w.view(), Array2::zeros((3, 4)).view())?;
 //! let loss = network.learn(x.view(), aview1(&[0, 2]), aview1(&[0, 1]), 0.1, 2, &Cancel::new())?;
 //! assert!((loss - 3_f64.ln()).abs() < 1e-15);
 //! // Rectified units are homogeneous: weights twice as large, outputs twice as large.
 //! let (w, v) = network.into_layers();
-//! let of = |w: &Array2<f64>| outputs(x.view(), w.view(), v.view(), Activation::Relu, 1.0, &Cancel::new());
+//! let of = |w: &Array2<f64>| {
+//!     let mut out = Array2::zeros((2, 3));
+//!     let views = (x.view(), w.view(), v.view());
+//!     outputs(views, Activation::Relu, 1.0, out.view_mut(), &Cancel::new()).map(|()| out)
+//! };
 //! assert_eq!(of(&(&w * 2.0))?, of(&w)? * 2.0);
 //! # Ok::<(), hmm_core::Error>(())
 //! ```
 
 use crate::activation::values_in_place;
 use hmm_core::linalg::{matmul, matmul_add, rows, rows_mut};
-use hmm_core::memory::filled;
 use hmm_core::{Activation, Cancel, Error, Real, Result};
-use ndarray::{Array2, ArrayView, ArrayView1, ArrayView2, Dimension};
+use ndarray::{Array2, ArrayView, ArrayView1, ArrayView2, ArrayViewMut2, Dimension};
 use rayon::prelude::*;
 use std::borrow::Cow;
 
@@ -54,19 +58,18 @@ fn numbers<'a, T: Copy, D: Dimension>(view: &'a ArrayView<'_, T, D>) -> Cow<'a, 
     }
 }
 
-/// Outputs Σ_k v_ck g(`scale` w_k.x) of inputs x (P x N) of a network w (hidden x N), v (classes x hidden), as a
-/// P x classes array.
+/// Outputs Σ_k v_ck g(`scale` w_k.x) of inputs x (P x N) of a network w (hidden x N), v (classes x hidden), into `out`
+/// (P x classes, contiguous).
 ///
 /// # Errors
-/// Shapes that do not fit, an output too large for memory, [`Error::Interrupted`] if cancelled.
+/// Shapes that do not fit, [`Error::Interrupted`] if cancelled.
 pub fn outputs<T: Real>(
-    x: ArrayView2<'_, T>,
-    w: ArrayView2<'_, T>,
-    v: ArrayView2<'_, T>,
+    (x, w, v): (ArrayView2<'_, T>, ArrayView2<'_, T>, ArrayView2<'_, T>),
     unit: Activation,
     scale: f64,
+    mut out: ArrayViewMut2<'_, T>,
     cancel: &Cancel,
-) -> Result<Array2<T>> {
+) -> Result<()> {
     check_layers(w, v)?;
     let (count, inputs, hidden, classes) = (x.nrows(), w.ncols(), w.nrows(), v.nrows());
     if x.ncols() != inputs || count == 0 {
@@ -79,13 +82,15 @@ pub fn outputs<T: Real>(
     }
     let (x, w, v) = (numbers(&x), numbers(&w), numbers(&v));
     let (x, w, v): (&[T], &[T], &[T]) = (&x, &w, &v);
-    let size = count.saturating_mul(classes);
-    let mut result = filled(
-        T::ZERO,
-        size,
-        "the outputs of a network",
-        "pass fewer inputs",
-    )?;
+    let shape = out.dim();
+    let Some(result) = out.as_slice_mut().filter(|_| shape == (count, classes)) else {
+        return Err(Error::shape(
+            "out",
+            &[shape.0, shape.1],
+            format!("must be contiguous, ({count}, {classes})"),
+            "pass such an array",
+        ));
+    };
     result
         .par_chunks_mut(CHUNK * classes)
         .zip(x.par_chunks(CHUNK * inputs))
@@ -99,16 +104,8 @@ pub fn outputs<T: Real>(
                 rows(v, classes, hidden).transpose(),
                 T::ONE,
             );
-            Ok::<(), Error>(())
-        })?;
-    Array2::from_shape_vec((count, classes), result).map_err(|error| {
-        Error::shape(
-            "X",
-            &[count, classes],
-            error.to_string(),
-            "pass fewer inputs",
-        )
-    })
+            Ok(())
+        })
 }
 
 /// An error unless w (hidden x inputs) and v (classes x hidden) make a network.
@@ -312,7 +309,15 @@ mod tests {
         let x = ArrayView2::from_shape((labels.len(), 4), x).unwrap();
         let w = ArrayView2::from_shape((5, 4), &network.w).unwrap();
         let v = ArrayView2::from_shape((3, 5), &network.v).unwrap();
-        let z = outputs(x, w, v, Activation::Relu, 1.0, &Cancel::new()).unwrap();
+        let mut z = Array2::zeros((labels.len(), 3));
+        outputs(
+            (x, w, v),
+            Activation::Relu,
+            1.0,
+            z.view_mut(),
+            &Cancel::new(),
+        )
+        .unwrap();
         z.rows()
             .into_iter()
             .zip(labels)

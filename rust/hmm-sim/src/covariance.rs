@@ -26,7 +26,7 @@ use hmm_core::linalg::{matmul_add, rows};
 use hmm_core::memory::{bytes_of, require, zero_matrix};
 use hmm_core::random::Stream;
 use hmm_core::{Cancel, Error, Result};
-use ndarray::{Array1, Array2};
+use ndarray::{Array1, Array2, s};
 use rayon::prelude::*;
 use std::sync::Arc;
 
@@ -145,12 +145,15 @@ impl CovarianceStream {
                 "pass fewer: the error falls as the root of their number",
             ));
         }
+        let most = samples.min(SLAB as u64) as usize;
+        let (mut inputs, mut latents) = (Array2::zeros((most, n)), Array2::zeros((most, d)));
         while self.count < end {
             cancel.check()?;
             // Slabs sit on a grid of the stream, however a call is cut.
             let room = SLAB as u64 - self.count % SLAB as u64;
             let size = room.min(end - self.count) as usize;
-            let (mut x, mut c) = (Array2::zeros((size, n)), Array2::zeros((size, d)));
+            let mut x = inputs.slice_mut(s![..size, ..]);
+            let mut c = latents.slice_mut(s![..size, ..]);
             sample(
                 &*self.source,
                 &self.stream,

@@ -19,7 +19,7 @@
 use hmm_core::memory::zero_matrix;
 use hmm_core::random::{BLOCKS_OF_UNIT, Stream, fill_normal};
 use hmm_core::{Cancel, Error, Real, Result};
-use ndarray::{Array1, ArrayViewMut2};
+use ndarray::{Array1, ArrayViewMut2, s};
 use rayon::prelude::*;
 
 /// Unit of a sample stream that holds the latents.
@@ -195,18 +195,14 @@ pub fn mean<T: Real>(
     let (n, d) = (source.inputs(), source.latents());
     let what = format!("{SLAB} samples of N={n} inputs");
     let mut total = Array1::zeros(n);
+    let most = SLAB.min(count);
+    let mut inputs = zero_matrix::<T>((most, n), &what, "lower N")?;
+    let mut latents = zero_matrix::<T>((most, d), &what, "lower D")?;
     for start in (0..count).step_by(SLAB) {
         let rows = SLAB.min(count - start);
-        let mut x = zero_matrix::<T>((rows, n), &what, "lower N")?;
-        let mut c = zero_matrix::<T>((rows, d), &what, "lower D")?;
-        sample(
-            source,
-            stream,
-            start as u64,
-            x.view_mut(),
-            c.view_mut(),
-            cancel,
-        )?;
+        let mut x = inputs.slice_mut(s![..rows, ..]);
+        let c = latents.slice_mut(s![..rows, ..]);
+        sample(source, stream, start as u64, x.view_mut(), c, cancel)?;
         let mut sum = Array1::<f64>::zeros(n);
         for row in x.rows() {
             sum.zip_mut_with(&row, |sum, x| *sum += x.to_f64());

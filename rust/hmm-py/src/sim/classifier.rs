@@ -1,9 +1,11 @@
 //! Outputs of two-layer networks, and training of classifiers.
 
 use crate::border::run;
+use crate::convert::array::{fresh, given};
 use crate::convert::name::Name;
 use hmm_core::{Activation, Real};
 use hmm_sim::classifier::{Classifier, outputs};
+use ndarray::Ix2;
 use numpy::{Element, IntoPyArray, PyArray2, PyReadonlyArray1, PyReadonlyArray2};
 use pyo3::prelude::*;
 
@@ -15,8 +17,13 @@ fn outputs_array<'py, T: Element + Real>(
     threads: Option<usize>,
 ) -> PyResult<Bound<'py, PyArray2<T>>> {
     let (x, w, v) = (x.as_array(), w.as_array(), v.as_array());
-    let values = run(py, threads, |cancel| outputs(x, w, v, unit, scale, cancel))?;
-    Ok(values.into_pyarray(py))
+    let shape = Ix2(x.nrows(), v.nrows());
+    let mut values = fresh(py, shape, "the outputs of a network", "pass fewer inputs")?;
+    let out = values.as_array_mut();
+    run(py, threads, |cancel| {
+        outputs((x, w, v), unit, scale, out, cancel)
+    })?;
+    Ok(given(values))
 }
 
 /// Outputs v g(scale w x) in single precision, shape (P, C).

@@ -2,11 +2,11 @@
 
 use super::callback::{PythonElementwise, PythonGenerator};
 use crate::border::{call, run};
+use crate::convert::array::{fresh, given};
 pub use crate::convert::dtype::ByDtype;
 use crate::convert::dtype::{Dtype, either, in_dtype};
 use crate::convert::name::Name;
 use crate::convert::seed::SeedWords;
-use hmm_core::memory::zero_matrix;
 use hmm_core::random::{Purpose, Stream};
 use hmm_core::{Activation, Cancel, Error, Real, Result};
 use hmm_sim::features::{FeatureKind, Features};
@@ -15,7 +15,7 @@ use hmm_sim::hidden_manifold::{ConjugateManifold, HiddenManifold, Mean};
 use hmm_sim::nonlinearity::Nonlinearity;
 use hmm_sim::source::{Source, mean, sample};
 use hmm_sim::stored::StoredSamples;
-use ndarray::{Array2, ArrayView2};
+use ndarray::{ArrayView2, Ix2};
 use numpy::{Element, PyArray, PyArray1, PyArray2, PyReadonlyArray1, PyReadonlyArray2};
 use pyo3::prelude::*;
 use pyo3::types::PyString;
@@ -265,13 +265,7 @@ impl PySource {
     ) -> PyResult<(Bound<'py, PyAny>, Bound<'py, PyAny>)> {
         let purpose = if test { Purpose::Test } else { Purpose::Sample };
         let stream = Stream::new(&seed.0, purpose);
-        either!(&self.0, handle => {
-            let drawn = run(py, threads, |cancel| draw(&*handle.source, &stream, count, start, cancel))?;
-            Ok((
-                PyArray::from_owned_array(py, drawn.0).into_any(),
-                PyArray::from_owned_array(py, drawn.1).into_any(),
-            ))
-        })
+        either!(&self.0, handle => draw(py, &*handle.source, &stream, count, start, threads))
     }
 
     /// Mean of the inputs over the first `count` samples of the stream `seed`.
@@ -292,12 +286,16 @@ impl PySource {
 
     /// F as a dense (N, D) array.
     fn features<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyArray2<f64>>>> {
-        let dense = run(py, None, |cancel| {
-            either!(&self.0, handle => {
-                handle.features.as_ref().map(|features| features.dense(cancel)).transpose()
-            })
-        })?;
-        Ok(dense.map(|values| PyArray::from_owned_array(py, values)))
+        either!(&self.0, handle => {
+            let Some(features) = &handle.features else {
+                return Ok(None);
+            };
+            let shape = Ix2(features.inputs(), features.latents());
+            let mut dense = fresh(py, shape, "the feature matrix", "lower N or D")?;
+            let matrix = dense.as_array_mut();
+            run(py, None, |cancel| features.dense_into(matrix, cancel))?;
+            Ok(Some(given(dense)))
+        })
     }
 }
 
@@ -321,19 +319,23 @@ fn on_features<T: Real, S: Source<T> + 'static>(
 }
 
 /// Inputs, shape (count, N), and latents, shape (count, D), of one precision.
-fn draw<T: Real>(
+fn draw<'py, T: Element + Real>(
+    py: Python<'py>,
     source: &dyn Source<T>,
     stream: &Stream,
     count: usize,
     start: u64,
-    cancel: &Cancel,
-) -> Result<(Array2<T>, Array2<T>)> {
+    threads: Option<usize>,
+) -> PyResult<(Bound<'py, PyAny>, Bound<'py, PyAny>)> {
     let remedy = "take fewer at a time: start= continues the stream";
     let what = format!("a sample of P={count}");
-    let mut x = zero_matrix((count, source.inputs()), &what, remedy)?;
-    let mut c = zero_matrix((count, source.latents()), &what, remedy)?;
-    sample(source, stream, start, x.view_mut(), c.view_mut(), cancel)?;
-    Ok((x, c))
+    let mut x = fresh(py, Ix2(count, source.inputs()), &what, remedy)?;
+    let mut c = fresh(py, Ix2(count, source.latents()), &what, remedy)?;
+    let (inputs, latents) = (x.as_array_mut(), c.as_array_mut());
+    run(py, threads, |cancel| {
+        sample(source, stream, start, inputs, latents, cancel)
+    })?;
+    Ok((given(x).into_any(), given(c).into_any()))
 }
 
 /// Add this subject's class to the module.

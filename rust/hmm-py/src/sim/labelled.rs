@@ -1,10 +1,12 @@
 //! Laws of labelled inputs.
 
 use crate::border::{call, run};
+use crate::convert::array::{fresh, given};
 use crate::convert::seed::SeedWords;
 use hmm_core::random::{Purpose, Stream};
 use hmm_sim::labelled::{LabelledLaw, Linear, Manifold, Shape};
-use numpy::{PyArray, PyArray1, PyArray2};
+use ndarray::{Ix1, Ix2};
+use numpy::{PyArray1, PyArray2};
 use pyo3::prelude::*;
 
 /// Inputs and labels.
@@ -106,13 +108,14 @@ impl PyLabelledLaw {
     ) -> PyResult<Examples<'py>> {
         let purpose = if test { Purpose::Test } else { Purpose::Sample };
         let stream = Stream::new(&seed.0, purpose);
-        let (x, y) = run(py, threads, |cancel| {
-            self.0.sample(&stream, start, count, clean, cancel)
+        let remedy = "take fewer at a time: start= continues the stream";
+        let mut x = fresh(py, Ix2(count, self.0.d), "a sample", remedy)?;
+        let mut y = fresh(py, Ix1(count), "a sample", remedy)?;
+        let (inputs, labels) = (x.as_slice_mut()?, y.as_slice_mut()?);
+        run(py, threads, |cancel| {
+            self.0.fill(&stream, start, inputs, labels, clean, cancel)
         })?;
-        Ok((
-            PyArray::from_owned_array(py, x),
-            PyArray::from_owned_array(py, y),
-        ))
+        Ok((given(x), given(y)))
     }
 }
 

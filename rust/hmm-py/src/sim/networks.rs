@@ -1,13 +1,15 @@
 //! Networks of plain arrays: random weights, and outputs of those in the mean-field scaling.
 
 use crate::border::run;
-use crate::convert::dtype::{Dtype, either, in_dtype};
+use crate::convert::array::{fresh, given};
+use crate::convert::dtype::Dtype;
 use crate::convert::name::Name;
 use crate::convert::seed::SeedWords;
 use hmm_core::{Activation, Real};
 use hmm_sim::network::MeanField;
-use hmm_sim::particles::initial::random_nodes as draw_nodes;
+use hmm_sim::particles::initial::{FEWER, NODES, fill_nodes};
 use hmm_sim::weights;
+use ndarray::{Ix1, Ix2};
 use numpy::{Element, PyArray, PyArray1, PyArray2, PyReadonlyArray1, PyReadonlyArray2};
 use pyo3::prelude::*;
 
@@ -19,10 +21,12 @@ fn weight_normals(
     unit: u32,
     count: usize,
 ) -> PyResult<Bound<'_, PyArray1<f64>>> {
-    let drawn = run(py, None, |cancel| {
-        weights::network_weights(&seed.0, unit, count, cancel)
+    let mut drawn = fresh(py, Ix1(count), "random weights", "draw fewer")?;
+    let values = drawn.as_slice_mut()?;
+    run(py, None, |cancel| {
+        weights::network_weights(&seed.0, unit, values, cancel)
     })?;
-    Ok(PyArray::from_owned_array(py, drawn))
+    Ok(given(drawn))
 }
 
 /// Standard normals for layer `layer` of a random generator, shape (width, fan_in).
@@ -34,10 +38,13 @@ fn layer_normals(
     width: usize,
     fan_in: usize,
 ) -> PyResult<Bound<'_, PyArray2<f64>>> {
-    let drawn = run(py, None, |cancel| {
-        weights::layer_weights(&seed.0, layer, (width, fan_in), cancel)
+    let shape = Ix2(width, fan_in);
+    let mut drawn = fresh(py, shape, "the weights of a layer", "pass smaller widths")?;
+    let values = drawn.as_slice_mut()?;
+    run(py, None, |cancel| {
+        weights::layer_weights(&seed.0, layer, values, cancel)
     })?;
-    Ok(PyArray::from_owned_array(py, drawn))
+    Ok(given(drawn))
 }
 
 /// Arrays a, w and b of a network's nodes.
@@ -57,16 +64,30 @@ fn random_nodes(
     dtype: Name<Dtype>,
 ) -> PyResult<NodeArrays<'_>> {
     let scales = (std_a, std_w, std_b);
-    let nodes = run(
-        py,
-        None,
-        |cancel| in_dtype!(dtype.0, T => draw_nodes::<T>(&seed.0, width, d, scales, cancel)),
-    )?;
-    Ok(either!(nodes, nodes => (
-        PyArray::from_owned_array(py, nodes.a).into_any(),
-        PyArray::from_owned_array(py, nodes.w).into_any(),
-        PyArray::from_owned_array(py, nodes.b).into_any(),
-    )))
+    match dtype.0 {
+        Dtype::F32 => nodes::<f32>(py, &seed, (width, d), scales),
+        Dtype::F64 => nodes::<f64>(py, &seed, (width, d), scales),
+    }
+}
+
+fn nodes<'py, T: Element + Real>(
+    py: Python<'py>,
+    seed: &SeedWords,
+    (width, d): (usize, usize),
+    scales: (f64, f64, f64),
+) -> PyResult<NodeArrays<'py>> {
+    let mut a = fresh::<T, _>(py, Ix1(width), NODES, FEWER)?;
+    let mut w = fresh(py, Ix2(width, d), NODES, FEWER)?;
+    let mut b = fresh(py, Ix1(width), NODES, FEWER)?;
+    let arrays = (a.as_array_mut(), w.as_array_mut(), b.as_array_mut());
+    run(py, None, |cancel| {
+        fill_nodes(&seed.0, arrays, scales, cancel)
+    })?;
+    Ok((
+        given(a).into_any(),
+        given(w).into_any(),
+        given(b).into_any(),
+    ))
 }
 
 fn outputs<'py, T: Element + Real>(

@@ -27,7 +27,7 @@ use hmm_core::linalg::{matmul, matmul_add, rows, rows_mut};
 use hmm_core::memory::{zero_matrix, zeros};
 use hmm_core::random::Stream;
 use hmm_core::{Cancel, Error, Real, Result};
-use ndarray::{Array2, ArrayView2, Axis};
+use ndarray::{Array2, ArrayView2, ArrayViewMut2, Axis};
 use rayon::prelude::*;
 use structured::{Structured, Transform};
 
@@ -206,43 +206,57 @@ impl<T: Real> Features<T> {
     /// # Errors
     /// [`Error::Resource`], an interruption.
     pub fn dense(&self, cancel: &Cancel) -> Result<Array2<f64>> {
-        let (n, d) = (self.inputs, self.latents);
-        let mut matrix = zero_matrix((n, d), "the feature matrix", "lower N or D")?;
-        match &self.form {
-            Form::Dense(values) => {
-                let wide = matrix.as_slice_mut().unwrap_or_default();
-                wide.par_chunks_mut(DISORDER_ROWS * d)
-                    .zip(values.par_chunks(DISORDER_ROWS * d))
-                    .try_for_each(|(wide, values)| {
-                        cancel.check()?;
-                        for (wide, value) in wide.iter_mut().zip(values) {
-                            *wide = value.to_f64();
-                        }
-                        Ok::<(), Error>(())
-                    })?;
-            }
-            Form::Structured(structured) => {
-                matrix
-                    .axis_iter_mut(Axis(1))
-                    .enumerate()
-                    .collect::<Vec<_>>()
-                    .into_par_iter()
-                    .try_for_each_init(
-                        || (structured.scratch(), vec![T::ZERO; d], vec![T::ZERO; n]),
-                        |(scratch, unit, values), (r, mut column)| {
-                            cancel.check()?;
-                            unit[r] = T::ONE;
-                            structured.expand(unit, values, T::ONE, scratch);
-                            unit[r] = T::ZERO;
-                            for (entry, value) in column.iter_mut().zip(values) {
-                                *entry = value.to_f64();
-                            }
-                            Ok::<(), Error>(())
-                        },
-                    )?;
-            }
-        }
+        let shape = (self.inputs, self.latents);
+        let mut matrix = zero_matrix(shape, "the feature matrix", "lower N or D")?;
+        self.dense_into(matrix.view_mut(), cancel)?;
         Ok(matrix)
+    }
+
+    /// F into a matrix of the caller, contiguous and of shape (N, D).
+    ///
+    /// # Errors
+    /// [`Error::Shape`] for another matrix, an interruption.
+    pub fn dense_into(&self, mut matrix: ArrayViewMut2<'_, f64>, cancel: &Cancel) -> Result<()> {
+        let (n, d) = (self.inputs, self.latents);
+        let shape = matrix.dim();
+        let Some(entries) = matrix.as_slice_mut().filter(|_| shape == (n, d)) else {
+            return Err(Error::shape(
+                "F",
+                &[shape.0, shape.1],
+                format!("must be contiguous, ({n}, {d})"),
+                "pass such an array",
+            ));
+        };
+        match &self.form {
+            Form::Dense(values) => entries
+                .par_chunks_mut(DISORDER_ROWS * d)
+                .zip(values.par_chunks(DISORDER_ROWS * d))
+                .try_for_each(|(wide, values)| {
+                    cancel.check()?;
+                    for (wide, value) in wide.iter_mut().zip(values) {
+                        *wide = value.to_f64();
+                    }
+                    Ok(())
+                }),
+            Form::Structured(structured) => matrix
+                .axis_iter_mut(Axis(1))
+                .enumerate()
+                .collect::<Vec<_>>()
+                .into_par_iter()
+                .try_for_each_init(
+                    || (structured.scratch(), vec![T::ZERO; d], vec![T::ZERO; n]),
+                    |(scratch, unit, values), (r, mut column)| {
+                        cancel.check()?;
+                        unit[r] = T::ONE;
+                        structured.expand(unit, values, T::ONE, scratch);
+                        unit[r] = T::ZERO;
+                        for (entry, value) in column.iter_mut().zip(values) {
+                            *entry = value.to_f64();
+                        }
+                        Ok(())
+                    },
+                ),
+        }
     }
 }
 

@@ -15,11 +15,16 @@
 //! ```
 
 use crate::weights::{NODE_UNIT, PIECE};
-use hmm_core::memory::{self, bytes_of, require, zero_matrix};
+use hmm_core::memory::{bytes_of, require, zero_matrix, zeros};
 use hmm_core::random::{BLOCKS_OF_UNIT, Purpose, Seed, Stream, fill_normal};
 use hmm_core::{Cancel, Error, Real, Result};
-use ndarray::{Array1, Array2};
+use ndarray::{Array1, Array2, ArrayViewMut1, ArrayViewMut2};
 use rayon::prelude::*;
+
+/// What asks for memory.
+pub const NODES: &str = "a random network";
+/// What to do where there is too little.
+pub const FEWER: &str = "use fewer nodes or float32";
 
 /// Initial weights of `M` nodes on `d` inputs.
 #[derive(Debug, Clone, PartialEq)]
@@ -47,26 +52,46 @@ pub fn random_nodes<T: Real>(
     (std_a, std_w, std_b): (f64, f64, f64),
     cancel: &Cancel,
 ) -> Result<Nodes<T>> {
-    if width == 0 || d == 0 || width as u64 > BLOCKS_OF_UNIT {
+    let mut nodes = Nodes {
+        a: Array1::from(zeros(width, NODES, FEWER)?),
+        w: zero_matrix((width, d), NODES, FEWER)?,
+        b: Array1::from(zeros(width, NODES, FEWER)?),
+    };
+    let Nodes { a, w, b } = &mut nodes;
+    let arrays = (a.view_mut(), w.view_mut(), b.view_mut());
+    fill_nodes(seed, arrays, (std_a, std_w, std_b), cancel)?;
+    Ok(nodes)
+}
+
+/// [`random_nodes`] into contiguous arrays of the caller: a, w and b.
+///
+/// # Errors
+/// As there; arrays of unequal length or that are not contiguous.
+pub fn fill_nodes<T: Real>(
+    seed: &Seed,
+    (mut a, mut w, mut b): (
+        ArrayViewMut1<'_, T>,
+        ArrayViewMut2<'_, T>,
+        ArrayViewMut1<'_, T>,
+    ),
+    (std_a, std_w, std_b): (f64, f64, f64),
+    cancel: &Cancel,
+) -> Result<()> {
+    let (width, d) = w.dim();
+    let fits = (a.len(), b.len()) == (width, width) && width as u64 <= BLOCKS_OF_UNIT;
+    let arrays = (a.as_slice_mut(), w.as_slice_mut(), b.as_slice_mut());
+    let (true, (Some(a), Some(w), Some(b))) = (fits && width > 0 && d > 0, arrays) else {
         return Err(Error::shape(
             "w",
             &[width, d],
             format!("must have between 1 and {BLOCKS_OF_UNIT} nodes, and inputs"),
             "pass such numbers",
         ));
-    }
+    };
     let stream = Stream::new(seed, Purpose::Weights);
-    let (what, remedy) = ("a random network", "use fewer nodes or float32");
-    let (mut a, mut b) = (
-        memory::zeros(width, what, remedy)?,
-        memory::zeros(width, what, remedy)?,
-    );
-    let mut w = zero_matrix((width, d), what, remedy)?;
     let scratch = d.saturating_mul(rayon::current_num_threads().min(width));
-    require(bytes_of::<f64>(scratch), what, remedy)?;
-    w.as_slice_mut()
-        .unwrap_or_default()
-        .par_chunks_exact_mut(d)
+    require(bytes_of::<f64>(scratch), NODES, FEWER)?;
+    w.par_chunks_exact_mut(d)
         .zip(a.par_iter_mut())
         .zip(b.par_iter_mut())
         .enumerate()
@@ -83,14 +108,9 @@ pub fn random_nodes<T: Real>(
                 for (weight, normal) in w.iter_mut().zip(&normals[2..]) {
                     *weight = T::from_f64(std_w * normal);
                 }
-                Ok::<(), Error>(())
+                Ok(())
             },
-        )?;
-    Ok(Nodes {
-        a: Array1::from(a),
-        w,
-        b: Array1::from(b),
-    })
+        )
 }
 
 #[cfg(test)]
