@@ -48,8 +48,10 @@ test-python: $(VENV)/installed $(VENV)/made-test
 test-all: test-rust $(VENV)/made-test $(VENV)/made-docs ## the slow physics and the manual too
 	$(BIN)/python -P -m pytest -q -m "slow or not slow"
 
-bench: $(VENV)/installed $(VENV)/made-test $(VENV)/made-bench ## speed against rivals, side by side
-	set -e; for bench in benches/bench_*.py; do echo "== $$bench"; $(BIN)/python $$bench; done
+# One measurement, ours and the rivals' alike; BENCH passes options, as in `make bench BENCH="--quick"`.
+bench: $(VENV)/installed $(VENV)/made-test $(VENV)/made-bench ## speed beside the machine's limits and rivals (BENCH=--quick: roughly)
+	cargo build --release --locked --quiet --examples -p hmm-core -p hmm-sim
+	$(BIN)/python -P benches/run.py $(BENCH)
 
 lint: $(VENV)/installed $(VENV)/made-test $(VENV)/made-lint ## rustfmt, clippy, rustdoc, ruff, mypy, stubtest
 	cargo fmt --all --check
