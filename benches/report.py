@@ -84,7 +84,7 @@ def row_lines(result: dict[str, Any]) -> str:
     """Return a workload's lines of text."""
     if math.isnan(result["seconds"]):
         return f"{result['title']}\n    not measured: {result['missing'].get(OURS, '')}"
-    first = f"    {duration(result['seconds'])} a {result['unit']}, {result['threads']} thread(s)"
+    first = f"    {duration(result['seconds'])} per {result['unit']}, {result['threads']} thread(s)"
     if result["gflops"]:
         first += f", {result['gflops']:.1f} GFLOP/s"
     if result["share"]:
@@ -122,8 +122,8 @@ def roof_lines(machine: dict[str, Any], roof: Roof, missing: dict[str, str]) -> 
         f"{'GFLOP/s of products':<34}" + "".join(f"{f'{t} thread(s)':>22}" for t in roof.rates),
         f"{'':<34}" + "".join(f"{'hmm_rs':>12}{'numpy':>10}" for _ in roof.rates),
     ]
-    for name, shape in SHAPES.items():
-        for dtype in ("float64", "float32"):
+    for name, (shape, dtypes) in SHAPES.items():
+        for dtype in dtypes:
             cells = "".join(
                 f"{of.get('hmm_rs', {}).get(f'{name} {dtype}', math.nan) * 1e-9:12.1f}"
                 f"{of.get('numpy', {}).get(f'{name} {dtype}', math.nan) * 1e-9:10.1f}"
@@ -198,7 +198,7 @@ def markdown(found: list[dict[str, Any]]) -> str:
         of = [one["workloads"].get(name) for one in found]
         title = next(row["title"] for row in of if row)
         unit = next(row["unit"] for row in of if row)
-        rows.append(f"| {title}; a {unit} | " + " | ".join(map(_cell, of)) + " |")
+        rows.append(f"| {title}, per {unit} | " + " | ".join(map(_cell, of)) + " |")
     return "\n".join([*roofs, "", *rows, ""])
 
 

@@ -21,16 +21,16 @@ from machine import caches
 
 Rates = dict[str, float]
 DTYPES = ("float64", "float32")
-#: Products of the workloads, as (rows, inner, columns); "gram" is a product with the own transpose.
+#: Products of the workloads: (rows, inner, columns), columns 0 for that with the own transpose; their precisions.
 SHAPES = {
-    "peak": (2048, 2048, 2048),
-    "data D=100": (1024, 100, 1000),
-    "data D=500": (1024, 500, 1000),
-    "data N=10000": (1024, 100, 10_000),
-    "batch forward": (1000, 2000, 50),
-    "batch backward": (50, 1000, 2000),
-    "gram P=2000": (2000, 10_000, 0),
-    "particles": (4000, 100, 20_000),
+    "peak": ((2048, 2048, 2048), DTYPES),
+    "data D=100": ((1024, 100, 1000), DTYPES),
+    "data D=500": ((1024, 500, 1000), ("float64",)),
+    "data N=10000": ((1024, 100, 10_000), ("float64",)),
+    "batch forward": ((1000, 2000, 50), ("float64",)),
+    "batch backward": ((50, 1000, 2000), ("float64",)),
+    "gram P=2000": ((2000, 10_000, 0), ("float64",)),
+    "particles": ((4000, 100, 20_000), ("float32",)),
 }
 
 
@@ -50,8 +50,10 @@ def _products(multiply: Callable[..., object], quick: bool) -> Callable[[], Rate
 
     def measure() -> Rates:
         rates = {}
-        for dtype in DTYPES:
-            for name, (m, k, n) in SHAPES.items():
+        for name, (shape, dtypes) in SHAPES.items():
+            # Large ones are as fast at half the size, and done in an eighth of the time.
+            m, k, n = (size // 2 if quick and size > 1024 else size for size in shape)
+            for dtype in dtypes:
                 a = rng.standard_normal((m, k), dtype=dtype)
                 # Column order, as the transpose of the features has.
                 b = a.T if n == 0 else rng.standard_normal((n, k), dtype=dtype).T

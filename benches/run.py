@@ -57,7 +57,7 @@ def main() -> int:
     here = machine.describe()
     top = None
     if not options.no_roof:
-        top, missing = roof.measure(threads, 2 if quick else 4, quick)
+        top, missing = roof.measure(threads, 1 if quick else 3, quick)
         print(report.roof_lines(here, top, missing), flush=True)
     rows = {}
     for name in names:
