@@ -16,6 +16,7 @@ try:
     import report
     import roof
     import run
+    import scaling
     import workloads
 finally:
     sys.path.remove(str(BENCHES))
@@ -24,7 +25,9 @@ finally:
 FLAT = roof.Roof(
     {
         1: {
-            "hmm_rs": {f"{shape} {dtype}": 1e9 for shape in roof.SHAPES for dtype in roof.DTYPES},
+            "hmm_rs": {
+                f"{shape} {dtype}": 1e9 for shape, (_, dtypes) in roof.SHAPES.items() for dtype in dtypes
+            },
             "memory": dict.fromkeys(("copy", "triad", "triad in L2", "fresh"), 1e9),
             "deviates": {f"normals {dtype}": 1e9 for dtype in roof.DTYPES},
         }
@@ -98,3 +101,10 @@ def test_a_contender_that_fails_is_said_and_does_not_stop_the_rest():
 def test_the_manual_shows_what_is_kept():
     page = run.PAGE.read_text()
     assert page == run.page_with(report.markdown(report.results()), page)
+
+
+def test_slopes_are_those_of_the_larger_half():
+    x = [1, 2, 4, 8, 16, 32]
+    assert scaling.slope(x, [one**2.0 for one in x]) == pytest.approx(2.0)
+    assert scaling.slope(x, [5.0, 5.0, 5.0, 8.0, 16.0, 32.0]) == pytest.approx(1.0)
+    assert math.isnan(scaling.slope([1], [1.0]))
