@@ -7,7 +7,8 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 SOURCES := $(shell find rust hmm_rs \( -name '*.rs' -o -name '*.py' -o -name '*.pyi' -o -name '*.toml' \
 	-o -name '*.npz' -o -name '*.safetensors' -o -name '*.json' \)) Cargo.toml Cargo.lock pyproject.toml
 
-.PHONY: help install demo gallery test test-all test-rust test-python bench lint docs dist audit notices release-notes clean
+.PHONY: help install demo gallery test test-all test-rust test-python trust bench scaling lint docs dist audit notices \
+	release-notes clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -53,8 +54,13 @@ trust: $(VENV)/installed $(VENV)/made-test ## kills, inputs, files, threads: tri
 	HMM_RS_TRUST=$(CURDIR)/target/trust.jsonl $(BIN)/python -P -m pytest -q -m counted
 	$(BIN)/python -P tests/trust_table.py target/trust.jsonl docs/trust.md
 
-bench: $(VENV)/installed $(VENV)/made-test $(VENV)/made-bench ## speed against rivals, side by side
-	set -e; for bench in benches/bench_*.py; do echo "== $$bench"; $(BIN)/python $$bench; done
+# One measurement, ours and the rivals' alike; BENCH passes options, as in `make bench BENCH="--quick"`.
+bench: $(VENV)/installed $(VENV)/made-test $(VENV)/made-bench ## speed beside the machine's limits and rivals (BENCH=--quick: roughly)
+	cargo build --release --locked --quiet --examples -p hmm-core -p hmm-sim
+	$(BIN)/python benches/run.py $(BENCH)
+
+scaling: $(VENV)/installed $(VENV)/made-test ## time and memory against sizes and threads, as a picture
+	$(BIN)/python benches/scaling.py $(BENCH)
 
 lint: $(VENV)/installed $(VENV)/made-test $(VENV)/made-lint ## rustfmt, clippy, rustdoc, ruff, mypy, stubtest
 	cargo fmt --all --check

@@ -8,14 +8,14 @@ import numpy as np
 class NumpyGradient:
     """Two products and five passes over the p x h activations, nothing allocated after the start."""
 
-    def __init__(self, w, b, a, X, y):
+    def __init__(self, w, b, a, X, y, dtype):
         self.d = X.shape[1]
-        self.A = np.column_stack([X / math.sqrt(self.d), np.ones(len(X))]).astype(np.float32)
-        self.V = np.column_stack([w, b]).astype(np.float32)
-        self.a, self.y = a.astype(np.float32), y.astype(np.float32)
+        self.A = np.column_stack([X / math.sqrt(self.d), np.ones(len(X))]).astype(dtype)
+        self.V = np.column_stack([w, b]).astype(dtype)
+        self.a, self.y = a.astype(dtype), y.astype(dtype)
         p, h = len(X), len(a)
-        self.pre, self.work = np.empty((p, h), np.float32), np.empty((p, h), np.float32)
-        self.f, self.force = np.empty(p, np.float32), np.empty_like(self.V)
+        self.pre, self.work = np.empty((p, h), dtype), np.empty((p, h), dtype)
+        self.f, self.force = np.empty(p, dtype), np.empty_like(self.V)
         self.weighted = np.empty_like(self.A)
 
     def __call__(self):
@@ -23,7 +23,7 @@ class NumpyGradient:
         np.dot(self.A, self.V.T, out=self.pre)
         np.maximum(self.pre, 0, out=self.work)
         np.dot(self.work, self.a, out=self.f)
-        slopes = np.where(self.y * c * self.f < 1, -self.y / len(self.y), np.float32(0))
+        slopes = np.where(self.y * c * self.f < 1, -self.y / len(self.y), self.y.dtype.type(0))
         np.greater(self.pre, 0, out=self.work)
         np.multiply(self.A, slopes[:, None], out=self.weighted)
         np.dot(self.work.T, self.weighted, out=self.force)
@@ -33,11 +33,12 @@ class NumpyGradient:
 class JaxGradient:
     """jit(value_and_grad) of the mean hinge loss."""
 
-    def __init__(self, w, b, a, X, y):
+    def __init__(self, w, b, a, X, y, dtype):
         import jax
 
-        X, y = (jax.numpy.asarray(part, jax.numpy.float32) for part in (X, y))
-        self.parameters = tuple(jax.numpy.asarray(part, jax.numpy.float32) for part in (a, w, b))
+        jax.config.update("jax_enable_x64", True)
+        X, y = (jax.numpy.asarray(part, dtype) for part in (X, y))
+        self.parameters = tuple(jax.numpy.asarray(part, dtype) for part in (a, w, b))
 
         def objective(parameters):
             a, w, b = parameters
