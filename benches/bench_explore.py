@@ -10,6 +10,7 @@ import tempfile
 from pathlib import Path
 
 import numpy as np
+import psutil
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "explore"))
 from browser import Browser, chromium
@@ -48,7 +49,13 @@ FOCUS = """(() => {
 })()"""
 
 
-def measure(browser: Browser, address: str, pages: list[str]) -> None:
+def spent(*processes: int) -> float:
+    """Seconds of processor that processes and their children have taken: what a loaded machine does not stretch."""
+    family = [each for top in map(psutil.Process, processes) for each in (top, *top.children(recursive=True))]
+    return sum(sum(each.cpu_times()[:2]) for each in family)
+
+
+def measure(browser: Browser, server: int, address: str, pages: list[str]) -> None:
     """Print the median and the worst of `COUNT` moves on each page."""
     for page, field, panel, more in MOVES:
         if pages and page not in pages:
@@ -59,6 +66,7 @@ def measure(browser: Browser, address: str, pages: list[str]) -> None:
         browser.run("new Promise((done) => setTimeout(done, 500))")
         browser.run(WATCH % source)
         browser.run(FOCUS % json.dumps(f"{page} {field}"))
+        before = spent(server), spent(browser.process.pid)
         for number in range(COUNT):
             # To and fro, so that no end is reached.
             browser.key(
@@ -66,8 +74,14 @@ def measure(browser: Browser, address: str, pages: list[str]) -> None:
             )
             browser.wait(f"taken.length > {number}")
         taken = np.array(browser.run("taken"))
+        after = spent(server), spent(browser.process.pid)
+        ours, its = (1e3 * (b - a) / COUNT for a, b in zip(before, after, strict=True))
         told = f"{page} {field} {more}".strip()
-        print(f"{told:<60} median {np.median(taken):6.1f} ms   worst {taken.max():6.1f} ms", flush=True)
+        print(
+            f"{told:<52} median {np.median(taken):6.1f} ms   worst {taken.max():6.1f} ms   "
+            f"processor: server {ours:5.1f} ms, browser {its:5.1f} ms a move",
+            flush=True,
+        )
 
 
 def main(pages: list[str]) -> None:
@@ -82,7 +96,7 @@ def main(pages: list[str]) -> None:
             found = re.search(r"http://\S+/", server.stdout.readline())
             assert found is not None
             with tempfile.TemporaryDirectory() as profile, Browser(Path(profile)) as browser:
-                measure(browser, found[0], pages)
+                measure(browser, server.pid, found[0], pages)
         finally:
             server.kill()
 
