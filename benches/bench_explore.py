@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -56,7 +57,8 @@ def spent(*processes: int) -> float:
 
 
 def measure(browser: Browser, server: int, address: str, pages: list[str]) -> None:
-    """Print the median and the worst of `COUNT` moves on each page."""
+    """Print what `COUNT` moves take on each page."""
+    print(f"{os.cpu_count()} cores, on average {os.getloadavg()[0]:.1f} processes want one")
     for page, field, panel, more in MOVES:
         if pages and page not in pages:
             continue
@@ -78,7 +80,7 @@ def measure(browser: Browser, server: int, address: str, pages: list[str]) -> No
         ours, its = (1e3 * (b - a) / COUNT for a, b in zip(before, after, strict=True))
         told = f"{page} {field} {more}".strip()
         print(
-            f"{told:<52} median {np.median(taken):6.1f} ms   worst {taken.max():6.1f} ms   "
+            f"{told:<52} fastest {taken.min():6.1f}, median {np.median(taken):6.1f}, worst {taken.max():6.1f} ms   "
             f"processor: server {ours:5.1f} ms, browser {its:5.1f} ms a move",
             flush=True,
         )
