@@ -36,6 +36,7 @@ ADDRESSED = (
     "hmm_rs.data.images",
     "hmm_rs.dynamics",
     "hmm_rs.dynamics.full_batch",
+    "hmm_rs.explore",
     "hmm_rs.networks",
 )
 

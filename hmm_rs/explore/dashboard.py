@@ -118,7 +118,8 @@ class Explorer:
     @property
     def view(self) -> View:
         """The page that is in sight."""
-        return self.views[self.tabs.active]
+        shown: View = self.views[self.tabs.active]
+        return shown
 
     def tell(self) -> None:
         """Write link and script of what is in sight."""

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import inspect
-import textwrap
+from collections.abc import Callable
+from functools import cache
+from typing import Any
 
 from .fields import State
 
@@ -28,7 +30,7 @@ def script(state: State) -> str:
         calls = f"shared = [{shared}]\n{calls}"
     else:
         calls = "curves = theory(**settings)\nrun = None\n"
-    sources = "\n\n".join(textwrap.dedent(inspect.getsource(function)) for function in wanted)
+    sources = "\n\n".join(_source(function) for function in wanted)
     return (
         f'"""{page.title}, as hmm-rs explore showed it."""\n\n'
         "from __future__ import annotations\n\n"
@@ -39,3 +41,9 @@ def script(state: State) -> str:
         f"{calls}\n"
         f"{page.plot.strip()}\n"
     )
+
+
+@cache
+def _source(function: Callable[..., Any]) -> str:
+    """Return the text of a function; it is asked for at every move of a slider."""
+    return inspect.getsource(function)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import http.client
 import os
 import re
 import signal
 import socket
 import subprocess
 import sys
-import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -48,22 +48,30 @@ def address() -> Iterator[str]:
         yield url
 
 
-def test_only_its_own_pages_may_ask_it(address) -> None:
+@pytest.mark.parametrize(("origin", "code"), [("http://elsewhere.example", 403), (None, 101)])
+def test_only_its_own_pages_may_ask_it(address, origin, code) -> None:
     """A page of somebody else's, open in the same browser, gets no session."""
-    request = urllib.request.Request(
-        address + "ws",
+    place = address.removeprefix("http://").rstrip("/")
+    connection = http.client.HTTPConnection(place, timeout=20)
+    page = urllib.request.urlopen(address, timeout=20).read().decode()
+    token = re.search(r'"token":"([^"]+)"', page)
+    assert token is not None
+    connection.request(
+        "GET",
+        "/ws",
         headers={
-            "Origin": "http://elsewhere.example",
+            "Origin": origin or f"http://{place}",
             "Upgrade": "websocket",
             "Connection": "Upgrade",
             "Sec-WebSocket-Key": "AAAAAAAAAAAAAAAAAAAAAA==",
             "Sec-WebSocket-Version": "13",
+            "Sec-WebSocket-Protocol": f"bokeh, {token[1]}",
         },
     )
-    with pytest.raises(urllib.error.HTTPError) as refused:
-        urllib.request.urlopen(request, timeout=20)
-    assert refused.value.code == 403
-    refused.value.close()
+    answer = connection.getresponse()
+    assert answer.status == code
+    answer.close()
+    connection.close()
 
 
 def test_ctrl_c_ends_it() -> None:

@@ -130,7 +130,7 @@ COMPRESSION = Page(
         Slider("xmax", "xmax, upper end of the stripe", -2.0, 2.0, 1.19, 0.05),
         Slider("p", "p, examples", 50, 5000, 300, 0.05, log=True, whole=True),
         Slider("alpha", "α, scale of the predictor", 1e-8, 0.1, 1e-4, 0.1, log=True),
-        Slider("neurons", "neurons of the flow", 4, 40, 16, 2, whole=True),
+        Slider("neurons", "neurons of the flow", 4, 40, 12, 2, whole=True),
         Slider("seed", "seed of weights and examples", 0, 20, 0, 1, whole=True),
         Slider("width", "simulation: neurons of the network", 20, 400, 100, 20, whole=True, of="simulation"),
     ),
