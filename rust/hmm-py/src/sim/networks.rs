@@ -6,7 +6,7 @@ use crate::convert::name::Name;
 use crate::convert::seed::SeedWords;
 use hmm_core::{Activation, Real};
 use hmm_sim::network::MeanField;
-use hmm_sim::particles::initial::random_nodes as draw_nodes;
+use hmm_sim::particles::initial::{Drawing, Pairing};
 use hmm_sim::weights;
 use numpy::{Element, PyArray, PyArray1, PyArray2, PyReadonlyArray1, PyReadonlyArray2};
 use pyo3::prelude::*;
@@ -43,24 +43,47 @@ fn layer_normals(
 /// Arrays a, w and b of a network's nodes.
 type NodeArrays<'py> = (Bound<'py, PyAny>, Bound<'py, PyAny>, Bound<'py, PyAny>);
 
-/// Independent Gaussian nodes `(a, w, b)`.
+/// Independent Gaussian nodes: none is drawn before it is asked for.
+#[pyclass(frozen, module = "hmm_rs._lib")]
+pub struct NodeLaw(pub Drawing);
+
+#[pymethods]
+impl NodeLaw {
+    #[new]
+    #[pyo3(signature = (seed, width, d, *, std_a, std_w, std_b, paired))]
+    fn new(
+        seed: SeedWords,
+        width: usize,
+        d: usize,
+        std_a: f64,
+        std_w: f64,
+        std_b: f64,
+        paired: Option<Name<Pairing>>,
+    ) -> Self {
+        Self(Drawing {
+            seed: seed.0,
+            width,
+            d,
+            scales: (std_a, std_w, std_b),
+            pairing: paired.map(|name| name.0),
+        })
+    }
+}
+
+/// The nodes `first..last` of a law as `(a, w, b)`.
 #[pyfunction]
-#[pyo3(signature = (seed, width, d, *, std_a, std_w, std_b, dtype))]
-fn random_nodes(
-    py: Python<'_>,
-    seed: SeedWords,
-    width: usize,
-    d: usize,
-    std_a: f64,
-    std_w: f64,
-    std_b: f64,
+fn random_nodes<'py>(
+    py: Python<'py>,
+    law: &NodeLaw,
+    first: usize,
+    last: usize,
     dtype: Name<Dtype>,
-) -> PyResult<NodeArrays<'_>> {
-    let scales = (std_a, std_w, std_b);
+) -> PyResult<NodeArrays<'py>> {
+    let law = law.0;
     let nodes = run(
         py,
         None,
-        |cancel| in_dtype!(dtype.0, T => draw_nodes::<T>(&seed.0, width, d, scales, cancel)),
+        |cancel| in_dtype!(dtype.0, T => law.nodes::<T>(first..last, cancel)),
     )?;
     Ok(either!(nodes, nodes => (
         PyArray::from_owned_array(py, nodes.a).into_any(),
@@ -129,6 +152,7 @@ fn mean_field_outputs<'py>(
 pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(weight_normals, module)?)?;
     module.add_function(wrap_pyfunction!(layer_normals, module)?)?;
+    module.add_class::<NodeLaw>()?;
     module.add_function(wrap_pyfunction!(random_nodes, module)?)?;
     module.add_function(wrap_pyfunction!(mean_field_outputs, module)?)
 }

@@ -20,6 +20,7 @@ use hmm_core::random::{BLOCKS_OF_UNIT, Purpose, Seed, Stream, fill_normal};
 use hmm_core::{Cancel, Error, Real, Result};
 use ndarray::{Array1, Array2};
 use rayon::prelude::*;
+use std::ops::Range;
 
 /// Initial weights of `M` nodes on `d` inputs.
 #[derive(Debug, Clone, PartialEq)]
@@ -30,6 +31,16 @@ pub struct Nodes<T> {
     pub w: Array2<T>,
     /// Biases, shape (M,).
     pub b: Array1<T>,
+}
+
+hmm_core::named! {
+    /// How the second half of a network's nodes follows from the first.
+    pub enum Pairing: "paired" {
+        /// (a, w, b) and (-a, w, b): the output is zero exactly.
+        Even = "even",
+        /// (a, w, b) and (-a, -w, b): the output is odd in x.
+        Odd = "odd",
+    }
 }
 
 /// Standard normal nodes times `std_a`, `std_w`, `std_b`.
@@ -44,53 +55,107 @@ pub fn random_nodes<T: Real>(
     seed: &Seed,
     width: usize,
     d: usize,
-    (std_a, std_w, std_b): (f64, f64, f64),
+    scales: (f64, f64, f64),
     cancel: &Cancel,
 ) -> Result<Nodes<T>> {
-    if width == 0 || d == 0 || width as u64 > BLOCKS_OF_UNIT {
-        return Err(Error::shape(
-            "w",
-            &[width, d],
-            format!("must have between 1 and {BLOCKS_OF_UNIT} nodes, and inputs"),
-            "pass such numbers",
-        ));
+    let drawing = Drawing {
+        seed: *seed,
+        width,
+        d,
+        scales,
+        pairing: None,
+    };
+    drawing.nodes(0..width, cancel)
+}
+
+/// The law of a random network's nodes: any range of them can be drawn without the others.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Drawing {
+    /// Seed of the nodes.
+    pub seed: Seed,
+    /// Nodes of the whole network.
+    pub width: usize,
+    /// Inputs of a node.
+    pub d: usize,
+    /// Standard deviations of a, w and b.
+    pub scales: (f64, f64, f64),
+    /// Whether, and how, the second half repeats the first; needs an even width.
+    pub pairing: Option<Pairing>,
+}
+
+impl Drawing {
+    /// The nodes of a range, shape (range, d).
+    ///
+    /// # Errors
+    /// As of [`random_nodes`]; a range outside of the network, an odd number of nodes in pairs.
+    pub fn nodes<T: Real>(&self, range: Range<usize>, cancel: &Cancel) -> Result<Nodes<T>> {
+        let Self { width, d, .. } = *self;
+        if width == 0 || d == 0 || width as u64 > BLOCKS_OF_UNIT {
+            return Err(Error::shape(
+                "w",
+                &[width, d],
+                format!("must have between 1 and {BLOCKS_OF_UNIT} nodes, and inputs"),
+                "pass such numbers",
+            ));
+        }
+        if range.is_empty() || range.end > width || (self.pairing.is_some() && width % 2 == 1) {
+            return Err(Error::shape(
+                "w",
+                &[range.start, range.end],
+                format!("must be nodes of {width}, whose number is even where they are in pairs"),
+                "pass a range of the network",
+            ));
+        }
+        let count = range.len();
+        let stream = Stream::new(&self.seed, Purpose::Weights);
+        let (what, remedy) = ("a random network", "use fewer nodes or float32");
+        let (mut a, mut b) = (
+            memory::zeros(count, what, remedy)?,
+            memory::zeros(count, what, remedy)?,
+        );
+        let mut w = zero_matrix((count, d), what, remedy)?;
+        let scratch = d.saturating_mul(rayon::current_num_threads().min(count));
+        require(bytes_of::<f64>(scratch), what, remedy)?;
+        let (std_a, std_w, std_b) = self.scales;
+        w.as_slice_mut()
+            .unwrap_or_default()
+            .par_chunks_exact_mut(d)
+            .zip(a.par_iter_mut())
+            .zip(b.par_iter_mut())
+            .enumerate()
+            .try_for_each_init(
+                || vec![0.0_f64; d + 2],
+                |normals, (place, ((w, a), b))| {
+                    let (node, sign_a, sign_w) = self.origin(range.start + place);
+                    let mut generator = stream.generator(NODE_UNIT, node as u64);
+                    for piece in normals.chunks_mut(PIECE) {
+                        cancel.check()?;
+                        fill_normal(&mut generator, piece);
+                    }
+                    *a = T::from_f64(sign_a * std_a * normals[0]);
+                    *b = T::from_f64(std_b * normals[1]);
+                    for (weight, normal) in w.iter_mut().zip(&normals[2..]) {
+                        *weight = T::from_f64(sign_w * std_w * normal);
+                    }
+                    Ok::<(), Error>(())
+                },
+            )?;
+        Ok(Nodes {
+            a: Array1::from(a),
+            w,
+            b: Array1::from(b),
+        })
     }
-    let stream = Stream::new(seed, Purpose::Weights);
-    let (what, remedy) = ("a random network", "use fewer nodes or float32");
-    let (mut a, mut b) = (
-        memory::zeros(width, what, remedy)?,
-        memory::zeros(width, what, remedy)?,
-    );
-    let mut w = zero_matrix((width, d), what, remedy)?;
-    let scratch = d.saturating_mul(rayon::current_num_threads().min(width));
-    require(bytes_of::<f64>(scratch), what, remedy)?;
-    w.as_slice_mut()
-        .unwrap_or_default()
-        .par_chunks_exact_mut(d)
-        .zip(a.par_iter_mut())
-        .zip(b.par_iter_mut())
-        .enumerate()
-        .try_for_each_init(
-            || vec![0.0_f64; d + 2],
-            |normals, (node, ((w, a), b))| {
-                let mut generator = stream.generator(NODE_UNIT, node as u64);
-                for piece in normals.chunks_mut(PIECE) {
-                    cancel.check()?;
-                    fill_normal(&mut generator, piece);
-                }
-                *a = T::from_f64(std_a * normals[0]);
-                *b = T::from_f64(std_b * normals[1]);
-                for (weight, normal) in w.iter_mut().zip(&normals[2..]) {
-                    *weight = T::from_f64(std_w * normal);
-                }
-                Ok::<(), Error>(())
-            },
-        )?;
-    Ok(Nodes {
-        a: Array1::from(a),
-        w,
-        b: Array1::from(b),
-    })
+
+    /// The node that is drawn for node `i`, and the signs that its a and its w get.
+    fn origin(&self, i: usize) -> (usize, f64, f64) {
+        let half = self.width / 2;
+        match self.pairing {
+            Some(Pairing::Even) if i >= half => (i - half, -1.0, 1.0),
+            Some(Pairing::Odd) if i >= half => (i - half, -1.0, -1.0),
+            _ => (i, 1.0, 1.0),
+        }
+    }
 }
 
 #[cfg(test)]
@@ -108,6 +173,30 @@ mod tests {
         assert_eq!(few.a, many.a.slice(s![..3]));
         assert_eq!(few.w, many.w.slice(s![..3, ..]));
         assert!(few.b.iter().all(|b| *b == 0.0));
+    }
+
+    #[test]
+    fn a_range_is_cut_out_of_the_whole() {
+        let cancel = Cancel::new();
+        for pairing in [None, Some(Pairing::Even), Some(Pairing::Odd)] {
+            let drawing = Drawing {
+                seed: [3; 8],
+                width: 12,
+                d: 4,
+                scales: (1.0, 2.0, 0.5),
+                pairing,
+            };
+            let whole = drawing.nodes::<f64>(0..12, &cancel).unwrap();
+            let part = drawing.nodes::<f64>(4..9, &cancel).unwrap();
+            assert_eq!(part.a, whole.a.slice(s![4..9]));
+            assert_eq!(part.w, whole.w.slice(s![4..9, ..]));
+            assert_eq!(part.b, whole.b.slice(s![4..9]));
+            if pairing.is_some() {
+                assert_eq!(whole.a.slice(s![6..]), -&whole.a.slice(s![..6]));
+            }
+            assert!(drawing.nodes::<f64>(4..13, &cancel).is_err());
+            assert!(drawing.nodes::<f64>(4..4, &cancel).is_err());
+        }
     }
 
     #[test]
