@@ -42,6 +42,7 @@ from .ground.errors import (
 from .ground.versions import cite, show_versions
 from .measure.compression import compression
 from .networks.mean_field import MeanFieldNetwork
+from .networks.random_nodes import RandomNodes
 from .networks.two_layer import TwoLayer
 
 if TYPE_CHECKING:
@@ -88,6 +89,7 @@ __all__ = [
     "MeanFieldNetwork",
     "OnlineSGD",
     "Particles",
+    "RandomNodes",
     "ResourceError",
     "ShapeError",
     "SingleInterface",

@@ -27,8 +27,23 @@ def is_positive_definite(a: _Array) -> bool: ...
 def solve_linear(a: _Array, b: _Array) -> _Array: ...
 def weight_normals(seed: _Words, unit: int, count: int) -> _Array: ...
 def layer_normals(seed: _Words, layer: int, width: int, fan_in: int) -> _Array: ...
+
+@final
+class NodeLaw:
+    def __new__(
+        cls,
+        seed: _Words,
+        width: int,
+        d: int,
+        *,
+        std_a: float,
+        std_w: float,
+        std_b: float,
+        paired: str | None,
+    ) -> Self: ...
+
 def random_nodes(
-    seed: _Words, width: int, d: int, *, std_a: float, std_w: float, std_b: float, dtype: str
+    law: NodeLaw, first: int, last: int, dtype: str
 ) -> tuple[_AnyFloats, _AnyFloats, _AnyFloats]: ...
 def mean_field_outputs(
     x: _AnyFloats,
@@ -407,9 +422,10 @@ class LabelledLaw:
         self, count: int, *, start: int, seed: _Words, test: bool, clean: bool, threads: int | None
     ) -> tuple[_Array, _Array]: ...
 
+_Nodes = tuple[_AnyFloats, _AnyFloats] | tuple[NodeLaw, int, int]
+
 def particles(
-    a: _AnyFloats,
-    w: _AnyFloats,
+    nodes: _Nodes,
     *,
     X: _AnyFloats | None,
     y: _AnyFloats | None,
@@ -430,6 +446,43 @@ def particles(
     tile: tuple[int, int] | None,
     threads: int | None,
 ) -> Engine: ...
+def particles_shard(
+    nodes: _Nodes,
+    *,
+    whole: int,
+    X: _AnyFloats | None,
+    y: _AnyFloats | None,
+    X_test: _AnyFloats | None,
+    y_test: _AnyFloats | None,
+    law: LabelledLaw | None,
+    batch: int,
+    seed: _Words,
+    activation: str,
+    loss: str,
+    alpha: float,
+    h: float,
+    beta: float,
+    p: float,
+    subtract_init: bool,
+    recorded: int,
+    dtype: str,
+    tile: tuple[int, int] | None,
+    threads: int | None,
+) -> ParticleShard: ...
+
+@final
+class ParticleShard:
+    def initial(self, *, threads: int | None) -> _Array: ...
+    def begin(self, total: _Array) -> None: ...
+    def contribution(self, *, threads: int | None) -> _Array: ...
+    def advance(self, step: int, total: _Array, dt: float, *, threads: int | None) -> bool: ...
+    def reading(self, *, threads: int | None) -> _Array: ...
+    def seen(self, total: _Array, reading: _Array, *, threads: int | None) -> dict[str, Any]: ...
+    def query(self, what: str) -> dict[str, Any]: ...
+    def snapshot(self) -> dict[str, Any]: ...
+    def restore(self, state: dict[str, Any]) -> None: ...
+    def memory(self, *, threads: int | None) -> int: ...
+
 def particles_memory(
     *,
     width: int,
@@ -451,7 +504,7 @@ def deep_generator(
 
 @final
 class CovarianceStream:
-    def __new__(cls, source: Source, seed: _Words) -> Self: ...
+    def __new__(cls, source: Source, seed: _Words, start: int) -> Self: ...
     def advance(self, samples: int, threads: int | None) -> None: ...
     def count(self) -> int: ...
     def estimate(self) -> dict[str, _Array]: ...

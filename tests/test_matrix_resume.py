@@ -158,6 +158,11 @@ def particle_cases() -> dict[str, EngineCase]:
         },
         "a separable law": {"data": hr.LinearlySeparable(8, flip=0.1), "batch": 10},
     }
+    others |= {
+        "shards": {**fixed, "data": law, "shards": 3, "subtract_init": True},
+        "shards of drawn nodes": {"network": hr.RandomNodes(24, 8, seed=4), **fresh, "shards": 5},
+        "drawn nodes": {"network": hr.RandomNodes(24, 8, paired="odd", seed=4), **fresh, "dtype": "float32"},
+    }
     for name, options in others.items():
         cases[f"Particles, {name}"] = EngineCase(
             hr.Particles, {"network": network, "test_size": 40, **options}, {"steps": 9, "save_at": [0, 4, 9]}

@@ -21,6 +21,7 @@ import time
 import types
 import warnings
 from collections.abc import Callable
+from concurrent.futures import Executor, Future
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -54,6 +55,15 @@ def computation(function: Computation) -> Computation:
 
 def own_threads(name: str) -> tuple[int, ...]:
     return SLOW.get(name, OWN_THREADS)
+
+
+class Inline(Executor):
+    """Calls at once, here."""
+
+    def submit(self, fn: Any, /, *args: Any, **kwargs: Any) -> Future[Any]:
+        future: Future[Any] = Future()
+        future.set_result(fn(*args, **kwargs))
+        return future
 
 
 def normals(*shape: int, seed: int = 0) -> np.ndarray:
@@ -240,7 +250,8 @@ def recursive_covariances() -> Any:
 @computation
 def covariances_by_monte_carlo() -> Any:
     model = hr.generators.random_layers([60, 203], "tanh")
-    return hr.generators.estimate_covariances(model, 5000, seed=1), model.covariances(5000, seed=2)
+    elsewhere = hr.generators.estimate_covariances(model, 5000, seed=1, executor=Inline())
+    return hr.generators.estimate_covariances(model, 5000, seed=1), model.covariances(5000, seed=2), elsewhere
 
 
 @computation
@@ -359,6 +370,21 @@ def particles() -> Any:
         engine.advance(1, dt=0.3)
         runs.append(of_run(engine, "network", "first_satisfied", steps=12, dt=0.3, save_at=[1, 5, 12]))
     return runs
+
+
+@computation
+def particles_in_shards() -> Any:
+    X, y = hr.LinearlySeparable(60).sample(700)
+    law = hr.RandomNodes(301, 60, activation="tanh", seed=5)
+    runs = []
+    for options in (
+        {"X": X, "y": y, "subtract_init": True},
+        {"data": hr.UniformSphere(60), "dtype": "float32"},
+    ):
+        engine = hr.Particles(law, **options, shards=3, test_size=600)
+        runs.append(of_run(engine, "network", steps=5, dt=0.3, save_at=[1, 5]))
+        engine.close()
+    return runs, law.network(), law.draw(100, 200)
 
 
 @computation
@@ -528,6 +554,7 @@ def kernels_of_networks() -> Any:
         hr.kernels.network_ntk(network, X),
         hr.kernels.network_ntk(network, X, Y, block=32),
         hr.kernels.network_ntk(single, X.astype(np.float32)),
+        hr.kernels.network_ntk(network, X, block=32, executor=Inline()),
     )
 
 

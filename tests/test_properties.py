@@ -702,6 +702,23 @@ SURFACE: dict[str, tuple[Callable[..., Any], dict[str, Any]]] = {
             "seed": 1,
         },
     ),
+    "RandomNodes": (
+        lambda **k: hr.RandomNodes(**k).network(),
+        {
+            "width": 4,
+            "d": 3,
+            "std_a": 1.0,
+            "std_w": 1.0,
+            "paired": "even",
+            "activation": "relu",
+            "seed": 1,
+        },
+    ),
+    "RandomNodes.draw": (
+        lambda **k: hr.RandomNodes(4, 3).draw(**k),
+        {"first": 1, "last": 3, "dtype": "float64"},
+    ),
+    "RandomNodes.network": (lambda **k: hr.RandomNodes(4, 3).network(**k), {"dtype": "float64"}),
     "MeanFieldNetwork.forward": (lambda **k: relu_network().forward(**k), {"X": normals(5, 3)}),
     # kernels
     "kernels.ntk": (
@@ -896,6 +913,7 @@ SURFACE: dict[str, tuple[Callable[..., Any], dict[str, Any]]] = {
             "record_nodes": 3,
             "dtype": "float64",
             "seed": 1,
+            "shards": 2,
         },
     ),
     "Particles of arrays": (

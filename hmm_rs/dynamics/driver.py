@@ -13,6 +13,7 @@ import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Unpack
 
 import numpy as np
@@ -27,7 +28,7 @@ from .history import History
 from .options import RunOptions, Settled, settled
 from .progress import Bar
 from .records import Observation, Records
-from .saver import Saver
+from .saver import Saver, check_state
 from .schedule import Times
 from .sharing import RunInProgress, SharedEngine
 from .signals import SAVED, Terminated, Termination, interactive
@@ -96,6 +97,20 @@ class Driver(Shown, ABC):
     @abstractmethod
     def _restore(self, state: Mapping[str, npt.NDArray[Any]]) -> None:
         """Put the engine into a state that :meth:`_state` returned."""
+
+    def _saved_state(self, path: Path) -> dict[str, npt.NDArray[Any]]:
+        """Return what the checkpoint `path` is to hold of the state; an engine may leave files beside it."""
+        del path
+        return self._state()
+
+    def _is_saved(self) -> None:
+        """Learn that the checkpoint holds what :meth:`_saved_state` returned last."""
+
+    def _restore_saved(self, state: Mapping[str, npt.NDArray[Any]], path: Path) -> None:
+        """Put a new engine into the state that the checkpoint `path` holds."""
+        del path
+        check_state(state, self._state())
+        self._restore(state)
 
     def _position(self) -> tuple[str, float]:
         """Return what the save times count, and where the driver is in it."""

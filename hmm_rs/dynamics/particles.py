@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Unpack
 
 import numpy as np
@@ -10,18 +11,23 @@ import numpy.typing as npt
 
 from .. import _lib
 from ..data.labelled import LabelledData
-from ..ground import activations, losses
-from ..ground.arguments import array, count, dtype_name, flag, number, seed_words
+from ..ground import losses
+from ..ground.arguments import count, dtype_name, flag, number, seed_words
 from ..ground.arguments import seed as checked_seed
 from ..ground.arguments import threads as checked_threads
 from ..ground.errors import DtypeError, InvalidParameterError, ShapeError
 from ..ground.linear_algebra import Reflection
 from ..ground.memory import require
+from ..ground.workers import executor_of
 from ..networks.mean_field import MeanFieldNetwork
+from ..networks.random_nodes import RandomNodes
 from .driver import Driver, Observation
 from .history import stepping
 from .options import RunOptions, long_run
 from .schedule import save_steps
+from .sharding import Blueprint, ShardedEngine
+from .sharding.files import folder_of, read_shard
+from .sharding.given import check_network, labelled, narrowed
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -48,7 +54,8 @@ class Particles(Driver):
     Parameters
     ----------
     network
-        Initial network, without biases; "relu", "erf" or "tanh" units.
+        Initial network, without biases; "relu", "erf" or "tanh" units. A :class:`hmm_rs.RandomNodes` is drawn where it
+        is trained, so that its weights exist once: 10^7 nodes on d=100 inputs in float32 take 4.4 GB.
     X, y
         Fixed training examples, shape (P, d), and labels ±1, shape (P,).
     data
@@ -81,9 +88,22 @@ class Particles(Driver):
         rounding for all tiles, and to the last bit for all thread counts.
     seed
         Seed of the fresh batches and of the test set.
+    shards
+        Pieces that the nodes are cut into. A step is one sum over them, of one number per example, in an order that
+        depends on their number alone: so does the last bit of a result, and nothing else of it.
+    executor
+        Where the shards live: any executor of the standard library's kind, or a Dask client. Each of its workers takes
+        some of them, with one thread unless `threads` says more. None: in this process.
 
     Notes
     -----
+    With `executor` each worker draws its own nodes where `network` is a :class:`hmm_rs.RandomNodes`; given weights are
+    sent. Workers talk to this process directly, by TCP. A worker that is lost is replaced: its shards start from the
+    last checkpoint (from the beginning without one) and catch up, with the same bits; the others wait. Each shard
+    writes a file of its own, in the folder ``NAME.shards`` beside the checkpoint, which all must share. Copies of the
+    driver live in this process, and so does a run that is resumed without ``resume(..., executor=)``.
+    :meth:`close` frees the workers.
+
     Only examples with a gradient (the unsatisfied ones, α y f < h, of the hinge loss) enter the way back.
     The activations of all nodes on all examples are never held. With fixed data and the hinge loss
     a run ends when every example is satisfied. An example with α y f = h is satisfied, an output of exactly zero
@@ -112,7 +132,7 @@ class Particles(Driver):
 
     def __init__(
         self,
-        network: MeanFieldNetwork,
+        network: MeanFieldNetwork | RandomNodes,
         X: npt.ArrayLike | None = None,
         y: npt.ArrayLike | None = None,
         *,
@@ -132,17 +152,10 @@ class Particles(Driver):
         dtype: Literal["float64", "float32"] = "float64",
         tile: tuple[int, int] | None = None,
         seed: Any = 0,
+        shards: int = 1,
+        executor: Any = None,
     ) -> None:
-        if not isinstance(network, MeanFieldNetwork):
-            raise DtypeError(
-                f"network = {network!r:.80}: must be a MeanFieldNetwork; pass MeanFieldNetwork(a, w)"
-            )
-        if network.b is not None or network.activation not in activations.PARTICLES:
-            raise InvalidParameterError(
-                f"network has activation={network.activation!r} and {'' if network.b is None else 'a '}bias "
-                f"b={'None' if network.b is None else '...'}: must have one of "
-                f"{', '.join(activations.PARTICLES)} and no bias; pass MeanFieldNetwork(a, w, activation=...)"
-            )
+        check_network(network)
         if data is not None and not isinstance(data, LabelledData):
             raise DtypeError(
                 f"data = {data!r:.80}: must be a law of labelled inputs; pass LinearlySeparable(d)"
@@ -155,10 +168,8 @@ class Particles(Driver):
                 "teacher = ...: the teacher of `data` is the first axis; leave teacher out, or pass X and y alone"
             )
         self._turn = None if teacher is None else Reflection.onto_first_axis("teacher", teacher, network.d)
-        a = _narrowed("a", network.a, precision)
-        w = _narrowed("w", self._turned(network.w), precision)
-        train = _examples("X", "y", X, y, network.d, precision)
-        test = _examples("X_test", "y_test", X_test, y_test, network.d, precision)
+        train = labelled("X", "y", X, y, network.d, precision)
+        test = labelled("X_test", "y_test", X_test, y_test, network.d, precision)
         if train is None and data is None:
             raise InvalidParameterError("X = None: there is nothing to learn from; pass X and y, or data=")
         if batch is not None and train is not None:
@@ -187,6 +198,7 @@ class Particles(Driver):
             "dtype": precision,
             "tile": tile if tile is None else (count("tile[0]", tile[0]), count("tile[1]", tile[1])),
             "seed": seed,
+            "shards": count("shards", shards, maximum=network.width),
         }
         # New examples come from the training stream that `data.sample` names with this seed.
         words = seed_words(seed) if data is None else data._stream(seed, "train")[0]
@@ -194,53 +206,55 @@ class Particles(Driver):
         self._fixed = train is not None
         self._tested = test is not None or data is not None
         self._recorded = min(_RECORDED if record_nodes is None else record_nodes, network.width)
-        # Python's copies of the arrays and the engine's own.
-        require(
-            2 * self.memory_estimate(),
-            f"this run (M={network.width}, d={network.d})",
-            "use fewer nodes or float32",
-        )
+        there = executor_of(executor)
+        if there is None:
+            # Weights that are given stay beside the engine's own.
+            copies = 2 if isinstance(network, MeanFieldNetwork) else 1
+            require(
+                copies * self.memory_estimate(),
+                f"this run (M={network.width}, d={network.d})",
+                "use fewer nodes, float32, RandomNodes, or shards on other machines",
+            )
         if test is None and data is not None:
             drawn = data.sample(self._arguments["test_size"], seed=seed, stream="test", clean=True)
             test = (np.asarray(drawn[0], dtype=precision), np.asarray(drawn[1], dtype=precision))
-        X_train, y_train = train or (None, None)
-        X_held, y_held = test or (None, None)
-        # The engine measures along the first axis: what is learnt does not depend on the axes.
-        X_train, X_held = (
-            rows if rows is None else self._turned(rows).astype(precision, copy=False)
-            for rows in (X_train, X_held)
-        )
-        self._engine = _lib.particles(
-            a,
-            w,
-            X=X_train,
-            y=y_train,
-            X_test=X_held,
-            y_test=y_held,
-            law=None if self._fixed or data is None else data._law(),
+        blueprint = Blueprint(
+            nodes=network
+            if isinstance(network, RandomNodes)
+            else (
+                narrowed("a", network.a, precision),
+                narrowed("w", self._turned(network.w), precision),
+            ),
+            turn=self._turn,
+            # The engine measures along the first axis: what is learnt does not depend on the axes.
+            train=self._turned_examples(train, precision),
+            test=self._turned_examples(test, precision),
+            data=data,
             batch=self._arguments["batch"] or _BATCH,
-            seed=words,
-            activation=network.activation,
+            words=words,
+            width=network.width,
+            d=network.d,
             recorded=self._recorded,
-            threads=None,
-            **{
-                name: self._arguments[name]
-                for name in ("loss", "alpha", "h", "beta", "p", "subtract_init", "dtype", "tile")
-            },
+            activation=network.activation,
+            rule=tuple(self._arguments[name] for name in ("loss", "alpha", "h", "beta", "p")),
+            **{name: self._arguments[name] for name in ("subtract_init", "dtype", "tile")},
         )
+        pieces = self._arguments["shards"]
+        self._sharded = pieces > 1 or there is not None
+        self._engine = ShardedEngine(blueprint, pieces, there) if self._sharded else blueprint.whole()
         self._dt = 1.0
 
-    _engine: _lib.Engine
+    _engine: Any
 
     @property
     def t(self) -> float:
         """Present time: steps times their dt."""
-        return self._engine.t
+        return float(self._engine.t)
 
     @property
     def step(self) -> int:
         """Steps taken."""
-        return self._engine.step
+        return int(self._engine.step)
 
     @property
     def network(self) -> MeanFieldNetwork:
@@ -261,10 +275,22 @@ class Particles(Driver):
         """Return rows in the engine's axes, or back in ours: a reflection is its own inverse."""
         return rows if self._turn is None else self._turn(rows)
 
+    def _turned_examples(
+        self, examples: tuple[npt.NDArray[Any], npt.NDArray[Any]] | None, dtype: str
+    ) -> tuple[npt.NDArray[Any], npt.NDArray[Any]] | None:
+        if examples is None:
+            return None
+        return self._turned(examples[0]).astype(dtype, copy=False), examples[1]
+
+    def close(self) -> None:
+        """Let the executor's workers go, and the shards with them; a run without an executor stays as it is."""
+        if self._sharded:
+            self._engine.close()
+
     def memory_estimate(self) -> int:
         """Return the bytes a run takes beside the network and the data that were passed: what its engine takes."""
         arguments = self._arguments
-        network: MeanFieldNetwork = arguments["network"]
+        network: MeanFieldNetwork | RandomNodes = arguments["network"]
         given = arguments["X_test"]
         tests = len(given) if given is not None else arguments["test_size"] if self._tested else 0
         return _lib.particles_memory(
@@ -336,7 +362,7 @@ class Particles(Driver):
 
     def _advance_towards(self, target: float, steps: int, threads: int | None) -> bool:
         left = max(round((target - self.t) / self._dt), 0)
-        return self._engine.advance(steps, until_step=self.step + left, dt=self._dt, threads=threads)
+        return bool(self._engine.advance(steps, until_step=self.step + left, dt=self._dt, threads=threads))
 
     def _observe(self, threads: int | None) -> Observation:
         return self.observe(threads=threads)
@@ -358,6 +384,30 @@ class Particles(Driver):
             )
         return result
 
+    def _saved_state(self, path: Path) -> dict[str, npt.NDArray[Any]]:
+        if not self._sharded:
+            return self._state()
+        state: dict[str, npt.NDArray[Any]] = self._engine.save(path)
+        return {**state, "run_dt": np.asarray(self._dt)}
+
+    def _is_saved(self) -> None:
+        if self._sharded:
+            self._engine.saved()
+
+    def _restore_saved(self, state: Mapping[str, npt.NDArray[Any]], path: Path) -> None:
+        if "token" not in state and not self._sharded:
+            super()._restore_saved(state, path)
+            return
+        if "token" not in state:
+            self._restore(state)
+        elif self._sharded:
+            self._engine.load(path, state)
+        else:
+            # One shard that lived on a worker is the whole network.
+            step, token = int(state["step"]), int(state["token"])
+            self._engine.restore(read_shard(folder_of(path), (0, 1), step, token))
+        self._dt = float(state["run_dt"])
+
     def _state(self) -> dict[str, npt.NDArray[Any]]:
         state = {name: np.asarray(value) for name, value in self._engine.snapshot().items()}
         # The engine learns the size of a step at the first one; a run that is stopped before it has one too.
@@ -369,18 +419,6 @@ class Particles(Driver):
         self._dt = float(state["run_dt"])
 
 
-def _narrowed(name: str, weights: npt.NDArray[Any], dtype: str) -> npt.NDArray[Any]:
-    """Return weights of a network in the precision of the run; refuse what it does not reach."""
-    with np.errstate(over="ignore"):
-        narrowed = np.ascontiguousarray(weights, dtype=dtype)
-    if not np.isfinite(narrowed).all():
-        raise InvalidParameterError(
-            f"network.{name} holds {np.abs(weights).max():.3g}: {dtype} ends at {np.finfo(dtype).max:.3g}; "
-            'scale the weights down, or pass dtype="float64"'
-        )
-    return narrowed
-
-
 def _exact(name: str, steps: int) -> int:
     """Return a number of steps that can be counted exactly."""
     if steps > _MOST_STEPS:
@@ -388,25 +426,3 @@ def _exact(name: str, steps: int) -> int:
             f"{name} leads to step {steps}: steps are counted up to 2**53; pass fewer"
         )
     return steps
-
-
-def _examples(
-    X_name: str, y_name: str, X: npt.ArrayLike | None, y: npt.ArrayLike | None, d: int, dtype: str
-) -> tuple[npt.NDArray[Any], npt.NDArray[Any]] | None:
-    """Return checked inputs and labels, or None if neither was given."""
-    if X is None and y is None:
-        return None
-    if X is None or y is None:
-        missing = X_name if X is None else y_name
-        raise InvalidParameterError(
-            f"{missing} = None: inputs and labels come together; pass {X_name} and {y_name}"
-        )
-    inputs = array(X_name, X, (None, d), rule="= (P, network.d)", dtype=dtype)
-    labels = array(y_name, y, (len(inputs),), rule=f"(one label per row of {X_name})", dtype=dtype)
-    if not (np.abs(labels) == 1.0).all():
-        raise InvalidParameterError(f"{y_name} holds other values than +1 and -1: must be labels; pass signs")
-    # The driver keeps them for copies and checkpoints: what happens to the caller's arrays must not reach it.
-    frozen = inputs.copy(), labels.copy()
-    for kept in frozen:
-        kept.flags.writeable = False
-    return frozen

@@ -8,9 +8,6 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, Unpack
 
-import numpy as np
-import numpy.typing as npt
-
 from ..ground.arguments import shown
 from ..ground.errors import DtypeError, InvalidParameterError, ResourceError
 from ..provenance.decoding import Decoder
@@ -53,6 +50,7 @@ def resume(
     *,
     functions: Mapping[str, Callable[..., Any]] | None = None,
     modules: Iterable[ModuleType] = (),
+    executor: Any = None,
     **options: Unpack[ResumeOptions],
 ) -> xr.Dataset:
     """Continue a run from its checkpoint and return the whole run's result.
@@ -71,6 +69,8 @@ def resume(
         file says so. numpy's and scipy.special's elementwise functions need not be passed.
     modules
         Modules that define such functions, instead: ``[my_module]``.
+    executor
+        Where the shards of :class:`hmm_rs.Particles` are to live; None: in this process.
     **options
         As of every run.
 
@@ -81,7 +81,7 @@ def resume(
         which, and what to pass.
     """
     refuse_unknown(options, ResumeOptions)
-    driver, header, records = _read(path, functions, modules)
+    driver, header, records = _read(path, functions, modules, executor)
     every = options.get("checkpoint_every")
     asked: RunOptions = {**DEFAULTS, **options, "checkpoint": path}
     asked["checkpoint_every"] = header["checkpoint_every"] if every is None else every
@@ -97,6 +97,7 @@ def load(
     *,
     functions: Mapping[str, Callable[..., Any]] | None = None,
     modules: Iterable[ModuleType] = (),
+    executor: Any = None,
 ) -> Any:
     """Return the driver of a checkpoint in its saved state, with what the run has measured.
 
@@ -105,7 +106,7 @@ def load(
 
     Parameters
     ----------
-    path, functions, modules
+    path, functions, modules, executor
         As in :func:`resume`.
 
     Examples
@@ -121,7 +122,7 @@ def load(
     >>> longer.t.values
     array([0., 1., 2.])
     """
-    driver, _, records = _read(path, functions, modules)
+    driver, _, records = _read(path, functions, modules, executor)
     driver._records = records
     return driver
 
@@ -130,6 +131,7 @@ def _read(
     path: str | Path,
     functions: Mapping[str, Callable[..., Any]] | None,
     modules: Iterable[ModuleType],
+    executor: Any,
 ) -> tuple[Driver, dict[str, Any], Records]:
     """Return the driver of a checkpoint in its saved state, the file's header and its records."""
     if not isinstance(path, (str, os.PathLike)):
@@ -137,15 +139,26 @@ def _read(
     header, arrays = checkpoints.read(Path(path))
     where = f"path = {shown(str(path))}"
     decoder = Decoder(where, arrays, functions=functions, modules=modules)
+    elsewhere: dict[str, Any] = {}
+    if executor is not None:
+        if header["driver"] != "Particles":
+            raise InvalidParameterError(
+                f"executor: {where} holds a {header['driver']} run, which has no shards; leave executor out"
+            )
+        elsewhere = {"executor": executor}
     driver: Driver = decoder.engine(
-        header["driver"], header["arguments"], foreign=header["foreign"], engines=engines(), base=Driver
+        header["driver"],
+        header["arguments"],
+        foreign=header["foreign"],
+        engines=engines(),
+        base=Driver,
+        beside=elsewhere,
     )
     driver._names = tuple(decoder.names)
     prefix = "state:"
     state = {key[len(prefix) :]: value for key, value in arrays.items() if key.startswith(prefix)}
     try:
-        _check_state(state, driver._state())
-        driver._restore(state)
+        driver._restore_saved(state, Path(path).absolute())
     except ResourceError:
         raise
     except Exception as error:
@@ -178,15 +191,3 @@ def _tell_history(driver: Driver, header: Mapping[str, Any], records: Records, w
             history.end(driver, len(records.rows) - records.past, unfinished=not header["finished"])
             return
     driver._history.begin(driver, "run", None)
-
-
-def _check_state(state: Mapping[str, npt.NDArray[Any]], fresh: Mapping[str, npt.NDArray[Any]]) -> None:
-    """Hold a saved state against that of a new driver of the same arguments."""
-    for key, like in fresh.items():
-        if key not in state:
-            raise KeyError(key)
-        saved = state[key]
-        if saved.shape != np.shape(like) or saved.dtype != np.asarray(like).dtype:
-            raise ValueError(f"{key} is {saved.dtype} of shape {saved.shape}")
-        if np.isfinite(like).all() and not np.isfinite(saved).all():
-            raise ValueError(f"{key} is not finite")

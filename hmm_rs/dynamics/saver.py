@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import time
 import warnings
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import numpy.typing as npt
 
 from ..ground.arguments import shown
@@ -18,7 +20,7 @@ from .records import Records
 if TYPE_CHECKING:
     from .driver import Driver
 
-__all__ = ["Saver"]
+__all__ = ["Saver", "check_state"]
 
 
 class Saver:
@@ -83,7 +85,7 @@ class Saver:
         arrays = {
             **self._arrays,
             "targets": records.targets,
-            **{f"state:{key}": value for key, value in self._driver._state().items()},
+            **{f"state:{key}": value for key, value in self._driver._saved_state(self.path).items()},
             **{f"record:{name}": value for name, value in columns.items()},
         }
         return header, arrays
@@ -100,6 +102,7 @@ class Saver:
             self._refuse_foreign_file()
             checkpoints.write(self.path, *self._contents(stopped, finished=finished))
             self.saved = True
+            self._driver._is_saved()
         except Exception as error:
             # A full disk must not cost the run, nor may anything else that only saving stumbles over.
             kept = "the last good one is kept" if self.saved else "there is none yet"
@@ -111,3 +114,15 @@ class Saver:
             )
         finally:
             self._last = time.monotonic()
+
+
+def check_state(state: Mapping[str, npt.NDArray[Any]], fresh: Mapping[str, npt.NDArray[Any]]) -> None:
+    """Hold a saved state against that of a new driver of the same arguments."""
+    for key, like in fresh.items():
+        if key not in state:
+            raise KeyError(key)
+        saved = state[key]
+        if saved.shape != np.shape(like) or saved.dtype != np.asarray(like).dtype:
+            raise ValueError(f"{key} is {saved.dtype} of shape {saved.shape}")
+        if np.isfinite(like).all() and not np.isfinite(saved).all():
+            raise ValueError(f"{key} is not finite")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import Executor
 from typing import Any, Literal, get_args
 
 import numpy as np
@@ -12,6 +13,7 @@ from ..ground import arguments
 from ..ground.activations import RECTIFIERS
 from ..ground.errors import DtypeError, InvalidParameterError, ShapeError
 from ..ground.memory import require
+from ..ground.workers import executor_of, in_order
 from ..networks.mean_field import MeanFieldNetwork
 from .closed import points_of
 
@@ -20,6 +22,8 @@ __all__ = ["Part", "memory_estimate", "network_ntk"]
 Array = npt.NDArray[Any]
 #: Which parameters' gradients enter a tangent kernel.
 Part = Literal["full", "last"]
+#: Points on a side of the pieces that workers compute, unless a tile has more.
+_SIDE = 1024
 
 
 def memory_estimate(
@@ -54,6 +58,7 @@ def network_ntk(
     block: int = 256,
     out: Array | None = None,
     threads: int | None = None,
+    executor: Any = None,
 ) -> Array:
     r"""Return the neural tangent kernel of a finite network at its weights, h Theta (P, Q).
 
@@ -76,12 +81,18 @@ def network_ntk(
     out
         Array of shape (P, Q) and of the network's dtype to write to, for instance a :class:`numpy.memmap`.
     threads
-        Number of threads; None for the default. The result does not depend on it.
+        Number of threads in this process; None for the default. The result does not depend on it.
+    executor
+        Where pieces of the kernel, up to 1024 points on a side, are computed: any executor of the standard library's
+        kind, or a Dask client. Each piece takes the network and its points along, and one thread. None: in this
+        process. The result does not depend on it.
 
     Raises
     ------
+    InvalidParameterError
+        A kernel that leaves the range of its precision; a worker with another version of the package.
     ResourceError
-        A kernel, or tiles of `block` points, that do not fit into memory.
+        A kernel, or tiles of `block` points, that do not fit into memory; workers that are lost again and again.
 
     Examples
     --------
@@ -119,8 +130,52 @@ def network_ntk(
         raise ShapeError(f"out has shape {out.shape}: must be {shape}; pass np.empty({shape}, {dtype!r})")
     else:
         require(needs["scratch"], f"tiles of {block} points", "lower block")
-    _lib.network_ntk(network, x, y, part=part, block=min(block, max(shape)), out=out, threads=threads)
+    tile, there = min(block, max(shape)), executor_of(executor)
+    if there is None:
+        _lib.network_ntk(network, x, y, part=part, block=tile, out=out, threads=threads)
+    else:
+        _fill_elsewhere(there, (network, x, y, part, tile), out)
     _refuse_overflow(out)
+    return out
+
+
+def _fill_elsewhere(
+    executor: Executor, given: tuple[MeanFieldNetwork, Array, Array | None, Part, int], out: Array
+) -> None:
+    """Fill a kernel with pieces that others compute.
+
+    Pieces are whole tiles, and tiles are the same in a piece and in the whole: so are the bits.
+    """
+    network, x, y, part, tile = given
+    side = tile * max(1, _SIDE // tile)
+    places = [
+        (slice(top, top + side), slice(left, left + side))
+        for top in range(0, len(x), side)
+        for left in range(top if y is None else 0, out.shape[1], side)
+    ]
+    tasks = [
+        (
+            network,
+            x[rows],
+            None if y is None and rows == columns else (x if y is None else y)[columns],
+            part,
+            tile,
+        )
+        for rows, columns in places
+    ]
+    pieces = in_order(executor, _piece, tasks, "a kernel")
+    for (rows, columns), piece in zip(places, pieces, strict=True):
+        out[rows, columns] = piece
+        if y is None and rows != columns:
+            out[columns, rows] = piece.T
+
+
+def _piece(
+    network: MeanFieldNetwork, x: Array, y: Array | None, part: Part, tile: int, threads: int | None
+) -> Array:
+    """Return a piece of a kernel."""
+    out = np.empty((len(x), len(x if y is None else y)), x.dtype)
+    _lib.network_ntk(network, x, y, part=part, block=tile, out=out, threads=threads)
     return out
 
 

@@ -10,9 +10,10 @@ from ..ground.activations import activation as _checked
 from ..ground.arguments import reals as _reals
 from .base import Network
 from .mean_field import MeanFieldNetwork
+from .random_nodes import RandomNodes
 from .two_layer import TwoLayer
 
-__all__ = ["UNITS", "MeanFieldNetwork", "Network", "TwoLayer", "activation_function"]
+__all__ = ["UNITS", "MeanFieldNetwork", "Network", "RandomNodes", "TwoLayer", "activation_function"]
 
 
 def activation_function(activation: str, x: npt.NDArray[Any]) -> npt.NDArray[Any]:

@@ -128,28 +128,29 @@ class MeanFieldNetwork(Network):
             arguments.number("std_w", std_w, minimum=0.0),
             0.0 if std_b is None else arguments.number("std_b", std_b, minimum=0.0),
         )
-        drawn = width
         if paired is not None:
             arguments.choice("paired", paired, ("even", "odd"))
             if width % 2:
                 raise ShapeError(
                     f"width = {width}: must be even when paired={paired!r}; pass width={width + 1}"
                 )
-            drawn = width // 2
         dtype = arguments.dtype_name(dtype)
-        words = arguments.seed_words(seed)
-        # What is drawn, what is made of it, and the network's own copy.
+        law = _lib.NodeLaw(
+            arguments.seed_words(seed),
+            width,
+            d,
+            std_a=scales[0],
+            std_w=scales[1],
+            std_b=scales[2],
+            paired=paired,
+        )
+        # What is drawn, and the network's own copy.
         require(
-            3 * np.dtype(dtype).itemsize * width * (d + 2),
+            2 * np.dtype(dtype).itemsize * width * (d + 2),
             f"a network of {width} nodes on d={d} inputs",
-            "use fewer nodes or float32",
+            "use fewer nodes or float32, or RandomNodes, which are drawn where they are used",
         )
-        a, w, b = _lib.random_nodes(
-            words, drawn, d, std_a=scales[0], std_w=scales[1], std_b=scales[2], dtype=dtype
-        )
-        if paired is not None:
-            a, b = np.concatenate([a, -a]), np.concatenate([b, b])
-            w = np.concatenate([w, w if paired == "even" else -w])
+        a, w, b = _lib.random_nodes(law, 0, width, dtype)
         return cls(a, w, None if std_b is None else b, activation=activation)
 
     @property

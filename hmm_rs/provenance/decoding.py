@@ -6,7 +6,7 @@ import dataclasses
 import inspect
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from types import ModuleType
+from types import MappingProxyType, ModuleType
 from typing import Any
 
 import numpy as np
@@ -67,25 +67,40 @@ class Decoder:
         self.names: list[tuple[object, str]] = []
 
     def engine(
-        self, name: str, arguments: object, *, foreign: bool, engines: Mapping[str, type], base: type
+        self,
+        name: str,
+        arguments: object,
+        *,
+        foreign: bool,
+        engines: Mapping[str, type],
+        base: type,
+        beside: Mapping[str, Any] = MappingProxyType({}),
     ) -> Any:
         """Return the engine `name`, made of its stored arguments.
 
-        It is one of `engines`, or for a `foreign` name a subclass of `base` that the reader hands over.
+        It is one of `engines`, or for a `foreign` name a subclass of `base` that the reader hands over. Arguments
+        `beside` those that are stored come from the reader too.
         """
-        made = self.made(name, arguments, foreign=foreign, classes=engines, base=base)
+        made = self.made(name, arguments, foreign=foreign, classes=engines, base=base, beside=beside)
         self.refuse_leftovers()
         return made
 
     def made(
-        self, name: str, arguments: object, *, foreign: bool, classes: Mapping[str, type], base: type
+        self,
+        name: str,
+        arguments: object,
+        *,
+        foreign: bool,
+        classes: Mapping[str, type],
+        base: type,
+        beside: Mapping[str, Any] = MappingProxyType({}),
     ) -> Any:
         """Return an object of one of `classes`; what is not used yet may be used by calls."""
         cls = self._foreign_class(name, (base,)) if foreign else classes.get(name)
         if cls is None:
             raise self._refusal(f"holds a {shown(name)} run, which this version does not know")
         self.require_functions(arguments)
-        return self._make(name, cls, arguments)
+        return self._make(name, cls, arguments, beside)
 
     def arguments(self, arguments: object, allowed: Iterable[str]) -> dict[str, Any]:
         """Return the arguments of a call, all of them among the `allowed`."""
@@ -184,12 +199,14 @@ class Decoder:
             raise self._refusal(f"holds {shown(data)}, which is no valid {shown(data.get('is'))}")
         return data
 
-    def _make(self, name: str, cls: type, arguments: object) -> Any:
+    def _make(
+        self, name: str, cls: type, arguments: object, beside: Mapping[str, Any] = MappingProxyType({})
+    ) -> Any:
         if not isinstance(arguments, dict):
             raise self._refusal(f"holds {shown(arguments)} where the arguments of {name} belong")
         decoded = {key: self._decode(item) for key, item in arguments.items()}
         try:
-            return cls(**decoded)
+            return cls(**decoded, **beside)
         except ResourceError:
             raise
         except Exception as error:

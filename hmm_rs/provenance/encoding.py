@@ -57,6 +57,7 @@ def descriptions() -> dict[str, type]:
     from ..ground.schedules import Constant, Cosine, Power, Step
     from ..networks.convolutional import CNN
     from ..networks.mean_field import MeanFieldNetwork
+    from ..networks.random_nodes import RandomNodes
     from ..networks.two_layer import TwoLayer
 
     return {
@@ -77,6 +78,7 @@ def descriptions() -> dict[str, type]:
         "CallableGenerator": CallableGenerator,
         "TwoLayer": TwoLayer,
         "MeanFieldNetwork": MeanFieldNetwork,
+        "RandomNodes": RandomNodes,
         "CNN": CNN,
         "Constant": Constant,
         "Step": Step,

@@ -17,6 +17,7 @@ from ..dynamics.progress import Bar, bar_wanted
 from ..dynamics.signals import interactive
 from ..ground.arguments import array, choice, count, flag, shown
 from ..ground.errors import DtypeError, HmmError, InvalidParameterError, SweepError
+from ..ground.workers import check_executor
 from ..theory.online.base import OnlineODE
 from ..theory.online.batch import solve_many
 from .fingerprint import digest, function_digest, function_name
@@ -259,11 +260,8 @@ def _check_executor(executor: Any, workers: Any) -> None:
             )
     if isinstance(executor, str):
         choice("executor", executor, ["here"])
-    elif executor is not None and not callable(getattr(executor, "submit", None)):
-        raise DtypeError(
-            f"executor = {shown(executor)}: must be an executor, with a method submit; pass "
-            "concurrent.futures.ProcessPoolExecutor(), client.get_executor() of a Dask client, ..."
-        )
+    elif executor is not None:
+        check_executor(executor)
 
 
 @contextlib.contextmanager

@@ -22,6 +22,7 @@ from .. import _lib
 from ..dynamics.driver import Driver
 from ..ground.arguments import shown
 from ..ground.errors import DtypeError
+from ..ground.workers import other_version
 from ..theory.online.base import OnlineODE
 from .fingerprint import function_name
 from .parcel import Parcel
@@ -104,12 +105,9 @@ def compute(job: Job, point: bytes, attempt: int = 0) -> Outcome:
         How often this point was lost before: schedulers that remember tasks by their arguments must not remember it.
     """
     del attempt
-    if job.version != _lib.__version__:
-        return Outcome(
-            "refused",
-            f"the worker {platform.node()} has hmm_rs {_lib.__version__}, this process has {job.version}: must be the "
-            "same; install one version everywhere",
-        )
+    refusal = other_version(job.version)
+    if refusal:
+        return Outcome("refused", refusal)
     try:
         function, keywords = _function(job.function), pickle.loads(point)
     except Exception as error:

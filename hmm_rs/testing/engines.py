@@ -118,6 +118,7 @@ def _particles(draw: st.DrawFn) -> EngineCase:
         "tile": draw(st.none() | st.tuples(st.integers(1, 8), st.integers(1, 8))),
         "seed": seed,
     }
+    arguments["shards"] = draw(st.integers(1, arguments["network"].width) | st.just(1))
     if fresh:
         arguments["batch"] = draw(st.integers(1, 30))
     else:

@@ -24,6 +24,7 @@ DOORS = {
     )[0],
     "TwoLayer.random": lambda seed: hr.TwoLayer.random(2, 5, seed=seed).w,
     "MeanFieldNetwork.random": lambda seed: hr.MeanFieldNetwork.random(4, 3, seed=seed).w,
+    "RandomNodes": lambda seed: hr.RandomNodes(4, 3, seed=seed).draw(0, 4)[1],
     "CNN.initial": lambda seed: hr.cnn.CNN(1, 8, 8).initial(seed),
     "Images.split": lambda seed: hr.data.images.Images(np.eye(40), np.arange(40)).split(9, seed=seed)[1].X,
     "OnlineSGD": lambda seed: online(seed).run(1.0, save_at=[1.0]).eg.values,

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import itertools
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +15,7 @@ from ...ground.arguments import count, flag, seed_words
 from ...ground.arguments import threads as checked_threads
 from ...ground.errors import DtypeError, InvalidParameterError
 from ...ground.memory import require
+from ...ground.workers import executor_of, in_order
 from ..latent import LatentModel
 
 __all__ = ["CovarianceEstimate", "estimate_covariances"]
@@ -22,6 +24,8 @@ Vector = npt.NDArray[np.float64]
 
 #: Pieces of the stream between which the covariance is compared.
 CHECKPOINTS = 8
+#: Samples of a block: enough that merging costs nothing beside it. Blocks do not depend on who sees them.
+_BLOCK = 1 << 14
 #: Most samples: what the longest streams hold.
 MOST_SAMPLES = 1 << 39
 
@@ -58,6 +62,7 @@ def estimate_covariances(
     seed: Any = 0,
     progress: bool = False,
     threads: int | None = None,
+    executor: Any = None,
 ) -> CovarianceEstimate:
     """Estimate the covariances of any model of data from a stream of samples.
 
@@ -72,19 +77,23 @@ def estimate_covariances(
     progress
         Show a bar.
     threads
-        Threads to use; the result does not depend on it.
+        Threads to use in this process; the result does not depend on it.
+    executor
+        Where blocks of samples are seen: any executor of the standard library's kind, or a Dask client. None: in this
+        process. The result does not depend on it.
 
     Raises
     ------
     InvalidParameterError
-        For more samples than a stream holds.
+        For more samples than a stream holds; a worker with another version of the package.
     ResourceError
-        If the estimates do not fit into memory.
+        If the estimates do not fit into memory, or workers are lost again and again.
 
     Notes
     -----
-    Partial results are merged pairwise after Chan, Golub and LeVeque (1979); memory holds the estimates and
-    1024 samples. The error of an entry is about ``sqrt((Omega_ii Omega_jj + Omega_ij**2) / n_samples)``.
+    Blocks of 16384 samples are merged in order after Chan, Golub and LeVeque (1979); memory holds the estimates and
+    1024 samples, with `executor` here the estimates of up to 33 blocks.
+    The error of an entry is about ``sqrt((Omega_ii Omega_jj + Omega_ij**2) / n_samples)``.
     """
     if not isinstance(model, LatentModel):
         raise DtypeError(
@@ -96,26 +105,82 @@ def estimate_covariances(
             f"n_samples = {total}: must be at most 2^39, what a stream holds; the error falls as its root, pass fewer"
         )
     require(
-        5 * 8 * model.N * (model.N + model.D) + 8 * 1024 * (model.N + model.D),
+        6 * 8 * model.N * (model.N + model.D) + 8 * 1024 * (model.N + model.D),
         f"a covariance of N={model.N} inputs",
         "lower N",
     )
-    stream = _lib.CovarianceStream(model.source("float64"), seed_words(seed))
-    most = checked_threads("threads", threads)
+    most, there = checked_threads("threads", threads), executor_of(executor)
+    words, ends = seed_words(seed), list(itertools.accumulate(_steps(total)))
+    tasks = ((model, words, *block) for block in _blocks(ends))
+    found: Iterable[_Moments] = (_moments(*task, most) for task in tasks)
+    if there is not None:
+        found = in_order(there, _moments, tasks, "covariances")
+    seen = _Moments.none(model.N, model.D)
     previous: Vector | None = None
     changes: list[float] = []
     bar = _bar(total, flag("progress", progress))
-    for step in _steps(total):
-        stream.advance(step, most)
-        bar(step)
-        current: Vector = stream.estimate()["Omega"]
-        if previous is not None:
-            # Plain sums: those of numpy's BLAS depend on its threads.
-            changes.append(float(np.sqrt(((current - previous) ** 2).sum() / (current**2).sum())))
-        previous = current
+    for (start, end), block in zip(_blocks(ends), found, strict=True):
+        seen = seen.merged(block)
+        bar(end - start)
+        if end in ends:
+            current = seen.inputs / seen.count
+            if previous is not None:
+                # Plain sums: those of numpy's BLAS depend on its threads.
+                changes.append(float(np.sqrt(((current - previous) ** 2).sum() / (current**2).sum())))
+            previous = current
     bar(0)
-    found = stream.estimate()
-    return CovarianceEstimate(found["Omega"], found["Phi"], found["mean"], total, np.array(changes))
+    assert previous is not None
+    return CovarianceEstimate(previous, seen.cross / seen.count, seen.mean, total, np.array(changes))
+
+
+def _blocks(ends: list[int]) -> Iterator[tuple[int, int]]:
+    """Yield first sample and end of every block: none goes on over the end of a piece, none is a single sample."""
+    for begin, end in zip([0, *ends], ends, strict=False):
+        start = begin
+        while start < end:
+            stop = end if end - start <= _BLOCK + 1 else start + _BLOCK
+            yield start, stop
+            start = stop
+
+
+@dataclass(frozen=True, eq=False)
+class _Moments:
+    """Means and scatter of some samples."""
+
+    count: int
+    mean: Vector
+    latent_mean: Vector
+    #: Sum of (x - mean)(x - mean)^T and of (x - mean)(c - mean)^T.
+    inputs: Vector
+    cross: Vector
+
+    @classmethod
+    def none(cls, N: int, D: int) -> _Moments:
+        """Return those of no samples."""
+        return cls(0, np.zeros(N), np.zeros(D), np.zeros((N, N)), np.zeros((N, D)))
+
+    def merged(self, other: _Moments) -> _Moments:
+        """Return those of both: S = S1 + S2 + d d^T n1 n2/(n1 + n2), after Chan, Golub and LeVeque (1979)."""
+        count = self.count + other.count
+        shift, latents = other.mean - self.mean, other.latent_mean - self.latent_mean
+        weight, share = self.count * other.count / count, other.count / count
+        return _Moments(
+            count,
+            self.mean + shift * share,
+            self.latent_mean + latents * share,
+            self.inputs + other.inputs + np.multiply.outer(shift, shift) * weight,
+            self.cross + other.cross + np.multiply.outer(shift, latents) * weight,
+        )
+
+
+def _moments(
+    model: LatentModel, words: npt.NDArray[np.uint32], start: int, end: int, threads: int | None
+) -> _Moments:
+    """Return the moments of the samples `start` to `end` - 1 of a stream."""
+    stream = _lib.CovarianceStream(model.source("float64"), words, start)
+    stream.advance(end - start, threads)
+    found, count = stream.estimate(), end - start
+    return _Moments(count, found["mean"], found["latent_mean"], found["Omega"] * count, found["Phi"] * count)
 
 
 def _steps(total: int) -> Iterator[int]:

@@ -46,6 +46,7 @@ struct Tile {
 pub struct CovarianceStream {
     source: Arc<dyn Source<f64>>,
     stream: Stream,
+    start: u64,
     count: u64,
     mean: Vec<f64>,
     latent_mean: Vec<f64>,
@@ -59,6 +60,8 @@ pub struct CovarianceStream {
 pub struct Covariances {
     /// Mean of the inputs, shape (N,).
     pub mean: Array1<f64>,
+    /// Mean of the latents, shape (D,).
+    pub latent_mean: Array1<f64>,
     /// `E (x - mean)(x - mean)^T`, shape (N, N).
     pub omega: Array2<f64>,
     /// `E (x - mean)(c - mean)^T`, shape (N, D).
@@ -101,6 +104,14 @@ impl CovarianceStream {
     /// # Errors
     /// [`Error::Resource`] if sums, estimates and a slab of samples do not fit into memory.
     pub fn new(source: Arc<dyn Source<f64>>, stream: Stream) -> Result<Self> {
+        Self::starting_at(0, source, stream)
+    }
+
+    /// The same, from sample number `start` of the stream on.
+    ///
+    /// # Errors
+    /// As of [`Self::new`].
+    pub fn starting_at(start: u64, source: Arc<dyn Source<f64>>, stream: Stream) -> Result<Self> {
         let (n, d) = (source.inputs(), source.latents());
         let width = n.saturating_add(d);
         require(
@@ -117,6 +128,7 @@ impl CovarianceStream {
             latent_mean: vec![0.0; d],
             inputs: tiles(n, n, true),
             cross: tiles(n, d, false),
+            start,
             count: 0,
             source,
             stream,
@@ -137,7 +149,7 @@ impl CovarianceStream {
         let (n, d) = (self.source.inputs(), self.source.latents());
         let length = stream_length(self.source.block_rows());
         let end = self.count.saturating_add(samples);
-        if end > length {
+        if self.start.saturating_add(end) > length {
             return Err(Error::invalid(
                 "n_samples",
                 samples,
@@ -150,14 +162,14 @@ impl CovarianceStream {
         while self.count < end {
             cancel.check()?;
             // Slabs sit on a grid of the stream, however a call is cut.
-            let room = SLAB as u64 - self.count % SLAB as u64;
+            let room = SLAB as u64 - (self.start + self.count) % SLAB as u64;
             let size = room.min(end - self.count) as usize;
             let mut x = inputs.slice_mut(s![..size, ..]);
             let mut c = latents.slice_mut(s![..size, ..]);
             sample(
                 &*self.source,
                 &self.stream,
-                self.count,
+                self.start + self.count,
                 x.view_mut(),
                 c.view_mut(),
                 cancel,
@@ -270,6 +282,7 @@ impl CovarianceStream {
         }
         Ok(Covariances {
             mean: Array1::from(self.mean.clone()),
+            latent_mean: Array1::from(self.latent_mean.clone()),
             omega,
             phi,
         })

@@ -224,11 +224,12 @@ struct PyCovarianceStream(CovarianceStream);
 #[pymethods]
 impl PyCovarianceStream {
     #[new]
-    fn new(py: Python<'_>, source: &PySource, seed: SeedWords) -> PyResult<Self> {
+    fn new(py: Python<'_>, source: &PySource, seed: SeedWords, start: u64) -> PyResult<Self> {
         let stream = Stream::new(&seed.0, Purpose::Sample);
         call(py, || match &source.0 {
             ByDtype::F64(handle) => {
-                CovarianceStream::new(Arc::clone(&handle.source), stream).map(Self)
+                let source = Arc::clone(&handle.source);
+                CovarianceStream::starting_at(start, source, stream).map(Self)
             }
             ByDtype::F32(_) => Err(Error::invalid(
                 "dtype",
@@ -249,10 +250,12 @@ impl PyCovarianceStream {
         self.0.count()
     }
 
-    /// {"mean", "Omega", "Phi"}.
+    /// {"mean", "latent_mean", "Omega", "Phi"}.
     fn estimate<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
         let found = call(py, || self.0.estimate())?;
-        let table = Table::new().with("mean", found.mean);
+        let table = Table::new()
+            .with("mean", found.mean)
+            .with("latent_mean", found.latent_mean);
         to_dict(py, table.with("Omega", found.omega).with("Phi", found.phi))
     }
 }

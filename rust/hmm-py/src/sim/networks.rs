@@ -7,11 +7,12 @@ use crate::convert::name::Name;
 use crate::convert::seed::SeedWords;
 use hmm_core::{Activation, Real};
 use hmm_sim::network::MeanField;
-use hmm_sim::particles::initial::{FEWER, NODES, fill_nodes};
+use hmm_sim::particles::initial::{Drawing, FEWER, NODES, Pairing};
 use hmm_sim::weights;
 use ndarray::{Ix1, Ix2};
 use numpy::{Element, PyArray, PyArray1, PyArray2, PyReadonlyArray1, PyReadonlyArray2};
 use pyo3::prelude::*;
+use std::ops::Range;
 
 /// `count` standard normals for initial weights, from unit `unit` of the weight stream of `seed`.
 #[pyfunction]
@@ -50,39 +51,59 @@ fn layer_normals(
 /// Arrays a, w and b of a network's nodes.
 type NodeArrays<'py> = (Bound<'py, PyAny>, Bound<'py, PyAny>, Bound<'py, PyAny>);
 
-/// Independent Gaussian nodes `(a, w, b)`.
+/// Independent Gaussian nodes: none is drawn before it is asked for.
+#[pyclass(frozen, module = "hmm_rs._lib")]
+pub struct NodeLaw(pub Drawing);
+
+#[pymethods]
+impl NodeLaw {
+    #[new]
+    #[pyo3(signature = (seed, width, d, *, std_a, std_w, std_b, paired))]
+    fn new(
+        seed: SeedWords,
+        width: usize,
+        d: usize,
+        std_a: f64,
+        std_w: f64,
+        std_b: f64,
+        paired: Option<Name<Pairing>>,
+    ) -> Self {
+        Self(Drawing {
+            seed: seed.0,
+            width,
+            d,
+            scales: (std_a, std_w, std_b),
+            pairing: paired.map(|name| name.0),
+        })
+    }
+}
+
+/// The nodes `first..last` of a law as `(a, w, b)`.
 #[pyfunction]
-#[pyo3(signature = (seed, width, d, *, std_a, std_w, std_b, dtype))]
-fn random_nodes(
-    py: Python<'_>,
-    seed: SeedWords,
-    width: usize,
-    d: usize,
-    std_a: f64,
-    std_w: f64,
-    std_b: f64,
+fn random_nodes<'py>(
+    py: Python<'py>,
+    law: &NodeLaw,
+    first: usize,
+    last: usize,
     dtype: Name<Dtype>,
-) -> PyResult<NodeArrays<'_>> {
-    let scales = (std_a, std_w, std_b);
+) -> PyResult<NodeArrays<'py>> {
     match dtype.0 {
-        Dtype::F32 => nodes::<f32>(py, &seed, (width, d), scales),
-        Dtype::F64 => nodes::<f64>(py, &seed, (width, d), scales),
+        Dtype::F32 => nodes::<f32>(py, &law.0, first..last),
+        Dtype::F64 => nodes::<f64>(py, &law.0, first..last),
     }
 }
 
 fn nodes<'py, T: Element + Real>(
     py: Python<'py>,
-    seed: &SeedWords,
-    (width, d): (usize, usize),
-    scales: (f64, f64, f64),
+    law: &Drawing,
+    range: Range<usize>,
 ) -> PyResult<NodeArrays<'py>> {
-    let mut a = fresh::<T, _>(py, Ix1(width), NODES, FEWER)?;
-    let mut w = fresh(py, Ix2(width, d), NODES, FEWER)?;
-    let mut b = fresh(py, Ix1(width), NODES, FEWER)?;
+    let count = range.len();
+    let mut a = fresh::<T, _>(py, Ix1(count), NODES, FEWER)?;
+    let mut w = fresh(py, Ix2(count, law.d), NODES, FEWER)?;
+    let mut b = fresh(py, Ix1(count), NODES, FEWER)?;
     let arrays = (a.as_array_mut(), w.as_array_mut(), b.as_array_mut());
-    run(py, None, |cancel| {
-        fill_nodes(&seed.0, arrays, scales, cancel)
-    })?;
+    run(py, None, |cancel| law.fill(range, arrays, cancel))?;
     Ok((
         given(a).into_any(),
         given(w).into_any(),
@@ -150,6 +171,7 @@ fn mean_field_outputs<'py>(
 pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(weight_normals, module)?)?;
     module.add_function(wrap_pyfunction!(layer_normals, module)?)?;
+    module.add_class::<NodeLaw>()?;
     module.add_function(wrap_pyfunction!(random_nodes, module)?)?;
     module.add_function(wrap_pyfunction!(mean_field_outputs, module)?)
 }

@@ -23,10 +23,10 @@ pub struct Weights<'a, T> {
     pub d: usize,
 }
 
-/// Outputs of all examples, and the signs of all activations if they were asked for.
+/// What the nodes at hand give to the outputs of all examples, and the signs of all activations if they were asked for.
 #[derive(Debug, Clone)]
 pub struct Forward {
-    /// `f` of every example, shape (P,).
+    /// `f` of every example, shape (P,); of a part of the network's nodes what they give to it.
     pub output: Vec<f64>,
     /// By task (node chunk, example chunk), the latter fastest: bit `i % 8` of byte
     /// `(i / 8, n)` says whether node i is active on example n.
@@ -50,13 +50,14 @@ fn sign_bytes(nodes: &Range<usize>, examples: &Range<usize>) -> usize {
     nodes.len().div_ceil(GROUP) * examples.len()
 }
 
-/// Outputs of the examples `x` (rows of length d).
+/// What nodes give to the outputs of the examples `x` (rows of length d), in a network of `whole` nodes.
 ///
 /// # Errors
 /// [`hmm_core::Error::Interrupted`].
 pub fn forward<T: Real>(
     weights: Weights<'_, T>,
     unit: Activation,
+    whole: usize,
     x: &[T],
     plan: &Plan,
     keep_signs: bool,
@@ -79,7 +80,7 @@ pub fn forward<T: Real>(
         .collect::<Result<_>>()?;
     let mut output = vec![0.0; plan.examples];
     let mut signs = Vec::with_capacity(if keep_signs { tasks.len() } else { 0 });
-    let width = plan.nodes as f64;
+    let width = whole as f64;
     for (task, (part, bits)) in tasks.into_iter().enumerate() {
         for (f, p) in output[plan.example_range(task % columns)]
             .iter_mut()

@@ -20,6 +20,7 @@ use hmm_core::random::{BLOCKS_OF_UNIT, Purpose, Seed, Stream, fill_normal};
 use hmm_core::{Cancel, Error, Real, Result};
 use ndarray::{Array1, Array2, ArrayViewMut1, ArrayViewMut2};
 use rayon::prelude::*;
+use std::ops::Range;
 
 /// What asks for memory.
 pub const NODES: &str = "a random network";
@@ -37,6 +38,16 @@ pub struct Nodes<T> {
     pub b: Array1<T>,
 }
 
+hmm_core::named! {
+    /// How the second half of a network's nodes follows from the first.
+    pub enum Pairing: "paired" {
+        /// (a, w, b) and (-a, w, b): the output is zero exactly.
+        Even = "even",
+        /// (a, w, b) and (-a, -w, b): the output is odd in x.
+        Odd = "odd",
+    }
+}
+
 /// Standard normal nodes times `std_a`, `std_w`, `std_b`.
 ///
 /// Node `i` is a function of the seed, `d` and `i` alone: neither the number of nodes nor the number
@@ -49,68 +60,123 @@ pub fn random_nodes<T: Real>(
     seed: &Seed,
     width: usize,
     d: usize,
-    (std_a, std_w, std_b): (f64, f64, f64),
+    scales: (f64, f64, f64),
     cancel: &Cancel,
 ) -> Result<Nodes<T>> {
-    let mut nodes = Nodes {
-        a: Array1::from(zeros(width, NODES, FEWER)?),
-        w: zero_matrix((width, d), NODES, FEWER)?,
-        b: Array1::from(zeros(width, NODES, FEWER)?),
+    let drawing = Drawing {
+        seed: *seed,
+        width,
+        d,
+        scales,
+        pairing: None,
     };
-    let Nodes { a, w, b } = &mut nodes;
-    let arrays = (a.view_mut(), w.view_mut(), b.view_mut());
-    fill_nodes(seed, arrays, (std_a, std_w, std_b), cancel)?;
-    Ok(nodes)
+    drawing.nodes(0..width, cancel)
 }
 
-/// [`random_nodes`] into contiguous arrays of the caller: a, w and b.
-///
-/// # Errors
-/// As there; arrays of unequal length or that are not contiguous.
-pub fn fill_nodes<T: Real>(
-    seed: &Seed,
-    (mut a, mut w, mut b): (
-        ArrayViewMut1<'_, T>,
-        ArrayViewMut2<'_, T>,
-        ArrayViewMut1<'_, T>,
-    ),
-    (std_a, std_w, std_b): (f64, f64, f64),
-    cancel: &Cancel,
-) -> Result<()> {
-    let (width, d) = w.dim();
-    let fits = (a.len(), b.len()) == (width, width) && width as u64 <= BLOCKS_OF_UNIT;
-    let arrays = (a.as_slice_mut(), w.as_slice_mut(), b.as_slice_mut());
-    let (true, (Some(a), Some(w), Some(b))) = (fits && width > 0 && d > 0, arrays) else {
-        return Err(Error::shape(
-            "w",
-            &[width, d],
-            format!("must have between 1 and {BLOCKS_OF_UNIT} nodes, and inputs"),
-            "pass such numbers",
-        ));
-    };
-    let stream = Stream::new(seed, Purpose::Weights);
-    let scratch = d.saturating_mul(rayon::current_num_threads().min(width));
-    require(bytes_of::<f64>(scratch), NODES, FEWER)?;
-    w.par_chunks_exact_mut(d)
-        .zip(a.par_iter_mut())
-        .zip(b.par_iter_mut())
-        .enumerate()
-        .try_for_each_init(
-            || vec![0.0_f64; d + 2],
-            |normals, (node, ((w, a), b))| {
-                let mut generator = stream.generator(NODE_UNIT, node as u64);
-                for piece in normals.chunks_mut(PIECE) {
-                    cancel.check()?;
-                    fill_normal(&mut generator, piece);
-                }
-                *a = T::from_f64(std_a * normals[0]);
-                *b = T::from_f64(std_b * normals[1]);
-                for (weight, normal) in w.iter_mut().zip(&normals[2..]) {
-                    *weight = T::from_f64(std_w * normal);
-                }
-                Ok(())
-            },
-        )
+/// The law of a random network's nodes: any range of them can be drawn without the others.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Drawing {
+    /// Seed of the nodes.
+    pub seed: Seed,
+    /// Nodes of the whole network.
+    pub width: usize,
+    /// Inputs of a node.
+    pub d: usize,
+    /// Standard deviations of a, w and b.
+    pub scales: (f64, f64, f64),
+    /// Whether, and how, the second half repeats the first; needs an even width.
+    pub pairing: Option<Pairing>,
+}
+
+impl Drawing {
+    /// The nodes of a range, shape (range, d).
+    ///
+    /// # Errors
+    /// As of [`random_nodes`]; a range outside of the network, an odd number of nodes in pairs.
+    pub fn nodes<T: Real>(&self, range: Range<usize>, cancel: &Cancel) -> Result<Nodes<T>> {
+        let count = range.len();
+        let mut nodes = Nodes {
+            a: Array1::from(zeros(count, NODES, FEWER)?),
+            w: zero_matrix((count, self.d), NODES, FEWER)?,
+            b: Array1::from(zeros(count, NODES, FEWER)?),
+        };
+        let Nodes { a, w, b } = &mut nodes;
+        let arrays = (a.view_mut(), w.view_mut(), b.view_mut());
+        self.fill(range, arrays, cancel)?;
+        Ok(nodes)
+    }
+
+    /// [`Self::nodes`] into contiguous arrays of the caller: a, w and b.
+    ///
+    /// # Errors
+    /// As there; arrays that do not fit the range or are not contiguous.
+    pub fn fill<T: Real>(
+        &self,
+        range: Range<usize>,
+        (mut a, mut w, mut b): (
+            ArrayViewMut1<'_, T>,
+            ArrayViewMut2<'_, T>,
+            ArrayViewMut1<'_, T>,
+        ),
+        cancel: &Cancel,
+    ) -> Result<()> {
+        let Self { width, d, .. } = *self;
+        let count = range.len();
+        let fits = (a.len(), w.dim(), b.len()) == (count, (count, d), count);
+        let arrays = (a.as_slice_mut(), w.as_slice_mut(), b.as_slice_mut());
+        let possible = width > 0 && d > 0 && width as u64 <= BLOCKS_OF_UNIT;
+        let (true, (Some(a), Some(w), Some(b))) = (fits && possible, arrays) else {
+            return Err(Error::shape(
+                "w",
+                &[width, d],
+                format!("must have between 1 and {BLOCKS_OF_UNIT} nodes, and inputs"),
+                "pass such numbers",
+            ));
+        };
+        if range.is_empty() || range.end > width || (self.pairing.is_some() && width % 2 == 1) {
+            return Err(Error::shape(
+                "w",
+                &[range.start, range.end],
+                format!("must be nodes of {width}, whose number is even where they are in pairs"),
+                "pass a range of the network",
+            ));
+        }
+        let stream = Stream::new(&self.seed, Purpose::Weights);
+        let scratch = d.saturating_mul(rayon::current_num_threads().min(count));
+        require(bytes_of::<f64>(scratch), NODES, FEWER)?;
+        let (std_a, std_w, std_b) = self.scales;
+        w.par_chunks_exact_mut(d)
+            .zip(a.par_iter_mut())
+            .zip(b.par_iter_mut())
+            .enumerate()
+            .try_for_each_init(
+                || vec![0.0_f64; d + 2],
+                |normals, (place, ((w, a), b))| {
+                    let (node, sign_a, sign_w) = self.origin(range.start + place);
+                    let mut generator = stream.generator(NODE_UNIT, node as u64);
+                    for piece in normals.chunks_mut(PIECE) {
+                        cancel.check()?;
+                        fill_normal(&mut generator, piece);
+                    }
+                    *a = T::from_f64(sign_a * std_a * normals[0]);
+                    *b = T::from_f64(std_b * normals[1]);
+                    for (weight, normal) in w.iter_mut().zip(&normals[2..]) {
+                        *weight = T::from_f64(sign_w * std_w * normal);
+                    }
+                    Ok(())
+                },
+            )
+    }
+
+    /// The node that is drawn for node `i`, and the signs that its a and its w get.
+    fn origin(&self, i: usize) -> (usize, f64, f64) {
+        let half = self.width / 2;
+        match self.pairing {
+            Some(Pairing::Even) if i >= half => (i - half, -1.0, 1.0),
+            Some(Pairing::Odd) if i >= half => (i - half, -1.0, -1.0),
+            _ => (i, 1.0, 1.0),
+        }
+    }
 }
 
 #[cfg(test)]
@@ -128,6 +194,30 @@ mod tests {
         assert_eq!(few.a, many.a.slice(s![..3]));
         assert_eq!(few.w, many.w.slice(s![..3, ..]));
         assert!(few.b.iter().all(|b| *b == 0.0));
+    }
+
+    #[test]
+    fn a_range_is_cut_out_of_the_whole() {
+        let cancel = Cancel::new();
+        for pairing in [None, Some(Pairing::Even), Some(Pairing::Odd)] {
+            let drawing = Drawing {
+                seed: [3; 8],
+                width: 12,
+                d: 4,
+                scales: (1.0, 2.0, 0.5),
+                pairing,
+            };
+            let whole = drawing.nodes::<f64>(0..12, &cancel).unwrap();
+            let part = drawing.nodes::<f64>(4..9, &cancel).unwrap();
+            assert_eq!(part.a, whole.a.slice(s![4..9]));
+            assert_eq!(part.w, whole.w.slice(s![4..9, ..]));
+            assert_eq!(part.b, whole.b.slice(s![4..9]));
+            if pairing.is_some() {
+                assert_eq!(whole.a.slice(s![6..]), -&whole.a.slice(s![..6]));
+            }
+            assert!(drawing.nodes::<f64>(4..13, &cancel).is_err());
+            assert!(drawing.nodes::<f64>(4..4, &cancel).is_err());
+        }
     }
 
     #[test]

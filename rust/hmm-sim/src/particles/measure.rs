@@ -38,11 +38,8 @@ impl Rule {
     }
 }
 
-/// `log(<(a0 + w0), (a + w_par)> / <(a0 + w0), (a0 + w0)>)`, with `start = a0 + w0`.
-///
-/// Not a number where it has no meaning: where the overlap is not positive (the nodes have turned against their start)
-/// or where all nodes started on `a = -w_par`.
-pub fn fitted_gamma<T: Real>(start: &[T], a: &[T], w: &[T], cancel: &Cancel) -> Result<f64> {
+/// The overlaps `<(a0 + w0), (a + w_par)>` and `<(a0 + w0), (a0 + w0)>` over nodes, with `start = a0 + w0`.
+pub fn overlaps<T: Real>(start: &[T], a: &[T], w: &[T], cancel: &Cancel) -> Result<[f64; 2]> {
     let d = w.len() / a.len().max(1);
     let (mut cross, mut norm) = (0.0, 0.0);
     let nodes = start.iter().zip(a).zip(w.chunks_exact(d));
@@ -54,5 +51,13 @@ pub fn fitted_gamma<T: Real>(start: &[T], a: &[T], w: &[T], cancel: &Cancel) -> 
         cross += start * (a.to_f64() + w[0].to_f64());
         norm += start * start;
     }
-    Ok((cross / norm).ln())
+    Ok([cross, norm])
+}
+
+/// The fitted rotation `log(cross / norm)`.
+///
+/// Not a number where it has no meaning: where the overlap is not positive (the nodes have turned against their start)
+/// or where all nodes started on `a = -w_par`.
+pub fn fitted_gamma([cross, norm]: [f64; 2]) -> f64 {
+    (cross / norm).ln()
 }

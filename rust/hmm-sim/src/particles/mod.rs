@@ -7,6 +7,8 @@
 //! while it is in cache. Of a ReLU's activations one bit each is kept for the way back, and only
 //! examples with a gradient (the unsatisfied ones of the hinge loss) enter that way.
 //!
+//! A network too large for one machine is cut into [`Shard`]s: a step is one sum of P numbers over all of them.
+//!
 //! [`Particles`] is the network in training; [`Examples`] what it learns from, [`rule`] how, [`Sizes`] what that takes.
 //!
 //! ```
@@ -45,6 +47,7 @@ mod measure;
 mod network;
 mod plan;
 pub mod rule;
+mod shard;
 mod sizes;
 mod stepper;
 
@@ -52,6 +55,7 @@ pub use examples::{Batches, Examples, Labelled, LawBatches};
 pub use measure::Score;
 pub use network::{Particles, Setting};
 pub use rule::Rule;
+pub use shard::{Member, Shard};
 pub use sizes::Sizes;
 
 use hmm_core::{Error, Result};

@@ -3,7 +3,7 @@
 use super::backward::Descent;
 use super::examples::{Examples, Labelled, row_major};
 use super::forward::{Forward, Weights, forward, keeps_signs};
-use super::measure::Score;
+use super::measure::{Score, overlaps};
 use super::plan::Plan;
 use super::positive;
 use super::rule::{self, Rule};
@@ -30,6 +30,8 @@ pub struct Particles<T> {
     pub(super) a: Vec<T>,
     pub(super) w: Vec<T>,
     pub(super) d: usize,
+    /// Nodes of the whole network, of which these may be a part.
+    whole: usize,
     pub(super) recorded: usize,
     unit: Activation,
     rule: Rule,
@@ -59,7 +61,20 @@ pub struct Particles<T> {
 pub(super) struct Current<T> {
     /// The fresh batch, if the data are not fixed.
     batch: Option<Labelled<T>>,
+    /// What the nodes at hand give to the outputs.
     forward: Forward,
+    /// The same before the first step, where that is subtracted from a fresh batch's outputs.
+    before: Option<Vec<f64>>,
+    /// Outputs of the whole network, minus its initial ones where they are subtracted; None until they are known.
+    output: Option<Vec<f64>>,
+}
+
+/// What is summed over all nodes for a measurement.
+pub(super) struct Reading {
+    /// [`overlaps`].
+    pub(super) overlaps: [f64; 2],
+    /// Outputs on the test set.
+    pub(super) test: Option<Vec<f64>>,
 }
 
 /// A step under way: what pulls, how fast, and which node chunks have moved.
@@ -82,6 +97,24 @@ impl<T: Real> Particles<T> {
         test: Option<Labelled<T>>,
         setting: Setting,
         cancel: &Cancel,
+    ) -> Result<Self> {
+        let whole = a.len();
+        let mut network = Self::part(a, w, whole, examples, test, setting)?;
+        if setting.rule.subtract_init {
+            let [train, test] = network.initial_outputs(cancel)?;
+            network.remember(train, test);
+        }
+        Ok(network)
+    }
+
+    /// Some nodes of a network of `whole` nodes, whose initial outputs are not known yet.
+    pub(super) fn part(
+        a: Array1<T>,
+        w: Array2<T>,
+        whole: usize,
+        examples: Examples<T>,
+        test: Option<Labelled<T>>,
+        setting: Setting,
     ) -> Result<Self> {
         let Setting {
             unit,
@@ -137,17 +170,19 @@ impl<T: Real> Particles<T> {
         }
         let (a, w) = (row_major(a), row_major(w));
         let start = a.iter().zip(w.chunks_exact(d)).map(|(a, w)| *a + w[0]);
-        let mut network = Self {
+        let fresh = matches!(examples, Examples::Fresh { .. });
+        Ok(Self {
             start: start.collect(),
+            initial: (rule.subtract_init && fresh).then(|| (a.clone(), w.clone())),
             a,
             w,
             d,
+            whole,
             recorded,
             unit,
             rule,
             examples,
             test,
-            initial: None,
             initial_output: None,
             initial_test_output: None,
             tile,
@@ -157,22 +192,38 @@ impl<T: Real> Particles<T> {
             finished: false,
             current: None,
             pending: None,
-        };
-        if rule.subtract_init {
-            network.remember_initial_output(cancel)?;
-        }
-        Ok(network)
+        })
     }
 
-    fn remember_initial_output(&mut self, cancel: &Cancel) -> Result<()> {
-        match &self.examples {
-            Examples::Fixed(fixed) => self.initial_output = Some(self.outputs(fixed, cancel)?),
-            Examples::Fresh { .. } => self.initial = Some((self.a.clone(), self.w.clone())),
-        }
-        if let Some(test) = &self.test {
-            self.initial_test_output = Some(self.outputs(test, cancel)?);
-        }
-        Ok(())
+    /// What these nodes give now to the outputs on fixed examples and on the test set.
+    pub(super) fn initial_outputs(&self, cancel: &Cancel) -> Result<[Option<Vec<f64>>; 2]> {
+        let of = |examples: Option<&Labelled<T>>| {
+            let outputs = examples.map(|examples| self.outputs(examples, cancel));
+            outputs.transpose()
+        };
+        Ok([
+            of(training_set(&self.examples, None))?,
+            of(self.test.as_ref())?,
+        ])
+    }
+
+    /// The initial outputs of the whole network are these.
+    pub(super) fn remember(&mut self, train: Option<Vec<f64>>, test: Option<Vec<f64>>) {
+        self.initial_output = train;
+        self.initial_test_output = test;
+    }
+
+    /// Numbers of fixed examples and of test examples.
+    pub(super) fn counts(&self) -> [usize; 2] {
+        [
+            training_set(&self.examples, None).map_or(0, Labelled::len),
+            self.test.as_ref().map_or(0, Labelled::len),
+        ]
+    }
+
+    /// Whether the initial output is subtracted.
+    pub(super) fn subtracts(&self) -> bool {
+        self.rule.subtract_init
     }
 
     /// Sizes that decide what the run takes.
@@ -200,11 +251,28 @@ impl<T: Real> Particles<T> {
             w: &self.w,
             d: self.d,
         };
-        Ok(forward(weights, self.unit, x, &plan, false, cancel)?.output)
+        Ok(forward(weights, self.unit, self.whole, x, &plan, false, cancel)?.output)
     }
 
-    /// Batch, outputs and signs of the present step.
+    /// Batch, outputs and signs of the present step, where these nodes are the whole network.
     pub(super) fn prepare(&mut self, cancel: &Cancel) -> Result<()> {
+        self.contribute(cancel)?;
+        match &self.current {
+            Some(Current {
+                forward,
+                before,
+                output: None,
+                ..
+            }) => {
+                let (output, before) = (forward.output.clone(), before.clone());
+                self.complete(output, before.as_deref())
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Batch and signs of the present step, and what these nodes give to its outputs.
+    pub(super) fn contribute(&mut self, cancel: &Cancel) -> Result<()> {
         if self.current.is_some() {
             return Ok(());
         }
@@ -215,34 +283,60 @@ impl<T: Real> Particles<T> {
         let plan = self.plan(examples.len());
         let signs = keeps_signs::<T>(self.unit, self.a.len(), self.d, examples.len());
         let network = |a, w, signs| {
-            let weights = Weights { a, w, d: self.d };
-            forward(weights, self.unit, &examples.x, &plan, signs, cancel)
+            let (weights, x) = (Weights { a, w, d: self.d }, &examples.x);
+            forward(weights, self.unit, self.whole, x, &plan, signs, cancel)
         };
-        let mut now = network(&self.a, &self.w, signs)?;
-        let initial = match (&self.initial, &self.initial_output) {
-            (Some((a, w)), _) => Some(network(a, w, false)?.output),
-            (None, output) => output.clone(),
+        let now = network(&self.a, &self.w, signs)?;
+        let before = match &self.initial {
+            Some((a, w)) => Some(network(a, w, false)?.output),
+            None => None,
         };
-        subtract(&mut now.output, initial.as_deref());
-        if now.output.iter().any(|f| !f.is_finite()) {
+        self.current = Some(Current {
+            batch,
+            forward: now,
+            before,
+            output: None,
+        });
+        Ok(())
+    }
+
+    /// What these nodes give to the outputs of the present step, and gave before the first one where that counts.
+    pub(super) fn contribution(&self) -> (&[f64], &[f64]) {
+        match &self.current {
+            Some(now) => (&now.forward.output, now.before.as_deref().unwrap_or(&[])),
+            None => (&[], &[]),
+        }
+    }
+
+    /// Whether the outputs of the present step are known.
+    pub(super) fn is_complete(&self) -> bool {
+        self.current
+            .as_ref()
+            .is_some_and(|now| now.output.is_some())
+    }
+
+    /// The outputs of the whole network in the present step are these, and were `before` the first one.
+    pub(super) fn complete(&mut self, mut output: Vec<f64>, before: Option<&[f64]>) -> Result<()> {
+        let Some(current) = &mut self.current else {
+            return Ok(());
+        };
+        subtract(&mut output, before.or(self.initial_output.as_deref()));
+        if output.iter().any(|f| !f.is_finite()) {
             return Err(Error::Divergence(format!(
                 "the network's output is not finite at step {}; take a smaller dt or beta",
                 self.step
             )));
         }
-        if batch.is_none() {
+        if let (None, Examples::Fixed(examples)) = (&current.batch, &self.examples) {
             // Remember which examples are satisfied for the first time now.
-            let outputs = now.output.iter().zip(&examples.y);
+            let outputs = output.iter().zip(&examples.y);
             for (first, (f, y)) in self.first_satisfied.iter_mut().zip(outputs) {
                 if *first < 0 && self.rule.deficit(y.to_f64(), *f) <= 0.0 {
                     *first = self.step as i64;
                 }
             }
         }
-        self.current = Some(Current {
-            batch,
-            forward: now,
-        });
+        current.output = Some(output);
         Ok(())
     }
 
@@ -257,10 +351,13 @@ impl<T: Real> Particles<T> {
             let Some(current) = &self.current else {
                 return Ok(());
             };
+            let Some(output) = &current.output else {
+                return Ok(());
+            };
             let Some(examples) = training_set(&self.examples, current.batch.as_ref()) else {
                 return Ok(());
             };
-            let outputs = current.forward.output.iter().zip(&examples.y);
+            let outputs = output.iter().zip(&examples.y);
             let pull = |(f, y): (&f64, &T)| {
                 let label = y.to_f64();
                 T::from_f64(label * self.rule.loss.pull(self.rule.deficit(label, *f)))
@@ -308,20 +405,30 @@ impl<T: Real> Particles<T> {
         let Some(current) = &self.current else {
             return Score::default();
         };
-        training_set(&self.examples, current.batch.as_ref())
-            .map_or_else(Score::default, |examples| {
-                self.rule.score(&current.forward.output, &examples.y)
-            })
+        let (examples, output) = (
+            training_set(&self.examples, current.batch.as_ref()),
+            current.output.as_deref(),
+        );
+        match (examples, output) {
+            (Some(examples), Some(output)) => self.rule.score(output, &examples.y),
+            _ => Score::default(),
+        }
     }
 
-    /// Averages over the test set.
-    pub(super) fn test_score(&self, cancel: &Cancel) -> Result<Option<Score>> {
-        let Some(test) = &self.test else {
-            return Ok(None);
-        };
-        let mut output = self.outputs(test, cancel)?;
+    /// What these nodes give to a measurement.
+    pub(super) fn reading(&self, cancel: &Cancel) -> Result<Reading> {
+        let test = self.test.as_ref().map(|test| self.outputs(test, cancel));
+        Ok(Reading {
+            overlaps: overlaps(&self.start, &self.a, &self.w, cancel)?,
+            test: test.transpose()?,
+        })
+    }
+
+    /// Averages over the test set, on which the whole network has these outputs.
+    pub(super) fn test_score(&self, mut output: Vec<f64>) -> Option<Score> {
+        let test = self.test.as_ref()?;
         subtract(&mut output, self.initial_test_output.as_deref());
-        Ok(Some(self.rule.score(&output, &test.y)))
+        Some(self.rule.score(&output, &test.y))
     }
 }
 

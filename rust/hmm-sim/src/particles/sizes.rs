@@ -55,8 +55,8 @@ impl Sizes {
         } else {
             0
         };
-        // Partial outputs of every node chunk, and their sum.
-        let outputs = bytes_of::<f64>((plan.node_chunks() + 1).saturating_mul(examples));
+        // Partial outputs of every node chunk, their sum, and that of the whole network.
+        let outputs = bytes_of::<f64>((plan.node_chunks() + 2).saturating_mul(examples));
         // c x of every example, and x itself where fields are made again.
         let gathered = numbers(examples, if signs { d } else { 2 * d });
         let fields =

@@ -2,6 +2,7 @@
 
 use super::Particles;
 use super::measure::fitted_gamma;
+use super::network::Reading;
 use crate::stepper::{Clock, Stepper, Stretch};
 use hmm_core::{Cancel, Column, Entry, Error, Real, Result, Table};
 use ndarray::{Array2, Ix1, Ix2};
@@ -46,6 +47,40 @@ impl Anchor {
     }
 }
 
+impl<T: Real> Particles<T> {
+    /// What is measured, once the present outputs are complete and the sums over all nodes are known.
+    pub(super) fn seen(&self, reading: Reading) -> Result<Table> {
+        let train = self.training_score();
+        let mut seen = Table::new()
+            .with("gamma", fitted_gamma(reading.overlaps))
+            .with("unsatisfied", train.unsatisfied)
+            .with("loss", train.loss)
+            .with("train_error", train.error);
+        if let Some(test) = reading.test.and_then(|output| self.test_score(output)) {
+            seen.push("test_error", test.error);
+            seen.push("test_unsatisfied", test.unsatisfied);
+        }
+        if train.loss.is_finite() {
+            Ok(seen)
+        } else {
+            Err(Error::Divergence(format!(
+                "the loss is not finite at step {}; take a smaller dt or beta",
+                self.step
+            )))
+        }
+    }
+
+    /// Steps have the size `dt` from here on.
+    pub(super) fn anchor(&mut self, dt: f64) {
+        self.anchor = self.anchor.with(self.step, dt);
+    }
+
+    /// Size of the present step.
+    pub(super) fn dt(&self) -> f64 {
+        self.anchor.dt
+    }
+}
+
 impl<T: Real + Entry> Stepper for Particles<T> {
     fn clock(&self) -> Clock {
         Clock {
@@ -69,9 +104,9 @@ impl<T: Real + Entry> Stepper for Particles<T> {
             }
             cancel.check()?;
             if self.pending.is_none() {
-                self.anchor = self.anchor.with(self.step, stretch.dt);
+                self.anchor(stretch.dt);
             }
-            self.take_step(self.anchor.dt, cancel)?;
+            self.take_step(self.dt(), cancel)?;
             left -= 1;
         }
     }
@@ -80,27 +115,8 @@ impl<T: Real + Entry> Stepper for Particles<T> {
     fn observe(&mut self, cancel: &Cancel) -> Result<Table> {
         self.settle(cancel)?;
         self.prepare(cancel)?;
-        let train = self.training_score();
-        let mut seen = Table::new()
-            .with(
-                "gamma",
-                fitted_gamma(&self.start, &self.a, &self.w, cancel)?,
-            )
-            .with("unsatisfied", train.unsatisfied)
-            .with("loss", train.loss)
-            .with("train_error", train.error);
-        if let Some(test) = self.test_score(cancel)? {
-            seen.push("test_error", test.error);
-            seen.push("test_unsatisfied", test.unsatisfied);
-        }
-        if train.loss.is_finite() {
-            Ok(seen)
-        } else {
-            Err(Error::Divergence(format!(
-                "the loss is not finite at step {}; take a smaller dt or beta",
-                self.step
-            )))
-        }
+        let reading = self.reading(cancel)?;
+        self.seen(reading)
     }
 
     /// "nodes": `a` and `w_par` of the first nodes, as many as are recorded; "first_satisfied": the step at which each
