@@ -48,6 +48,11 @@ test-python: $(VENV)/installed $(VENV)/made-test
 test-all: test-rust $(VENV)/made-test $(VENV)/made-docs ## the slow physics and the manual too
 	$(BIN)/python -P -m pytest -q -m "slow or not slow"
 
+trust: $(VENV)/installed $(VENV)/made-test ## kills, inputs, files, threads: tried, counted, put into docs/trust.md
+	rm -f target/trust.jsonl
+	HMM_RS_TRUST=$(CURDIR)/target/trust.jsonl $(BIN)/python -P -m pytest -q -m counted
+	$(BIN)/python -P tests/trust_table.py target/trust.jsonl docs/trust.md
+
 bench: $(VENV)/installed $(VENV)/made-test $(VENV)/made-bench ## speed against rivals, side by side
 	set -e; for bench in benches/bench_*.py; do echo "== $$bench"; $(BIN)/python $$bench; done
 

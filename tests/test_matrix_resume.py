@@ -306,8 +306,9 @@ def resumed(tmp_path_factory: pytest.TempPathFactory) -> dict[tuple[str, str], A
     return {**failed, **dict(zip(paths, answers, strict=True))}
 
 
+@pytest.mark.counted
 @pytest.mark.parametrize("name", CASES)
-def test_resumed_equals_never_stopped(resumed: dict[tuple[str, str], Any], name: str) -> None:
+def test_resumed_equals_never_stopped(resumed: dict[tuple[str, str], Any], tried: Any, name: str) -> None:
     complaints = []
     for stop in stops(name):
         result = resumed[name, stop]
@@ -315,6 +316,11 @@ def test_resumed_equals_never_stopped(resumed: dict[tuple[str, str], Any], name:
         if told:
             complaints.append(f"stopped {stop}: {told}")
     assert not complaints, "\n".join(complaints)
+    tried(
+        "long runs, each option of each engine: stopped, and resumed on other threads",
+        len(stops(name)),
+        {"differing": 0},
+    )
 
 
 #: A run and a longer one: arguments of the first, of the run that goes on, and of the whole.

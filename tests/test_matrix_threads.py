@@ -1138,19 +1138,23 @@ def result(runs: dict[int, Any], name: str, own: int, blas: int = 1) -> Any:
     return found
 
 
+@pytest.mark.counted
 @pytest.mark.parametrize("name", COMPUTATIONS)
-def test_our_threads_change_no_bit(runs: dict[int, Any], name: str) -> None:
+def test_our_threads_change_no_bit(runs: dict[int, Any], tried: Any, name: str) -> None:
     first, *others = own_threads(name)
     reference = result(runs, name, first)
     for own in others:
         told = difference(reference, result(runs, name, own))
         assert not told, f"on {first} and {own} threads: {told}"
+    tried("threads, results on another number of ours", len(others), {"differing": 0})
 
 
+@pytest.mark.counted
 @pytest.mark.parametrize("name", COMPUTATIONS)
-def test_threads_of_blas_change_no_bit(runs: dict[int, Any], name: str) -> None:
+def test_threads_of_blas_change_no_bit(runs: dict[int, Any], tried: Any, name: str) -> None:
     told = difference(result(runs, name, 2), result(runs, name, 2, blas=2))
     assert not told, f"with 1 and 2 threads of BLAS: {told}"
+    tried("threads, results on another number of those of numpy", 1, {"differing": 0})
 
 
 def test_the_matrix_can_see_a_blas_with_threads(runs: dict[int, Any]) -> None:

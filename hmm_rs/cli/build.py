@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import difflib
 import inspect
+import math
+import zipfile
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,7 +17,8 @@ from ..dynamics.full_batch import FullBatch
 from ..dynamics.online_sgd import OnlineSGD
 from ..dynamics.schedule import logtimes
 from ..ground.arguments import shown
-from ..ground.errors import HmmError
+from ..ground.errors import HmmError, ResourceError
+from ..ground.memory import require
 from ..ground.record import Record
 from .config import Config, ConfigError, Table
 from .kinds import engine_names, kinds, method_of, parameters, solver_names, target
@@ -33,6 +36,14 @@ _ARRAYS: dict[str, Callable[..., Any]] = {
     "arange": np.arange,
     "full": np.full,
     "eye": np.eye,
+}
+#: How many numbers each makes of how it is called.
+_ENTRIES: dict[str, Callable[..., Any]] = {
+    "linspace": lambda _start, _stop, n=50, *_: n,
+    "logtimes": lambda _t0, _t1, n: n,
+    "arange": lambda start, stop=None, step=1, *_: (start if stop is None else stop - start) / step,
+    "full": lambda shape, *_: math.prod(shape) if isinstance(shape, list) else shape,
+    "eye": lambda n, m=None, *_: n * (n if m is None else m),
 }
 
 
@@ -250,9 +261,13 @@ def _value(table: Table, key: str) -> Any:
         return _described(table.inner(key))
     if len(value) == 1 and (word := next(iter(value))) in _ARRAYS:
         numbers = value[word]
+        listed = numbers if isinstance(numbers, list) else [numbers]
         try:
-            return _ARRAYS[word](*(numbers if isinstance(numbers, list) else [numbers]))
-        except (TypeError, ValueError) as error:
+            require(_bytes(word, listed), f"{key}: {word} = {shown(numbers)}", "write a smaller one")
+            return _ARRAYS[word](*listed)
+        except ResourceError as error:
+            raise table.error(key, str(error)) from None
+        except (TypeError, ValueError, OverflowError, ZeroDivisionError) as error:
             raise table.error(key, f"{key}: {word} = {shown(numbers)} makes no array ({error})") from None
     if "file" in value and set(value) <= {"file", "key"}:
         return _loaded(table, key, value)
@@ -263,12 +278,20 @@ def _value(table: Table, key: str) -> Any:
     )
 
 
+def _bytes(word: str, numbers: list[Any]) -> int:
+    """Return how large an array will be; 0 for what makes none, which what would make it says in its words."""
+    try:
+        return 8 * int(_ENTRIES[word](*numbers))
+    except (TypeError, ValueError, OverflowError, ZeroDivisionError):
+        return 0
+
+
 def _loaded(table: Table, key: str, value: Mapping[str, Any]) -> Any:
     """Return an array of a file of numpy's; paths count from where the configuration lies."""
     path = table.config.path.parent / Path(str(value["file"]))
     try:
         found = np.load(path, allow_pickle=False)
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, EOFError, MemoryError, zipfile.BadZipFile) as error:
         reason = getattr(error, "strerror", None) or error
         raise table.error(
             key, f"{key}: {path} cannot be read ({reason}); pass a file of numpy's, .npy or .npz"

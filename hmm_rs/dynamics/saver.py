@@ -35,6 +35,7 @@ class Saver:
         self._began = self._last = time.monotonic()
         #: Whether the file holds this run.
         self.saved = owned
+        self._overwrite = options.overwrite
         encoder = Encoder(driver._names)
         self._header = {
             "driver": type(driver).__name__,
@@ -44,14 +45,13 @@ class Saver:
         }
         self._arrays = encoder.arrays
         self.path = checkpoints.place("checkpoint", options.checkpoint)
-        if not owned and not options.overwrite:
-            self._refuse_foreign_file()
+        self._refuse_foreign_file()
         checkpoints.remove_leftovers(self.path)
         checkpoints.try_place("checkpoint", self.path, *self._contents("", finished=False))
 
     def _refuse_foreign_file(self) -> None:
         """Refuse to write over a file that is not a checkpoint of this very run."""
-        if not self.path.exists():
+        if self.saved or self._overwrite or not self.path.exists():
             return
         try:
             header, arrays = checkpoints.read(self.path)
@@ -96,6 +96,8 @@ class Saver:
     def save(self, stopped: str, *, finished: bool) -> None:
         """Save the run as it is; where that fails, warn and go on."""
         try:
+            # Another process may have begun with the same name since this one looked.
+            self._refuse_foreign_file()
             checkpoints.write(self.path, *self._contents(stopped, finished=finished))
             self.saved = True
         except Exception as error:

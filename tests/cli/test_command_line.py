@@ -101,6 +101,29 @@ t_max = 1
 """
 
 
+# -- files that ask for too much -------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("line", "told"),
+    [
+        ("lr = { linspace = [0, 1, 999999999999] }", "GiB"),
+        ("lr = { full = [[99999, 999999], 1] }", "GiB"),
+        ("lr = { full = [1e300, 1] }", "GiB"),
+        ("lr = { eye = 999999 }", "GiB"),
+        ("lr = { arange = [0, 1e15] }", "GiB"),
+        ("lr = { arange = [0, 1, 0] }", "makes no array"),
+        ("lr = { arange = [0, inf] }", "makes no array"),
+        ("lr = { logtimes = [1, 10, 999999999999] }", "GiB"),
+    ],
+    ids=lambda text: text[:40],
+)
+def test_configurations_that_ask_for_too_much_are_refused(capsys, line, told):
+    assert ran("run", write(SGD.replace("lr = 0.2", line)), "--check") == 2
+    # Lines are as wide as the terminal.
+    assert told in " ".join(capsys.readouterr().err.split())
+
+
 # -- run -------------------------------------------------------------------------------------------
 
 

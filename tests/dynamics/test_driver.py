@@ -115,35 +115,6 @@ def test_resume_of_a_finished_run_returns_its_result(tmp_path, uninterrupted):
     assert again.attrs["wall_time"] == pytest.approx(whole.attrs["wall_time"], abs=0.1)
 
 
-def test_killed_and_resumed_equals_never_stopped(tmp_path, uninterrupted):
-    """Ten children are killed, each a little later in its run; a write may be under way."""
-    script = SETUP + textwrap.dedent(f"""
-        import os, pathlib, signal, time
-        for number in range(10):
-            path = pathlib.Path({str(tmp_path)!r}, f"{{number}}.npz")
-            child = os.fork()
-            if child == 0:
-                make().run(150.0, save_at=TIMES, checkpoint=path, checkpoint_every=0.0, threads=2)
-                os._exit(3)
-            while not path.exists():
-                time.sleep(0.001)
-            time.sleep(0.003 * number)
-            os.kill(child, signal.SIGKILL)
-            os.waitpid(child, 0)
-    """)
-    subprocess.run(
-        [sys.executable, "-W", "ignore", "-P", "-c", script], env=os.environ, check=True, timeout=120
-    )
-    paths = [tmp_path / f"{number}.npz" for number in range(10)]
-    done = [len(checkpoints.read(path)[1]["record:t"]) for path in paths]
-    # Where in its run each child was is the machine's affair; that all had begun is not.
-    assert min(done) >= 1
-    for number, path in enumerate(paths):
-        assert_same(hr.resume(path, threads=1 + number % 3), uninterrupted)
-    # What a kill inside a write left is gone.
-    assert sorted(tmp_path.iterdir()) == sorted(paths)
-
-
 def test_ctrl_c_in_a_script_saves_and_raises(tmp_path, uninterrupted):
     path = tmp_path / "run.npz"
     script = SETUP + textwrap.dedent(f"""

@@ -1,0 +1,419 @@
+"""Damaged and foreign files: every reader answers, or refuses in our words; whatever stands in the file.
+
+Sound files are damaged in ways that are drawn: bits, bytes, pieces left out, doubled, moved, joined with other files,
+numbers replaced by odd ones. Some damage goes past the checksums: it is done first, and they are made right afterwards.
+As a program, this file tries so many files of a kind, in a process that may hang or die.
+"""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import io
+import itertools
+import json
+import os
+import re
+import signal
+import struct
+import subprocess
+import sys
+import tempfile
+import warnings
+import zipfile
+import zlib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import hmm_rs as hr
+from hmm_rs.cli.build import prepare
+from hmm_rs.cli.config import read as read_config
+from hmm_rs.data.images import read_idx
+
+Random = np.random.Generator
+
+#: What stands in place of a number or a word.
+ODD_TEXTS = [
+    *(
+        b"-1",
+        b"0",
+        b"1e999",
+        b"-1e999",
+        b"nan",
+        b"inf",
+        b"1e-320",
+        b"18446744073709551616",
+        b"9223372036854775807",
+    ),
+    *(
+        b"4294967296",
+        b"1" * 400,
+        b"1" * 5000,
+        b"true",
+        b"null",
+        b"[]",
+        b"{}",
+        b'""',
+        b"[[",
+        b"[" * 5000,
+        b'{"a":' * 2000,
+    ),
+    *(
+        b"1.5",
+        b"0x10",
+        b"\xff\xfe",
+        b"\0",
+        b"'",
+        b'"""',
+        b"__import__('os')",
+        b"\xed\xa0\x80",
+        "ℝ".encode(),
+        b"1" + b"_0" * 9,
+    ),
+    *(
+        b"1979-05-27",
+        b"{ full = [[99999, 99999], 1] }",
+        b"{ linspace = [0, 1, 999999999999] }",
+        b"{ eye = 999999 }",
+    ),
+]
+
+
+def damaged(data: bytes, random: Random, others: list[bytes]) -> bytes:
+    """Return data damaged a few times."""
+    for _ in range(int(random.integers(1, 4))):
+        data = HARM[random.integers(len(HARM))](data, random, others)
+    return data
+
+
+def place(data: bytes, random: Random) -> int:
+    # Beginnings and ends are where sizes stand.
+    if random.random() < 0.5:
+        return int(random.integers(len(data) + 1))
+    return (
+        min(len(data), abs(int(random.integers(-64, 256))))
+        if random.random() < 0.7
+        else max(0, len(data) - int(random.integers(200)))
+    )
+
+
+def piece(data: bytes, random: Random) -> slice:
+    start = place(data, random)
+    return slice(start, start + int(random.choice([1, 2, 4, 8, 64, 1000])))
+
+
+def flip(data: bytes, random: Random, _: list[bytes]) -> bytes:
+    changed = bytearray(data)
+    for _ in range(int(random.integers(1, 4)) if data else 0):
+        changed[min(place(data, random), len(data) - 1)] ^= 1 << int(random.integers(8))
+    return bytes(changed)
+
+
+def overwrite(data: bytes, random: Random, _: list[bytes]) -> bytes:
+    at = piece(data, random)
+    length = at.stop - at.start
+    kinds = (bytes(length), b"\xff" * length, random.bytes(length), struct.pack("<Q", 2**63 - 1)[:length])
+    return data[: at.start] + kinds[random.integers(len(kinds))] + data[at.stop :]
+
+
+def cut(data: bytes, random: Random, _: list[bytes]) -> bytes:
+    return data[: place(data, random)] if random.random() < 0.7 else data[place(data, random) :]
+
+
+def leave_out(data: bytes, random: Random, _: list[bytes]) -> bytes:
+    at = piece(data, random)
+    return data[: at.start] + data[at.stop :]
+
+
+def insert(data: bytes, random: Random, others: list[bytes]) -> bytes:
+    at, source = place(data, random), others[random.integers(len(others))]
+    return data[:at] + source[piece(source, random)] + data[at:]
+
+
+def join(data: bytes, random: Random, others: list[bytes]) -> bytes:
+    source = others[random.integers(len(others))]
+    return data[: place(data, random)] + source[place(source, random) :]
+
+
+def odd_word(data: bytes, random: Random, _: list[bytes]) -> bytes:
+    """Replace a number or a word of a text."""
+    words = list(re.finditer(rb"-?\d[\d.e+-]*|\"[^\"\n]{0,40}\"|\b[a-z_]+\b", data[:20_000]))
+    if not words:
+        return data
+    word = words[random.integers(len(words))]
+    return data[: word.start()] + ODD_TEXTS[random.integers(len(ODD_TEXTS))] + data[word.end() :]
+
+
+def swap_words(data: bytes, random: Random, others: list[bytes]) -> bytes:
+    """Replace a number or a text by another one of the file."""
+    words = list(re.finditer(rb"-?\d[\d.e+-]*|\"[^\"\n]{0,40}\"", data[:20_000]))
+    if len(words) < 2:
+        return join(data, random, others)
+    into, source = words[random.integers(len(words))], words[random.integers(len(words))]
+    return data[: into.start()] + source[0] + data[into.end() :]
+
+
+HARM = [flip, overwrite, cut, leave_out, insert, join, odd_word, odd_word, odd_word, swap_words]
+
+
+# -- sound files -----------------------------------------------------------------------------------
+
+
+def checkpoint_files(folder: Path) -> list[bytes]:
+    """Checkpoints of each engine, unfinished."""
+    network = hr.MeanFieldNetwork.random(6, 3, seed=1)
+    X, y = hr.LinearlySeparable(3).sample(8)
+    runs: list[tuple[Any, dict[str, Any]]] = [
+        (
+            hr.OnlineSGD(
+                hr.HiddenManifold(12, 4),
+                hr.TwoLayer.random(2, 4),
+                student=hr.TwoLayer.random(2, 12),
+                lr=hr.schedules.Step([0.2, 0.1], at=[0.5]),
+                test_size=20,
+                seed=np.random.SeedSequence(5).spawn(2)[1],
+            ),
+            {"t_max": 2.0, "save_at": [0, 1, 2]},
+        ),
+        (hr.Particles(network, X, y), {"steps": 4}),
+        (hr.Particles(network, data=hr.LinearlySeparable(3), batch=5, test_size=9), {"steps": 4}),
+        (hr.GradientFlow(hr.MeanFieldNetwork.random(6, 3, std_b=1.0, seed=1), X, y), {"max_steps": 6}),
+        (hr.KernelFlow(hr.kernels.ntk(X), y), {"max_steps": 6}),
+    ]
+    found = []
+    for number, (engine, run) in enumerate(runs):
+        path = folder / f"{number}.npz"
+        left = itertools.count(2, -1)
+
+        def stop(*_: Any, left: Iterator[int] = left) -> None:
+            if next(left) == 0:
+                raise hr.StopRun
+
+        engine.run(**run, checkpoint=path, callbacks=(stop,))
+        found.append(path.read_bytes())
+        path.unlink()
+    return found
+
+
+def sealed(body: bytes) -> bytes:
+    """Return a checkpoint with its checksum made right."""
+    return body[:-64] + hashlib.sha256(body[:-64]).hexdigest().encode()
+
+
+def members(data: bytes) -> dict[str, bytes]:
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        return {name: archive.read(name) for name in archive.namelist()}
+
+
+def archived(parts: dict[str, bytes]) -> bytes:
+    """Return a checkpoint of raw members, every checksum right."""
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w") as archive, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        for name, part in parts.items():
+            archive.writestr(name, part)
+        archive.comment = b"sha256 " + b"0" * 64
+    return sealed(file.getvalue())
+
+
+def with_header(text: bytes) -> bytes:
+    """Return a JSON header as the array that a checkpoint holds it in."""
+    file = io.BytesIO()
+    np.lib.format.write_array(file, np.frombuffer(text, np.uint8), (1, 0))
+    return file.getvalue()
+
+
+def damaged_checkpoint(data: bytes, random: Random, others: list[bytes]) -> bytes:
+    kind = random.integers(4)
+    if kind == 0:
+        return damaged(data, random, others)
+    if kind == 1:
+        return sealed(damaged(data, random, others))
+    parts, lent = members(data), members(others[random.integers(len(others))])
+    if kind == 2:
+        text = json.dumps(json.loads(parts["header.npy"][128:].lstrip(b" \n") or b"{}")).encode()
+        return archived({**parts, "header.npy": with_header(damaged(text, random, others))})
+    for _ in range(int(random.integers(1, 3))):
+        name = list(parts)[random.integers(len(parts))]
+        other = list(lent)[random.integers(len(lent))]
+        choice = random.integers(4)
+        if choice == 0:
+            parts[name] = damaged(parts[name], random, others)
+        elif choice == 1:
+            parts[name] = lent[other]
+        elif choice == 2 and len(parts[name]) > 128:
+            # The numbers alone, so that the array is sound and its values are not.
+            at = 128 + 8 * int(random.integers((len(parts[name]) - 128) // 8 + 1))
+            value = random.choice([np.nan, np.inf, -1.0, 0.0, 1e300, 5e-324, -(2.0**62)])
+            parts[name] = (
+                parts[name][:at] + struct.pack("<d", value)[: len(parts[name]) - at] + parts[name][at + 8 :]
+            )
+        else:
+            parts[other] = lent[other]
+    return archived(parts)
+
+
+def safetensors_files(_: Path) -> list[bytes]:
+    weights = np.arange(24.0).reshape(4, 6) / 10
+    kernel = np.ones((1, 1, 2, 2), "<f4")
+    layers = [
+        {"type": "dense", "weight": "w"},
+        {"type": "activation", "f": "leaky_relu", "slope": 0.1},
+        {"type": "conv2d", "weight": "k", "input": [1, 2, 2], "stride": 1, "padding": 1},
+    ]
+    header = {
+        "__metadata__": {"hmm_rs": json.dumps({"latents": 6, "layers": layers})},
+        "w": {"dtype": "F64", "shape": [4, 6], "data_offsets": [0, 192]},
+        "k": {"dtype": "F32", "shape": [1, 1, 2, 2], "data_offsets": [192, 208]},
+        "n": {"dtype": "I64", "shape": [], "data_offsets": [208, 216]},
+    }
+    data = weights.tobytes() + kernel.tobytes() + bytes(8)
+    text = json.dumps(header).encode()
+    plain = {"b": {"dtype": "BF16", "shape": [3], "data_offsets": [0, 6]}}
+    short = json.dumps(plain).encode()
+    return [
+        struct.pack("<Q", len(text)) + text + data,
+        struct.pack("<Q", len(short)) + short + bytes(6),
+    ]
+
+
+def damaged_safetensors(data: bytes, random: Random, others: list[bytes]) -> bytes:
+    if random.integers(2):
+        return damaged(data, random, others)
+    # The header alone, with the length that it has then.
+    (length,) = struct.unpack("<Q", data[:8])
+    text = damaged(data[8 : 8 + length], random, others)
+    return struct.pack("<Q", len(text)) + text + data[8 + length :]
+
+
+def idx_files(_: Path) -> list[bytes]:
+    header = bytes([0, 0, 8, 3]) + struct.pack(">3I", 5, 3, 2)
+    return [
+        header + bytes(range(30)),
+        bytes([0, 0, 0x0E, 1]) + struct.pack(">I", 4) + np.arange(4.0).astype(">f8").tobytes(),
+        gzip.compress(header + bytes(30)),
+    ]
+
+
+CONFIGS = Path(__file__).parents[1] / "examples" / "configs"
+
+
+def config_files(_: Path) -> list[bytes]:
+    # Of all but the engine that takes seconds to import.
+    paths = sorted(set(CONFIGS.glob("*.toml")) - {CONFIGS / "cnn-flow.toml"})
+    assert paths
+    return [path.read_bytes() for path in paths]
+
+
+def check_config(path: Path) -> None:
+    prepare(read_config(path))
+
+
+def read_tensors(path: Path) -> None:
+    hr.generators.read_safetensors(path)
+    hr.generators.from_safetensors(path)
+
+
+def story_files(_: Path) -> list[bytes]:
+    network = hr.MeanFieldNetwork.random(6, 3, seed=1)
+    run = hr.Particles(network, data=hr.LinearlySeparable(3), batch=5, test_size=9).run(2)
+    theory = hr.theory.SaadSolla(
+        np.eye(2), 0.1 * np.eye(2), T=np.eye(2), v0=[1, 1], v_teacher=[1, 1], lr=0.1
+    ).solve([0, 1])
+    return [result.attrs["provenance"].encode() for result in (run, theory)]
+
+
+def make_again(path: Path) -> None:
+    """Make a result again from its story; what it says then is another result."""
+    import xarray as xr
+
+    text = path.read_bytes().decode("utf-8", "replace")
+    hr.rerun(xr.Dataset(attrs={"provenance": text, "hmm_rs_version": hr.__version__}), threads=1)
+
+
+#: Sound files of a kind, how they are damaged, and their reader.
+KINDS: dict[str, tuple[Callable[[Path], list[bytes]], Callable[..., bytes], Callable[[Path], Any]]] = {
+    "checkpoint": (checkpoint_files, damaged_checkpoint, hr.load),
+    "safetensors": (safetensors_files, damaged_safetensors, read_tensors),
+    "idx": (idx_files, damaged, read_idx),
+    "configuration": (config_files, damaged, check_config),
+    "story": (story_files, damaged, make_again),
+}
+
+#: Seconds of the processor that one file may take, and bytes.
+SECONDS, MEMORY = 60, 4 << 30
+
+
+def attempts(kind: str, number: int) -> Iterator[str]:
+    """Try damaged files of a kind and yield what is wrong with what their reader does."""
+    make, damage, reader = KINDS[kind]
+    folder = Path(tempfile.mkdtemp())
+    os.chdir(folder)
+    sound = make(folder)
+    path = folder / "file"
+    for data in sound:
+        path.write_bytes(data)
+        if kind != "safetensors" or b"hmm_rs" in data:
+            reader(path)
+    for k in range(number):
+        random = np.random.default_rng([zlib.crc32(kind.encode()), k])
+        data = random.bytes(int(random.integers(300)))
+        if random.random() > 0.03:
+            data = damage(sound[random.integers(len(sound))], random, sound)
+        path.write_bytes(data)
+        signal.setitimer(signal.ITIMER_PROF, SECONDS)
+        try:
+            reader(path)
+        except hr.HmmError as error:
+            if not str(error).isprintable() and "\n" not in str(error):
+                yield f"{k}: a message that cannot be printed: {error!r}"
+        except BaseException as error:
+            yield f"{k}: {type(error).__name__}: {error}"
+        finally:
+            signal.setitimer(signal.ITIMER_PROF, 0)
+        print(end=".", flush=True)
+
+
+def main() -> None:
+    import resource
+
+    resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    warnings.simplefilter("ignore")
+    kind, number = sys.argv[1], int(sys.argv[2])
+    for told in attempts(kind, number):
+        print("\n" + " ".join(told.split())[:300], flush=True)
+
+
+def fuzzed(kind: str, number: int) -> int:
+    """Try so many files of a kind in a child; return how many it read or refused."""
+    done = subprocess.run(
+        [sys.executable, "-P", __file__, kind, str(number)], capture_output=True, text=True, check=False
+    )
+    tried = re.sub(r"[^.\n]|(?<=[^.\n])\.", "", done.stdout).count(".")
+    complaints = [line.strip(".") for line in done.stdout.splitlines() if line.strip(".")]
+    assert not complaints, f"{len(complaints)} of {number}:\n" + "\n".join(complaints[:50])
+    assert done.returncode == 0, f"it died by {done.returncode} at the {tried}th: {done.stderr[-1000:]}"
+    return tried
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="needs limits on memory")
+@pytest.mark.parametrize("kind", KINDS)
+def test_some_damaged_files_are_read_or_refused(kind: str) -> None:
+    assert fuzzed(kind, 100) == 100
+
+
+@pytest.mark.slow
+@pytest.mark.counted
+@pytest.mark.parametrize("kind", KINDS)
+def test_damaged_files_are_read_or_refused(kind: str, tried: Any) -> None:
+    count = fuzzed(kind, 4000)
+    tried(f"files, damaged or foreign: {kind}", count, {"not answered": 4000 - count})
+
+
+if __name__ == "__main__":
+    main()
