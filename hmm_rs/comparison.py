@@ -113,6 +113,12 @@ def compare(
     measured = run["eg_analytic" if by_overlaps else variable]
     middle = measured.mean("seed") if "seed" in measured.dims else measured
     dim = str(middle.dims[0])
+    stray = [str(other) for other in middle.dims[1:] if other not in theory[variable].dims]
+    if stray:
+        raise InvalidParameterError(
+            f"run: its {variable} lies along {', '.join(map(str, middle.dims))}, that of theory does not: must be the "
+            f"same; choose with run.sel({stray[0]}=...), or average"
+        )
     times = _common_times(middle[dim].values, theory, dim)
     middle = middle.sel({dim: times})
     predicted = theory[variable].interp({dim: times}) if len(theory[dim]) > 1 else theory[variable]

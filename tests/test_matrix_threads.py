@@ -316,6 +316,21 @@ def online_sgd() -> Any:
 
 
 @computation
+def students_on_one_stream() -> Any:
+    students = [hr.TwoLayer.random(K, 301, seed=K) for K in (2, 3, 1, 2, 4)]
+    rates = [0.1, 0.2, hr.schedules.Power(0.3, b=1.0), 0.05, falling_rate]
+    runs = []
+    for options in ({}, {"dtype": "float32", "batch": 150, "noise": [0.1, 0.0, 0.2, 0.1, falling_rate]}):
+        sim = hr.OnlineSGD(
+            manifold(), hr.TwoLayer.random(2, 97), student=students, lr=rates, test_size=500, **options
+        )
+        runs.append(of_run(sim, "students", t_max=2.0, save_at=[0.0, 2.0]))
+    alone = sim.alone(1)
+    alone.advance(3)
+    return runs, alone.student
+
+
+@computation
 def online_sgd_on_other_models() -> Any:
     generator = hr.generators.random_layers([60, 203], "relu")
     teacher, student = (

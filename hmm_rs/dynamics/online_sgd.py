@@ -1,8 +1,9 @@
-"""One-pass stochastic gradient descent of a two-layer student."""
+"""One-pass stochastic gradient descent of two-layer students."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import warnings
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Unpack, get_args
 
 import numpy as np
@@ -16,14 +17,25 @@ from ..data.stored import StoredSamples
 from ..ground.arguments import choice, count, dtype_name, flag, seed_words
 from ..ground.arguments import seed as checked_seed
 from ..ground.arguments import threads as checked_threads
-from ..ground.errors import DtypeError, ShapeError
+from ..ground.errors import DtypeError, InvalidParameterError, ShapeError
 from ..ground.memory import require
-from ..ground.schedules import Rate, compiled, rate
+from ..ground.results import VARIABLES
+from ..ground.schedules import Rate, told
 from ..networks.two_layer import TwoLayer
 from .driver import Driver, Observation
 from .history import stepping
 from .options import RunOptions, long_run
 from .schedule import save_times
+from .students import (
+    DIMENSION,
+    RATES,
+    Students,
+    compiled_for_each,
+    of_student,
+    rates_of,
+    students_of,
+    with_students,
+)
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -53,11 +65,12 @@ class OnlineSGD(Driver):
     teacher
         ``TwoLayer`` with w of shape (M, D) for labels="latent", (M, N) for labels="input".
     student
-        ``TwoLayer`` with w of shape (K, N): the initial weights.
+        ``TwoLayer`` with w of shape (K, N): the initial weights. A list of them is an ensemble on one stream: all
+        learn from the same samples, which are made once, each with the bits that it has alone (see Notes).
     lr
         η, learning rate of the first layer: a number, a schedule (:mod:`hmm_rs.schedules`), or a function of times t
         that takes an array and returns as many rates. So are `lr_v`, `noise` and `weight_decay`; a step has
-        the rates of its t = step / N.
+        the rates of its t = step / N. With a list of students each of the four may be a list too, one rate for each.
     lr_v
         η_v, rate of the second layer; None means `lr`. Used if `train_second_layer`.
     train_second_layer
@@ -91,6 +104,15 @@ class OnlineSGD(Driver):
     In single precision a slow weight decay acts on a scale that is kept in double precision beside the weights, so
     that it is not lost in their rounding.
 
+    **Ensembles.** With a list of students, of one entry too, the result has the dimension ``student`` after ``t``; only
+    ``T`` is the same for all. What tells the students apart, ``K`` and the rates that were lists, are coordinates along
+    it, so that ``result.swap_dims(student="lr")`` is a result over rates. Where widths differ, ``Q``, ``R``, ``W``,
+    ``Sigma`` and ``v`` have the units of the widest, NaN beyond a student's own. Seed, batch, test set, precision and
+    `train_second_layer` are those of all. A student whose error grows beyond 1e8 has diverged: it leaves with a
+    warning, everything measured of it later is NaN, and ``diverged`` is when; the others go on. Only where all have
+    diverged is there a ``DivergenceError``. At N = 1000, D = 100 sixteen students of K = 2 cost about as much as two or
+    three.
+
     Examples
     --------
     >>> import hmm_rs as hr
@@ -99,6 +121,17 @@ class OnlineSGD(Driver):
     ...                    student=hr.TwoLayer.random(2, 200, seed=2), lr=0.2, test_size=500)
     >>> result = sim.run(2.0, save_at=[0.0, 1.0, 2.0])
     >>> bool(result.eg[-1] < result.eg[0])
+    True
+
+    Three rates on one stream:
+
+    >>> rates = [0.1, 0.2, 0.4]
+    >>> many = hr.OnlineSGD(model, hr.TwoLayer.random(2, 20, seed=1),
+    ...                     student=[hr.TwoLayer.random(2, 200, seed=2)] * 3, lr=rates, test_size=500)
+    >>> runs = many.run(2.0, save_at=[0.0, 1.0, 2.0])
+    >>> runs.eg.dims, runs.lr.values
+    (('t', 'student'), array([0.1, 0.2, 0.4]))
+    >>> runs.eg.sel(student=1).equals(result.eg.assign_coords(runs.eg.sel(student=1).coords))
     True
     """
 
@@ -111,14 +144,14 @@ class OnlineSGD(Driver):
         model: LatentModel,
         teacher: TwoLayer,
         *,
-        student: TwoLayer,
-        lr: Rate,
-        lr_v: Rate | None = None,
+        student: TwoLayer | Iterable[TwoLayer],
+        lr: Rate | Iterable[Rate],
+        lr_v: Rate | Iterable[Rate] | None = None,
         train_second_layer: bool = False,
         labels: Labels = "latent",
         classify: bool = False,
-        noise: Rate = 0.0,
-        weight_decay: Rate = 0.0,
+        noise: Rate | Iterable[Rate] = 0.0,
+        weight_decay: Rate | Iterable[Rate] = 0.0,
         batch: int = 1,
         test_size: int = 10_000,
         dtype: str = "float64",
@@ -126,9 +159,8 @@ class OnlineSGD(Driver):
     ) -> None:
         if not isinstance(model, LatentModel):
             raise DtypeError(f"model = {model!r:.80}: must be a model of data; pass HiddenManifold(N, D)")
-        for name, network in (("teacher", teacher), ("student", student)):
-            if not isinstance(network, TwoLayer):
-                raise DtypeError(f"{name} = {network!r:.80}: must be a TwoLayer; pass TwoLayer(w, v)")
+        if not isinstance(teacher, TwoLayer):
+            raise DtypeError(f"teacher = {teacher!r:.80}: must be a TwoLayer; pass TwoLayer(w, v)")
         choice("labels", labels, get_args(Labels))
         seen, name = (model.D, "D") if labels == "latent" else (model.N, "N")
         if teacher.w.shape[1] != seen:
@@ -136,25 +168,21 @@ class OnlineSGD(Driver):
                 f"teacher.w has shape {teacher.w.shape}: with labels={labels!r} its rows must have length "
                 f"model.{name} = {seen}; pass TwoLayer.random(M, {seen})"
             )
-        if student.w.shape[1] != model.N:
-            raise ShapeError(
-                f"student.w has shape {student.w.shape}: its rows must have length model.N = {model.N}; "
-                f"pass TwoLayer.random(K, {model.N})"
-            )
+        students = students_of(student, model.N)
         classify = flag("classify", classify)
         if classify and isinstance(model, StoredSamples):
             model.signs()
         self._arguments = {
             "model": model,
             "teacher": teacher,
-            "student": student,
-            "lr": rate("lr", lr),
-            "lr_v": None if lr_v is None else rate("lr_v", lr_v),
+            "student": students,
+            "lr": rates_of("lr", lr, students),
+            "lr_v": None if lr_v is None else rates_of("lr_v", lr_v, students),
             "train_second_layer": flag("train_second_layer", train_second_layer),
             "labels": labels,
             "classify": classify,
-            "noise": rate("noise", noise),
-            "weight_decay": rate("weight_decay", weight_decay),
+            "noise": rates_of("noise", noise, students),
+            "weight_decay": rates_of("weight_decay", weight_decay, students),
             "batch": count("batch", batch),
             "test_size": count("test_size", test_size),
             "dtype": dtype_name(dtype),
@@ -165,19 +193,22 @@ class OnlineSGD(Driver):
             if name not in ("student", "lr_v"):
                 setattr(self, name, value)
         self.lr_v = self.lr if lr_v is None else self._arguments["lr_v"]
+        self._ensemble = not isinstance(students, TwoLayer)
+        count_of = len(self.initial_students)
         self._engine = _lib.online_sgd(
             model.source(self.dtype),
-            student=student,
+            student=self.initial_students,
+            ensemble=self._ensemble,
             teacher=teacher,
             moments=_field_moments(model),
             centred=_is_centred(model),
             labels=labels,
             classify=self.classify,
-            lr=compiled("lr", self.lr),
-            lr_v=compiled("lr_v", self.lr_v) if self.train_second_layer else 0.0,
+            lr=compiled_for_each("lr", self.lr, count_of),
+            lr_v=compiled_for_each("lr_v", self.lr_v if self.train_second_layer else 0.0, count_of),
             train_second_layer=self.train_second_layer,
-            noise=compiled("noise", self.noise),
-            weight_decay=compiled("weight_decay", self.weight_decay),
+            noise=compiled_for_each("noise", self.noise, count_of),
+            weight_decay=compiled_for_each("weight_decay", self.weight_decay, count_of),
             batch=self.batch,
             test_size=self.test_size,
             seed=words,
@@ -185,15 +216,20 @@ class OnlineSGD(Driver):
         require(self.memory_estimate(), f"this run (N={model.N}, D={model.D})", "lower test_size or N")
 
     _engine: _lib.Engine
+    #: Whether `student` was a list.
+    _ensemble: bool
+    #: Students whose divergence was told.
+    _told: frozenset[int] = frozenset()
     model: LatentModel
     teacher: TwoLayer
-    lr: Rate
-    lr_v: Rate
+    # A rate, or of an ensemble whose students have their own ones a tuple of them.
+    lr: Any
+    lr_v: Any
     train_second_layer: bool
     labels: Labels
     classify: bool
-    noise: Rate
-    weight_decay: Rate
+    noise: Any
+    weight_decay: Any
     batch: int
     test_size: int
     dtype: str
@@ -211,15 +247,81 @@ class OnlineSGD(Driver):
 
     @property
     def student(self) -> TwoLayer:
-        """The student as it is now."""
+        """The student as it is now; of an ensemble see :attr:`students`."""
+        self._refuse_ensemble("student", "students")
         weights = self._engine.query("weights")
         return TwoLayer(weights["w"], weights["v"], activation=self.initial_student.activation)
 
     @property
+    def students(self) -> tuple[TwoLayer | None, ...]:
+        """All students as they are now, None for those that have diverged."""
+        if not self._ensemble:
+            return (self.student,)
+        # In this order: who diverges in between, in a run of another thread, has its last weights at worst.
+        weights = self._engine.query("weights")
+        gone = self._diverged()
+        return tuple(
+            None if i in gone else TwoLayer(weights[f"w{i}"], weights[f"v{i}"], activation=first.activation)
+            for i, first in enumerate(self.initial_students)
+        )
+
+    @property
     def initial_student(self) -> TwoLayer:
-        """The student at t = 0."""
-        student: TwoLayer = self._arguments["student"]
-        return student
+        """The student at t = 0; of an ensemble see :attr:`initial_students`."""
+        self._refuse_ensemble("initial_student", "initial_students")
+        return self.initial_students[0]
+
+    @property
+    def initial_students(self) -> tuple[TwoLayer, ...]:
+        """All students at t = 0."""
+        given: Students = self._arguments["student"]
+        return (given,) if isinstance(given, TwoLayer) else given
+
+    def alone(self, i: int) -> OnlineSGD:
+        """Return the run of student `i` alone, at t = 0: a new engine on the same stream that gives the same bits.
+
+        It is what the equations of one student start from, ``HiddenManifoldODE.from_simulation(sim.alone(3))``.
+
+        Parameters
+        ----------
+        i
+            Number of the student, from 0 on: its ``student`` in the result.
+        """
+        i = count("i", i, minimum=0, maximum=len(self.initial_students) - 1)
+        rates = {name: of_student(self._arguments[name], i) for name in RATES}
+        return type(self)(**{**self._arguments, "student": self.initial_students[i], **rates})
+
+    def _refuse_ensemble(self, name: str, instead: str) -> None:
+        if self._ensemble:
+            raise InvalidParameterError(
+                f"{name}: this run has a list of {len(self.initial_students)} students; use {instead}, or alone(i), "
+                f"the run of one of them"
+            )
+
+    def _diverged(self) -> dict[int, int]:
+        """Return the steps at which students of an ensemble have diverged."""
+        steps = self._engine.query("diverged", threads=1)["step"]
+        return {i: int(step) for i, step in enumerate(steps) if step != np.iinfo(np.uint64).max}
+
+    def _tell_divergence(self) -> None:
+        """Warn of students that have diverged since the last call."""
+        if not self._ensemble:
+            return
+        gone = self._diverged()
+        fresh = sorted(set(gone) - self._told)
+        self._told = frozenset(gone)
+        # Where nobody is left, an error says so.
+        if fresh and len(gone) < len(self.initial_students):
+            listed = ", ".join(
+                f"{i} (lr = {told(of_student(self.lr, i))}, at t = {gone[i] / self.model.N:.6g})"
+                for i in fresh[:8]
+            )
+            warnings.warn(
+                f"diverged: student {listed}{', ...' if len(fresh) > 8 else ''}; the others go on, what is measured of "
+                f"it from now on is NaN; lower its learning rate",
+                RuntimeWarning,
+                stacklevel=3,
+            )
 
     def memory_estimate(self, *, threads: int | None = None) -> int:
         """Return the bytes a run needs beside the feature matrix."""
@@ -231,17 +333,18 @@ class OnlineSGD(Driver):
         self._engine.advance(
             count("n_steps", n_steps, minimum=0), threads=checked_threads("threads", threads)
         )
+        self._tell_divergence()
 
     def observe(self, *, threads: int | None = None) -> Observation:
         """Return what is measured now: ``eg``, ``eg_analytic``, ``Q``, ``R``, ``T``, ``W``, ``Sigma``, ``v``.
 
         ``eg_analytic`` is left out where it is not defined (``classify``, inputs with a mean), ``Sigma`` where inputs
-        have no linear features.
+        have no linear features. Of an ensemble all but ``T`` have the students as their first axis.
 
         Raises
         ------
         DivergenceError
-            If the weights are so large that a number is not finite.
+            If the weights are so large that a number is not finite; of an ensemble, if they are for every student.
         """
         return self._engine.observe(checked_threads("threads", threads))
 
@@ -264,7 +367,8 @@ class OnlineSGD(Driver):
         Raises
         ------
         DivergenceError
-            If the learning rate is too large; ``.result`` holds what was measured before.
+            If the learning rate is too large, in an ensemble for every student; ``.result`` holds what was measured
+            before.
 
         Notes
         -----
@@ -276,7 +380,9 @@ class OnlineSGD(Driver):
         return self._drive(save_times(t_max, save_at, self.t, 1.0 / self.model.N), **options)
 
     def _advance_towards(self, target: float, steps: int, threads: int | None) -> bool:
-        return self._engine.advance(steps, until=target, threads=threads)
+        reached = self._engine.advance(steps, until=target, threads=threads)
+        self._tell_divergence()
+        return reached
 
     def _observe(self, threads: int | None) -> Observation:
         return self.observe(threads=threads)
@@ -287,6 +393,29 @@ class OnlineSGD(Driver):
 
     def _restore(self, state: Mapping[str, npt.NDArray[Any]]) -> None:
         self._engine.restore(dict(state))
+        self._told = frozenset(self._diverged())
+
+    def _first_slice(self) -> int:
+        # Multiplications of a step; 10^8 take a few to some tens of ms.
+        units = sum(student.w.shape[0] for student in self.initial_students)
+        return max(1, int(1e8 / (self.batch * self.model.N * (2 * self.model.D + 6 * units))))
+
+    def _postfix(self, seen: Observation) -> str:
+        if not self._ensemble:
+            return super()._postfix(seen)
+        return f"eg={np.nanmin(seen['eg']):.3g}..{np.nanmax(seen['eg']):.3g}"
+
+    def _dims(self, names: Iterable[str]) -> Mapping[str, tuple[str, ...]]:
+        if not self._ensemble:
+            return {}
+        return {name: ("t", DIMENSION, *VARIABLES[name][0]) for name in names if name != "T"}
+
+    def _finish(self, result: xr.Dataset) -> xr.Dataset:
+        if not self._ensemble or DIMENSION not in result.dims:
+            return result
+        students, gone = self.initial_students, self._diverged()
+        diverged = [gone[i] / self.model.N if i in gone else np.nan for i in range(len(students))]
+        return with_students(result, students, {name: getattr(self, name) for name in RATES}, diverged)
 
 
 def _manifold_of(model: LatentModel) -> HiddenManifold | None:

@@ -47,7 +47,7 @@ class Slices:
         self._threads = options.threads
         self._budget = options.max_seconds
         self._started = time.monotonic()
-        self._steps = 1
+        self._steps = driver._first_slice()
         #: Whether the user's callbacks are at work.
         self.calling = False
 

@@ -74,13 +74,19 @@ def _online(draw: st.DrawFn) -> EngineCase:
     labels = "latent" if stored else draw(st.sampled_from(["latent", "input"]))
     teacher = model.labels_teacher if stored else draw(two_layer(model.D if labels == "latent" else model.N))
     t_max = draw(st.floats(0.1, 2.0))
+    student, rate = two_layer(model.N, most_units=3), schedules(largest=0.1)
+    several = draw(st.sampled_from([0, 0, 1, 3]))
+    if several:
+        # An ensemble on one stream, its rates one for all or one for each.
+        student = st.lists(student, min_size=several, max_size=several)
+        rate = rate | st.lists(rate, min_size=several, max_size=several)
     return EngineCase(
         hr.OnlineSGD,
         {
             "model": model,
             "teacher": teacher,
-            "student": draw(two_layer(model.N, most_units=3)),
-            "lr": draw(schedules(largest=0.1)),
+            "student": draw(student),
+            "lr": draw(rate),
             "lr_v": draw(st.none() | schedules(largest=0.1)),
             "train_second_layer": draw(st.booleans()),
             "labels": labels,

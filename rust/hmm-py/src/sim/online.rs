@@ -2,12 +2,12 @@
 
 use super::data::{ByDtype, Handle, PySource};
 use super::engine::Engine;
-use crate::border::call;
+use crate::border::{call, to_python};
 use crate::convert::name::Name;
 use crate::convert::schedule::Rate;
 use crate::convert::seed::SeedWords;
 use hmm_core::random::Seed;
-use hmm_core::{Activation, Entry, Real, Result};
+use hmm_core::{Activation, Entry, Error, Real, Result, Schedule};
 use hmm_sim::fields::{FieldMoments, Labels, Teacher};
 use hmm_sim::online::{Measurement, OnlineSgd, Rule, Student};
 use ndarray::{ArrayView1, ArrayView2};
@@ -51,11 +51,12 @@ struct Moments {
 
 /// All of a run but its data and its precision.
 struct Settings<'a> {
-    student: Layers<'a>,
+    members: Vec<(Layers<'a>, Rule)>,
+    /// Whether the students are an ensemble, be it of one, rather than the run's only student.
+    ensemble: bool,
     teacher: Layers<'a>,
     labels: Labels,
     classify: bool,
-    rule: Rule,
     measurement: Measurement,
     seed: Seed,
 }
@@ -69,54 +70,81 @@ impl Settings<'_> {
             self.labels,
             self.classify,
         )?;
-        let student = Student::new(self.student.w, self.student.v, self.student.unit)?;
-        OnlineSgd::new(
-            Arc::clone(&handle.source),
-            teacher,
-            student,
-            self.rule.clone(),
-            self.measurement,
-            &self.seed,
-        )
-        .map(Engine::new)
+        let source = Arc::clone(&handle.source);
+        let member = |(layers, rule): &(Layers<'_>, Rule)| {
+            let student = Student::new(layers.w, layers.v, layers.unit)?;
+            Ok((student, rule.clone()))
+        };
+        if let (false, [only]) = (self.ensemble, &self.members[..]) {
+            let (student, rule) = member(only)?;
+            let run = OnlineSgd::new(source, teacher, student, rule, self.measurement, &self.seed);
+            return run.map(Engine::new);
+        }
+        let members = self.members.iter().map(member).collect::<Result<_>>()?;
+        OnlineSgd::ensemble(source, teacher, members, self.measurement, &self.seed).map(Engine::new)
     }
 }
 
+/// Rates of every student, one each.
+fn schedules(argument: &'static str, rates: &[Rate<'_>], students: usize) -> Result<Vec<Schedule>> {
+    if rates.len() == students {
+        return Ok(rates.iter().map(Rate::schedule).collect());
+    }
+    Err(Error::shape(
+        argument,
+        &[rates.len()],
+        format!("there are {students} students"),
+        "pass one rate for each",
+    ))
+}
+
 /// The engine of one-pass SGD on the samples of `source`, in its precision.
+///
+/// Students and rates are lists, one entry for each student; `ensemble` tells a list of one from a student.
 #[pyfunction]
-#[pyo3(signature = (source, *, student, teacher, moments, centred, labels, classify, lr, lr_v, train_second_layer, noise,
+#[pyo3(signature = (source, *, student, ensemble, teacher, moments, centred, labels, classify, lr, lr_v, train_second_layer, noise,
     weight_decay, batch, test_size, seed))]
 fn online_sgd(
     py: Python<'_>,
     source: &PySource,
-    student: Network<'_>,
+    student: Vec<Network<'_>>,
+    ensemble: bool,
     teacher: Network<'_>,
     moments: Option<Moments>,
     centred: bool,
     labels: Name<Labels>,
     classify: bool,
-    lr: Rate<'_>,
-    lr_v: Rate<'_>,
+    lr: Vec<Rate<'_>>,
+    lr_v: Vec<Rate<'_>>,
     train_second_layer: bool,
-    noise: Rate<'_>,
-    weight_decay: Rate<'_>,
+    noise: Vec<Rate<'_>>,
+    weight_decay: Vec<Rate<'_>>,
     batch: usize,
     test_size: usize,
     seed: SeedWords,
 ) -> PyResult<Engine> {
+    let of_each = |argument, rates: &[Rate<'_>]| {
+        schedules(argument, rates, student.len()).map_err(|error| to_python(py, error))
+    };
+    let rates = of_each("lr", &lr)?
+        .into_iter()
+        .zip(of_each("lr_v", &lr_v)?)
+        .zip(of_each("noise", &noise)?)
+        .zip(of_each("weight_decay", &weight_decay)?);
+    let rules = rates.map(|(((lr, lr_v), noise), weight_decay)| Rule {
+        lr,
+        lr_v,
+        train_second_layer,
+        noise,
+        weight_decay,
+        batch,
+    });
     let settings = Settings {
-        student: student.layers(),
+        members: student.iter().map(Network::layers).zip(rules).collect(),
+        ensemble,
         teacher: teacher.layers(),
         labels: labels.0,
         classify,
-        rule: Rule {
-            lr: lr.schedule(),
-            lr_v: lr_v.schedule(),
-            train_second_layer,
-            noise: noise.schedule(),
-            weight_decay: weight_decay.schedule(),
-            batch,
-        },
         measurement: Measurement {
             moments: moments.map(|Moments { b, zeta }| FieldMoments { b, zeta }),
             centred,

@@ -1,9 +1,11 @@
 //! What is measured of a run at one time.
 
-use super::OnlineSgd;
+use super::test_set::TestAverages;
+use super::{OnlineSgd, Student};
 use crate::fields::{Outputs, large_gram, squared_error};
 use hmm_core::{Cancel, Error, Real, Result, Table};
-use ndarray::Array2;
+use ndarray::{Array2, ArrayD, Dimension, IxDyn};
+use rayon::prelude::*;
 
 /// A column `name` of `values` with rows of length `columns`; refused unless they are finite.
 fn push(table: &mut Table, name: &str, values: Vec<f64>, columns: usize) -> Result<()> {
@@ -31,52 +33,100 @@ impl<T: Real> OnlineSgd<T> {
     /// R (K x M), T (M x M), W = w wᵀ/N, Σ = S Sᵀ/D (both K x K), v (K).
     ///
     /// eg_analytic is left out where it is not defined (labels ±1, fields with a mean), Σ where inputs have no linear
-    /// features.
+    /// features. Of an ensemble every column but T has the students as its first axis; what a student has not (units
+    /// beyond its K, everything after it has diverged, and a number that is not finite) is NaN.
     ///
     /// # Errors
-    /// [`Error::Divergence`] where a number is not finite, [`Error::Interrupted`] if cancelled.
+    /// [`Error::Divergence`] where a number is not finite (of an ensemble: for every student), [`Error::Interrupted`]
+    /// if cancelled.
     pub fn measure(&mut self, cancel: &Cancel) -> Result<Table> {
-        let units = self.student.units();
-        let teachers = self.teacher.v.len();
-        let (n, d) = (self.source.inputs(), self.source.latents());
-        let w = self.student.wide_first_layer();
-        let v = self.student.wide_second_layer();
-        let moments = self.measurement.moments;
-        let projected = self.source.project(&w, units);
-        let from_weights = moments.is_some() && projected.is_some();
-        let test = self.tests.averages(
-            &*self.source,
-            &self.teacher,
-            &self.student,
-            !from_weights,
-            cancel,
-        )?;
+        self.check_somebody_learns()?;
+        let source = &*self.data.source;
+        let learning: Vec<usize> = (0..self.members.len())
+            .filter(|&i| self.members[i].learns())
+            .collect();
+        let students: Vec<&Student<T>> =
+            learning.iter().map(|&i| &self.members[i].student).collect();
+        let seen: Vec<(Vec<f64>, Option<Vec<f64>>)> = students
+            .par_iter()
+            .map(|student| {
+                cancel.check()?;
+                let w = student.wide_first_layer();
+                let projected = source.project(&w, student.units());
+                Ok((w, projected))
+            })
+            .collect::<Result<_>>()?;
+        let projected = seen.iter().all(|(_, projected)| projected.is_some());
+        let from_weights = self.measurement.moments.is_some() && projected;
+        let test =
+            self.tests
+                .averages(source, &self.data.teacher, &students, !from_weights, cancel)?;
+        let mut tables: Vec<Result<Table>> = students
+            .into_par_iter()
+            .zip(seen)
+            .zip(test)
+            .map(|((student, (w, projected)), test)| {
+                self.measured(student, &w, projected, test, cancel)
+            })
+            .collect();
+        if self.lone {
+            return tables.remove(0);
+        }
+        let mut found = Vec::new();
+        let mut refused = None;
+        for (i, table) in learning.into_iter().zip(tables) {
+            match table {
+                Ok(table) => found.push((i, table)),
+                Err(error @ Error::Divergence(_)) => refused = refused.or(Some(error)),
+                Err(error) => return Err(error),
+            }
+        }
+        if let (true, Some(error)) = (found.is_empty(), refused) {
+            return Err(error);
+        }
+        let widest = self.students().map(Student::units).max().unwrap_or(1);
+        side_by_side(&found, self.members.len(), widest)
+    }
+
+    /// One student's columns from its weights, their projection and its averages over the test set.
+    fn measured(
+        &self,
+        student: &Student<T>,
+        w: &[f64],
+        projected: Option<Vec<f64>>,
+        test: TestAverages,
+        cancel: &Cancel,
+    ) -> Result<Table> {
+        let (units, teacher) = (student.units(), &self.data.teacher);
+        let teachers = teacher.v.len();
+        let (n, d) = (self.data.source.inputs(), self.data.source.latents());
+        let v = student.wide_second_layer();
         if !test.error.is_finite() {
             return Err(not_finite("eg"));
         }
-        let overlap = large_gram(&w, &w, n, 1.0 / n as f64, cancel)?;
+        let overlap = large_gram(w, w, n, 1.0 / n as f64, cancel)?;
         let sigma = match &projected {
             Some(s) => Some(large_gram(s, s, d, 1.0 / d as f64, cancel)?),
             None => None,
         };
-        let (q, r, t) = match (&moments, &projected, &sigma) {
+        let (q, r, t) = match (&self.measurement.moments, &projected, &sigma) {
             (Some(moments), Some(s), Some(sigma)) => {
                 let q = moments.student_overlap(&overlap, sigma);
-                let (r, t) = self.teacher.overlaps(&*self.source, moments, &w, s);
+                let (r, t) = teacher.overlaps(&*self.data.source, moments, w, s);
                 (q, r, t)
             }
             _ => (test.q, test.r, test.t),
         };
-        let analytic = if self.teacher.classify || !self.measurement.centred {
+        let analytic = if teacher.classify || !self.measurement.centred {
             None
         } else {
             let student = Outputs {
                 v: &v,
-                unit: self.student.unit,
+                unit: student.unit,
             };
             let teacher = Outputs {
-                v: &self.teacher.v,
-                unit: self.teacher.unit,
+                v: &teacher.v,
+                unit: teacher.unit,
             };
             squared_error([&q, &r, &t], student, teacher, cancel)?
         };
@@ -97,4 +147,38 @@ impl<T: Real> OnlineSgd<T> {
         table.push("v", v);
         Ok(table)
     }
+}
+
+/// Tables of the students with these numbers out of `count`, the widest with `widest` units, as one.
+fn side_by_side(tables: &[(usize, Table)], count: usize, widest: usize) -> Result<Table> {
+    let mut joined = Table::new();
+    let Some((_, first)) = tables.first() else {
+        return Ok(joined);
+    };
+    for (name, column) in first.iter() {
+        if name == "T" {
+            joined.push(name, column.clone());
+            continue;
+        }
+        // Units of the student are padded, those of the teacher are as many for all.
+        let own = column.shape();
+        let mut shape = vec![count];
+        if name == "R" {
+            shape.extend([widest, own[1]]);
+        } else {
+            shape.extend(own.iter().map(|_| widest));
+        }
+        let mut values = ArrayD::from_elem(shape, f64::NAN);
+        for (i, table) in tables {
+            let own = table.array::<f64, IxDyn>(name)?;
+            for (place, &value) in own.indexed_iter() {
+                let place: Vec<usize> = std::iter::once(*i)
+                    .chain(place.slice().iter().copied())
+                    .collect();
+                values[IxDyn(&place)] = value;
+            }
+        }
+        joined.push(name, values);
+    }
+    Ok(joined)
 }

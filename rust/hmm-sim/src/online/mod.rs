@@ -10,6 +10,9 @@
 //! The stepper makes the next blocks of data while it learns from the present ones. What a step
 //! does depends on its number only, never on how steps are grouped into calls or threads.
 //!
+//! Many students can learn from one stream ([`OnlineSgd::ensemble`]): the data are made once, and each student has the
+//! bits that it has alone. One whose error grows beyond all sense leaves, the others go on.
+//!
 //! ```
 //! use hmm_core::{Activation, Cancel};
 //! use hmm_sim::fields::{Labels, Teacher};
@@ -35,16 +38,26 @@
 //! };
 //! let measurement = Measurement { moments: None, centred: true, test_size: 500 };
 //! let source = Arc::new(GaussianInputs { inputs });
-//! let mut run = OnlineSgd::new(source, teacher, student, rule, measurement, &[7; 8])?;
+//! let mut run = OnlineSgd::new(
+//!     source.clone(), teacher.clone(), student.clone(), rule.clone(), measurement, &[7; 8],
+//! )?;
 //! let cancel = Cancel::new();
 //! let before = run.measure(&cancel)?.number::<f64>("eg")?;
 //! run.advance(5_000, &cancel)?;
 //! assert!(run.measure(&cancel)?.number::<f64>("eg")? < 0.5 * before);
+//!
+//! // Two students of one stream: the first is the one above.
+//! let slower = Rule { lr: 0.1.into(), ..rule.clone() };
+//! let members = vec![(student.clone(), rule), (student, slower)];
+//! let mut both = OnlineSgd::ensemble(source, teacher, members, measurement, &[7; 8])?;
+//! both.advance(5_000, &cancel)?;
+//! assert_eq!(both.students().next().map(Student::first_layer), Some(run.student().first_layer()));
 //! # Ok::<(), hmm_core::Error>(())
 //! ```
 
 mod groups;
 mod measure;
+mod member;
 mod rule;
 mod step;
 mod stepper;
@@ -54,9 +67,10 @@ pub use rule::{Rule, Student};
 
 use crate::fields::{FieldMoments, Teacher};
 use crate::source::Source;
-use groups::{Group, LabelNoise, Maker, group_blocks};
+use groups::{Data, group_blocks};
 use hmm_core::random::{Purpose, Seed, Stream};
 use hmm_core::{Cancel, Error, Real, Result};
+use member::{Batch, Member, Samples, learn_together, together_at_most};
 use std::sync::Arc;
 use step::Halt;
 use test_set::{TEST_CACHE_BYTES, TestSet};
@@ -77,17 +91,15 @@ pub struct Measurement {
 
 /// State of a run of one-pass SGD.
 pub struct OnlineSgd<T: Real> {
-    source: Arc<dyn Source<T>>,
+    data: Data<T>,
     measurement: Measurement,
-    teacher: Teacher<T>,
-    student: Student<T>,
-    rule: Rule,
-    samples: Stream,
+    members: Vec<Member<T>>,
+    /// Whether the run is that of its one student, and ends where it diverges, rather than an ensemble's.
+    lone: bool,
+    /// Samples a step.
+    batch: usize,
     tests: TestSet<T>,
     step: u64,
-    front: Group<T>,
-    back: Group<T>,
-    gradient: Vec<T>,
 }
 
 impl<T: Real> OnlineSgd<T> {
@@ -104,18 +116,52 @@ impl<T: Real> OnlineSgd<T> {
         measurement: Measurement,
         seed: &Seed,
     ) -> Result<Self> {
+        let members = vec![(student, rule)];
+        let run = Self::ensemble(source, teacher, members, measurement, seed)?;
+        Ok(Self { lone: true, ..run })
+    }
+
+    /// A run of many students that see the same samples, each with its own rule.
+    ///
+    /// # Errors
+    /// As [`Self::new`]; no student, and rules that do not agree on the samples of a step.
+    pub fn ensemble(
+        source: Arc<dyn Source<T>>,
+        teacher: Teacher<T>,
+        members: Vec<(Student<T>, Rule)>,
+        measurement: Measurement,
+        seed: &Seed,
+    ) -> Result<Self> {
         let inputs = source.inputs();
-        if student.inputs() != inputs {
-            return Err(Error::shape(
-                "student.w",
-                &[student.units(), student.inputs()],
-                format!("its rows must have length N = {inputs}"),
-                "pass a student of the data's inputs",
+        let Some(batch) = members.first().map(|(_, rule)| rule.batch) else {
+            return Err(Error::invalid(
+                "student",
+                "empty",
+                "there is nobody to learn",
+                "pass at least one student",
             ));
+        };
+        for (student, rule) in &members {
+            if student.inputs() != inputs {
+                return Err(Error::shape(
+                    "student.w",
+                    &[student.units(), student.inputs()],
+                    format!("its rows must have length N = {inputs}"),
+                    "pass a student of the data's inputs",
+                ));
+            }
+            rule.check()?;
+            if rule.batch != batch {
+                return Err(Error::invalid(
+                    "batch",
+                    rule.batch,
+                    format!("another student takes {batch} samples a step"),
+                    "let all of them take as many",
+                ));
+            }
         }
         teacher.check_width(inputs, source.latents())?;
-        rule.check()?;
-        for (argument, value) in [("batch", rule.batch), ("test_size", measurement.test_size)] {
+        for (argument, value) in [("batch", batch), ("test_size", measurement.test_size)] {
             if value == 0 {
                 return Err(Error::invalid(
                     argument,
@@ -135,16 +181,20 @@ impl<T: Real> OnlineSgd<T> {
         }
         Ok(Self {
             tests: TestSet::new(Stream::new(seed, Purpose::Test), measurement.test_size),
-            samples: Stream::new(seed, Purpose::Sample),
-            source,
+            data: Data::new(
+                source,
+                teacher,
+                Stream::new(seed, Purpose::Sample),
+                common_noise(&members),
+            ),
             measurement,
-            teacher,
-            student,
-            rule,
+            members: members
+                .into_iter()
+                .map(|(student, rule)| Member::new(student, rule))
+                .collect(),
+            lone: false,
+            batch,
             step: 0,
-            front: Group::empty(),
-            back: Group::empty(),
-            gradient: Vec::new(),
         })
     }
 
@@ -153,15 +203,20 @@ impl<T: Real> OnlineSgd<T> {
         self.step
     }
 
-    /// The student as it is now.
+    /// The student as it is now; of an ensemble the first.
     pub fn student(&self) -> &Student<T> {
-        &self.student
+        &self.members[0].student
+    }
+
+    /// All students as they are now. The weights of one that has diverged are zero.
+    pub fn students(&self) -> impl Iterator<Item = &Student<T>> {
+        self.members.iter().map(|member| &member.student)
     }
 
     /// Bytes a run needs beside F: training buffers, test set or its working memory, weights and their gradient.
     pub fn memory_estimate(&self, threads: usize) -> usize {
         let size = size_of::<T>();
-        let source = &*self.source;
+        let source = &*self.data.source;
         let row = (source.inputs() + source.latents() + 1) * size + size_of::<f64>();
         let block = source.block_rows().saturating_mul(row);
         let test = self
@@ -174,157 +229,157 @@ impl<T: Real> OnlineSgd<T> {
         } else {
             threads.saturating_mul(block)
         };
+        let weights: usize = self.students().map(|student| student.size() * size).sum();
         (2 * group_blocks(source, threads))
             .saturating_mul(block)
             .saturating_add(test)
+            .saturating_add(2 * weights)
+    }
+
+    /// Steps that the random stream lasts for.
+    fn longest(&self) -> u64 {
+        let most = STREAM_BLOCKS * self.data.source.block_rows() as u128 / self.batch as u128;
+        u64::try_from(most).unwrap_or(u64::MAX)
     }
 
     /// The number of the step that `steps` more lead to.
     fn end_of(&self, steps: u64) -> Result<u64> {
-        let (batch, rows) = (self.rule.batch as u128, self.source.block_rows() as u128);
-        let most = STREAM_BLOCKS * rows / batch;
-        let end = u128::from(self.step) + u128::from(steps);
-        if end > most {
-            return Err(Error::invalid(
+        let most = self.longest();
+        match self.step.checked_add(steps) {
+            Some(end) if end <= most => Ok(end),
+            _ => Err(Error::invalid(
                 "n_steps",
                 steps,
                 format!(
-                    "the random stream lasts for {most} steps of {batch} samples, of which {} are done",
-                    self.step
+                    "the random stream lasts for {most} steps of {} samples, of which {} are done",
+                    self.batch, self.step
                 ),
                 "take fewer steps, or go on in a new run with another seed",
-            ));
+            )),
         }
-        Ok(end as u64)
     }
 
     /// Take `steps` steps. On an error the state is that after the last whole step.
     ///
     /// # Errors
-    /// [`Error::Divergence`] if the learning rate is too large, [`Error::Interrupted`] if cancelled, more steps than
-    /// the random stream lasts for, and what data sources raise.
+    /// [`Error::Divergence`] if the learning rate is too large (of an ensemble: for every student),
+    /// [`Error::Interrupted`] if cancelled, more steps than the random stream lasts for, and what data sources raise.
     pub fn advance(&mut self, steps: u64, cancel: &Cancel) -> Result<()> {
-        let batch = self.rule.batch as u64;
-        let size = self.source.block_rows() as u64;
+        self.advance_on_the_way(steps, steps, cancel)
+    }
+
+    /// The same where it is known that `to_come` steps follow, these included: their data are made ahead.
+    fn advance_on_the_way(&mut self, steps: u64, to_come: u64, cancel: &Cancel) -> Result<()> {
         let end = self.end_of(steps)?;
+        let known = self.step.saturating_add(to_come).min(self.longest());
         while self.step < end {
             cancel.check()?;
-            let first_sample = self.step * batch;
-            self.bring_forward(first_sample / size, cancel)?;
-            if batch > 1 {
-                self.batch_step(cancel)?;
-                continue;
+            self.check_somebody_learns()?;
+            if self.batch > 1 {
+                self.batch_step(known, cancel)?;
+            } else {
+                self.single_steps(end, known, cancel)?;
             }
-            // Learn from the front group and make the next one at the same time.
-            let group_end = (self.front.first_block + self.front.blocks as u64) * size;
-            let stop = group_end.min(end);
-            let offset = (first_sample - self.front.first_block * size) as usize;
-            let count = (stop - first_sample) as usize;
-            let n = self.source.inputs();
-            let inputs = &self.front.inputs[offset * n..(offset + count) * n];
-            let noise = LabelNoise {
-                sigma: &self.rule.noise,
-                batch,
-                inputs: n,
-                stream: &self.samples,
-            };
-            let labels = self.front.labels(first_sample, count, &noise)?;
-            let next_block = self.front.first_block + self.front.blocks as u64;
-            let wanted = stop == group_end && end > stop && !self.back.holds(next_block);
-            let rates = self.rule.rates(self.step, count, n)?;
-            let second_layer = self.rule.train_second_layer;
-            let student = &mut self.student;
-            let maker = Maker {
-                source: &*self.source,
-                teacher: &self.teacher,
-                stream: &self.samples,
-                noise: self.rule.noise.constant(),
-            };
-            let back = &mut self.back;
-            let (learnt, made) = rayon::join(
-                || step::learn(student, second_layer, &rates, inputs, &labels, cancel),
-                || {
-                    if wanted {
-                        maker.make(back, next_block, cancel)
-                    } else {
-                        Ok(())
-                    }
-                },
-            );
-            let (done, outcome) = learnt;
-            self.step += done;
-            if made.is_err() {
-                self.back.blocks = 0;
-            }
-            outcome.map_err(|halt| self.error(halt))?;
-            made?;
+            self.check_somebody_learns()?;
         }
         Ok(())
     }
 
-    /// Make the group with `block` the front group.
-    fn bring_forward(&mut self, block: u64, cancel: &Cancel) -> Result<()> {
-        if self.front.holds(block) {
-            return Ok(());
-        }
-        if self.back.holds(block) {
-            std::mem::swap(&mut self.front, &mut self.back);
-            return Ok(());
-        }
-        let maker = Maker {
-            source: &*self.source,
-            teacher: &self.teacher,
-            stream: &self.samples,
-            noise: self.rule.noise.constant(),
+    /// Take steps of one sample each, as far as the data go that are there; those up to step `known` will be needed.
+    fn single_steps(&mut self, end: u64, known: u64, cancel: &Cancel) -> Result<()> {
+        self.data.bring_forward(self.step, known, cancel)?;
+        let (members, step) = (&mut self.members, &mut self.step);
+        let lone = self.lone;
+        let most = if lone {
+            u64::MAX
+        } else {
+            together_at_most(members) as u64
         };
-        let made = maker.make(&mut self.front, block, cancel);
-        if made.is_err() {
-            self.front.blocks = 0;
+        let (outcome, made) = self.data.while_making(known, cancel, |group, stream| {
+            let stop = group.end().min(end);
+            while *step < stop {
+                let samples = Samples {
+                    group,
+                    stream,
+                    first: *step,
+                    count: (stop - *step).min(most) as usize,
+                    batch: 1,
+                };
+                if lone {
+                    let (done, halt) = members[0].learn(&samples, cancel)?;
+                    *step += done;
+                    return Ok(halt);
+                }
+                cancel.check()?;
+                learn_together(members, &samples)?;
+                *step += samples.count as u64;
+            }
+            Ok(None)
+        });
+        if let Some(halt) = outcome? {
+            return Err(self.error(halt));
         }
         made
     }
 
-    /// One step on a mini-batch: its gradient is summed block by block in sample order.
-    fn batch_step(&mut self, cancel: &Cancel) -> Result<()> {
-        let (n, size) = (self.source.inputs(), self.source.block_rows() as u64);
-        let rates = self.rule.rates_of(self.step, n)?;
-        let mut sums =
-            step::BatchGradient::start(&self.student, std::mem::take(&mut self.gradient));
-        let mut sample = self.step * self.rule.batch as u64;
-        let end = sample + self.rule.batch as u64;
-        while sample < end {
+    /// One step on a mini-batch; the samples up to step `known` will be needed.
+    fn batch_step(&mut self, known: u64, cancel: &Cancel) -> Result<()> {
+        let batch = self.batch as u64;
+        let known = known.saturating_mul(batch);
+        let (mut sample, stop) = (self.step * batch, (self.step + 1) * batch);
+        let mut sums = Batch::begin(&mut self.members, self.step);
+        while sample < stop {
             cancel.check()?;
-            let block = sample / size;
-            self.bring_forward(block, cancel)?;
-            let stop = end.min((block + 1) * size);
-            let offset = (sample - self.front.first_block * size) as usize;
-            let count = (stop - sample) as usize;
-            let noise = LabelNoise {
-                sigma: &self.rule.noise,
-                batch: self.rule.batch as u64,
-                inputs: n,
-                stream: &self.samples,
-            };
-            let labels = self.front.labels(sample, count, &noise)?;
-            sums.add(
-                &self.student,
-                &self.front.inputs[offset * n..(offset + count) * n],
-                &labels,
-            )
-            .map_err(|halt| self.error(halt))?;
-            sample = stop;
+            self.data.bring_forward(sample, known, cancel)?;
+            let (added, made) = self.data.while_making(known, cancel, |group, stream| {
+                let samples = Samples {
+                    group,
+                    stream,
+                    first: sample,
+                    count: (stop.min(group.end()) - sample) as usize,
+                    batch,
+                };
+                sums.add(&samples)?;
+                Ok::<_, Error>(samples.count)
+            });
+            sample += added? as u64;
+            made?;
         }
-        self.gradient = sums.apply(&mut self.student, &self.rule, &rates);
+        if let Some(halt) = sums.end(self.lone)? {
+            return Err(self.error(halt));
+        }
         self.step += 1;
         Ok(())
+    }
+
+    /// Refuse to go on where every student of an ensemble has diverged; time stands where the last one did.
+    fn check_somebody_learns(&mut self) -> Result<()> {
+        let mut last = 0;
+        for member in &self.members {
+            match member.diverged {
+                None => return Ok(()),
+                Some(step) => last = last.max(step),
+            }
+        }
+        self.step = last;
+        Err(Error::Divergence(format!(
+            "all students of the run ({} of them) have diverged, the last one at step {last} (t = {:.6}): every lr is \
+             too large; lower the learning rates (the partial result is in .result)",
+            self.members.len(),
+            self.time_of(last),
+        )))
+    }
+
+    fn time_of(&self, step: u64) -> f64 {
+        step as f64 / self.data.source.inputs() as f64
     }
 
     fn error(&self, halt: Halt) -> Error {
         match halt {
             Halt::Cancelled => Error::Interrupted,
             Halt::Diverged(delta) => {
-                let t = self.step as f64 / self.source.inputs() as f64;
-                match self.rule.lr.at(t) {
+                let t = self.time_of(self.step);
+                match self.members[0].rule.lr.at(t) {
                     Ok(lr) => Error::Divergence(format!(
                         "the student's error grew to {delta:e} at step {} (t = {t:.6}): lr = {lr} is too large; \
                          lower the learning rate (the partial result is in .result)",
@@ -335,4 +390,11 @@ impl<T: Real> OnlineSgd<T> {
             }
         }
     }
+}
+
+/// The noise on labels if it is the same for all students at all steps.
+fn common_noise<T: Real>(members: &[(Student<T>, Rule)]) -> Option<f64> {
+    let mut all = members.iter().map(|(_, rule)| rule.noise.constant());
+    let first = all.next()?;
+    all.all(|noise| noise == first).then_some(first)?
 }

@@ -4,6 +4,8 @@ use crate::activation::CLOSED;
 use crate::fields::{check_layers, narrowed};
 use hmm_core::{Activation, Aligned, Named, Real, Result, Schedule};
 use ndarray::{Array1, Array2, ArrayView1, ArrayView2};
+use std::borrow::Cow;
+use std::ops::Range;
 
 /// Learning rule. The rates are those of a step by its time t = step / N.
 #[derive(Debug, Clone)]
@@ -46,7 +48,12 @@ impl Rule {
     }
 
     /// The rates of `count` steps from `first` on.
-    pub(super) fn rates(&self, first: u64, count: usize, inputs: usize) -> Result<StepRates> {
+    pub(super) fn rates(
+        &self,
+        first: u64,
+        count: usize,
+        inputs: usize,
+    ) -> Result<StepRates<'static>> {
         let constant = [&self.lr, &self.lr_v, &self.weight_decay].map(Schedule::constant);
         if let [Some(lr), Some(lr_v), Some(weight_decay)] = constant {
             return Ok(StepRates::Same(Rates {
@@ -62,15 +69,12 @@ impl Rule {
         };
         let (lr, lr_v, weight_decay) = (of(&self.lr)?, of(&self.lr_v)?, of(&self.weight_decay)?);
         let rates = lr.into_iter().zip(lr_v).zip(weight_decay);
-        Ok(StepRates::Each(
-            rates
-                .map(|((lr, lr_v), weight_decay)| Rates {
-                    lr,
-                    lr_v,
-                    weight_decay,
-                })
-                .collect(),
-        ))
+        let rates = rates.map(|((lr, lr_v), weight_decay)| Rates {
+            lr,
+            lr_v,
+            weight_decay,
+        });
+        Ok(StepRates::Each(rates.collect()))
     }
 }
 
@@ -83,11 +87,21 @@ pub(super) struct Rates {
 }
 
 /// The rates of steps that follow each other.
-pub(super) enum StepRates {
+pub(super) enum StepRates<'a> {
     /// The same for all.
     Same(Rates),
     /// One for each.
-    Each(Vec<Rates>),
+    Each(Cow<'a, [Rates]>),
+}
+
+impl StepRates<'_> {
+    /// Those of a part of the steps.
+    pub(super) fn part(&self, steps: Range<usize>) -> StepRates<'_> {
+        match self {
+            Self::Same(rates) => StepRates::Same(*rates),
+            Self::Each(rates) => StepRates::Each(Cow::Borrowed(&rates[steps])),
+        }
+    }
 }
 
 /// A two-layer student φ(x) = Σ_k v_k g(w_k.x/√N).
@@ -129,6 +143,18 @@ impl<T: Real> Student<T> {
     /// N
     pub fn inputs(&self) -> usize {
         self.w.len() / self.v.len()
+    }
+
+    /// K N
+    pub(super) fn size(&self) -> usize {
+        self.w.len()
+    }
+
+    /// Forget the weights: all are zero.
+    pub(super) fn clear(&mut self) {
+        self.w.fill(T::ZERO);
+        self.v.fill(T::ZERO);
+        (self.scale, self.output_scale) = (1.0, 1.0);
     }
 
     /// w, K x N, in the run's own precision.

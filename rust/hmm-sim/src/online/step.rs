@@ -1,9 +1,12 @@
 //! The arithmetic of single steps: memory-bound, so every pass over the weights counts.
 
+use super::groups::Pieces;
 use super::rule::{Decay, Rates, Rule, StepRates, Student};
 use crate::activation::values_and_slopes;
 use hmm_core::linalg::{matmul, matmul_add, rows, rows_mut};
 use hmm_core::{Cancel, Real};
+use rayon::prelude::*;
+use std::ops::Range;
 
 /// |Δ| beyond which the run counts as diverged: sensible errors are of order one.
 const DIVERGED: f64 = 1e8;
@@ -49,7 +52,7 @@ impl<T: Real> Pace<T> {
 pub(super) fn learn<T: Real>(
     student: &mut Student<T>,
     second_layer: bool,
-    rates: &StepRates,
+    rates: &StepRates<'_>,
     inputs: &[T],
     labels: &[T],
     cancel: &Cancel,
@@ -152,9 +155,17 @@ pub(super) fn local_fields<T: Real>(student: &Student<T>, inputs: &[T]) -> Vec<T
     lambda
 }
 
-/// Gradient of a mini-batch, summed piece by piece.
+/// Columns of the gradient of a mini-batch that are summed together.
+const COLUMNS: usize = 256;
+/// Products of two numbers that are worth a task of their own.
+const TASK: usize = 1 << 16;
+
+/// Gradient of a mini-batch, summed piece by piece in sample order.
+///
+/// Fields are taken piece by piece, products columns by columns, in parallel: both cuts are fixed, so that the bits do
+/// not depend on the number of threads, nor on how much of a batch is there at a time.
 pub(super) struct BatchGradient<T> {
-    /// Σ Δ v_k g'(λ_k) x, K x N.
+    /// Σ Δ v_k g'(λ_k) x: K rows of the first [`COLUMNS`] columns, then of the next.
     w: Vec<T>,
     /// Σ Δ g(λ_k)
     v: Vec<T>,
@@ -178,44 +189,52 @@ impl<T: Real> BatchGradient<T> {
         student: &Student<T>,
         inputs: &[T],
         labels: &[T],
+        cut: Pieces,
     ) -> Result<(), Halt> {
         let (units, n) = (student.units(), student.inputs());
-        let lambda = local_fields(student, inputs);
-        let (mut values, mut slopes) = (lambda.clone(), lambda);
-        values_and_slopes(student.unit, &mut values, &mut slopes);
-        let output_scale = T::from_f64(student.output_scale);
-        for ((values, slopes), &y) in values
-            .chunks_exact(units)
-            .zip(slopes.chunks_exact_mut(units))
-            .zip(labels)
-        {
-            let output: T = values
-                .iter()
-                .zip(&student.v)
-                .map(|(&g, &v)| output_scale * v * g)
-                .sum();
-            let delta = output - y;
-            if diverged(delta) {
-                return Err(Halt::Diverged(delta.to_f64()));
-            }
-            for k in 0..units {
-                // The slope's place becomes the coefficient Δ v_k g'(λ_k) of the sample.
-                slopes[k] *= delta * (output_scale * student.v[k]);
-                self.v[k] += delta * values[k];
+        let starts = std::iter::once(0).chain((cut.head..labels.len()).step_by(cut.size));
+        let ends = (cut.head..labels.len())
+            .step_by(cut.size)
+            .chain(std::iter::once(labels.len()));
+        let pieces: Vec<Range<usize>> = starts.zip(ends).map(|(start, end)| start..end).collect();
+        let worth = |products: usize| (TASK / products.max(1)).max(1);
+        // The coefficients Δ v_k g'(λ_k) of every sample, and what the pieces add to the second layer.
+        let parts: Vec<Result<(Vec<T>, Vec<T>), Halt>> = pieces
+            .par_iter()
+            .with_min_len(worth(cut.size * n * units))
+            .map(|piece| {
+                let rows = &inputs[piece.start * n..piece.end * n];
+                coefficients(student, rows, &labels[piece.clone()])
+            })
+            .collect();
+        let parts = parts.into_iter().collect::<Result<Vec<_>, Halt>>()?;
+        for (_, part) in &parts {
+            for (sum, &part) in self.v.iter_mut().zip(part) {
+                *sum += part;
             }
         }
-        matmul_add(
-            rows_mut(&mut self.w, units, n),
-            rows(&slopes, labels.len(), units).transpose(),
-            rows(inputs, labels.len(), n),
-            T::ONE,
-        );
+        self.w
+            .par_chunks_mut(COLUMNS * units)
+            .with_min_len(worth(labels.len() * COLUMNS * units))
+            .enumerate()
+            .for_each(|(chunk, sums)| {
+                let columns = sums.len() / units;
+                for (piece, (slopes, _)) in pieces.iter().zip(&parts) {
+                    let (count, inputs) = (piece.len(), &inputs[piece.start * n..piece.end * n]);
+                    matmul_add(
+                        rows_mut(sums, units, columns),
+                        rows(slopes, count, units).transpose(),
+                        rows(inputs, count, n).subcols(chunk * COLUMNS, columns),
+                        T::ONE,
+                    );
+                }
+            });
         Ok(())
     }
 
     /// Take the step at these rates; returns the memory for the next batch.
     pub(super) fn apply(self, student: &mut Student<T>, rule: &Rule, rates: &Rates) -> Vec<T> {
-        let n = student.inputs();
+        let (units, n) = (student.units(), student.inputs());
         let keep = Decay::new(rates.weight_decay, n).shrink(student, rule.train_second_layer);
         let rate = rates.lr / ((n as f64).sqrt() * rule.batch as f64);
         let rate_v = rates.lr_v / (n as f64 * rule.batch as f64);
@@ -223,9 +242,19 @@ impl<T: Real> BatchGradient<T> {
             T::from_f64(rate / student.scale),
             T::from_f64(rate_v / student.output_scale),
         );
-        for (w, &gradient) in student.w.iter_mut().zip(&self.w) {
-            *w = *w * keep - rate * gradient;
-        }
+        student
+            .w
+            .par_chunks_mut(n)
+            .with_min_len((TASK / n).max(1))
+            .enumerate()
+            .for_each(|(k, w)| {
+                for (w, sums) in w.chunks_mut(COLUMNS).zip(self.w.chunks(COLUMNS * units)) {
+                    let sums = &sums[k * w.len()..(k + 1) * w.len()];
+                    for (w, &gradient) in w.iter_mut().zip(sums) {
+                        *w = *w * keep - rate * gradient;
+                    }
+                }
+            });
         if rule.train_second_layer {
             for (v, &gradient) in student.v.iter_mut().zip(&self.v) {
                 *v = *v * keep - rate_v * gradient;
@@ -233,4 +262,39 @@ impl<T: Real> BatchGradient<T> {
         }
         self.w
     }
+}
+
+/// The coefficients Δ v_k g'(λ_k) of samples, rows x K, and Σ Δ g(λ_k) over them; an error if the run has diverged.
+fn coefficients<T: Real>(
+    student: &Student<T>,
+    inputs: &[T],
+    labels: &[T],
+) -> Result<(Vec<T>, Vec<T>), Halt> {
+    let units = student.units();
+    let lambda = local_fields(student, inputs);
+    let (mut values, mut slopes) = (lambda.clone(), lambda);
+    values_and_slopes(student.unit, &mut values, &mut slopes);
+    let output_scale = T::from_f64(student.output_scale);
+    let mut sums = vec![T::ZERO; units];
+    for ((values, slopes), &y) in values
+        .chunks_exact(units)
+        .zip(slopes.chunks_exact_mut(units))
+        .zip(labels)
+    {
+        let output: T = values
+            .iter()
+            .zip(&student.v)
+            .map(|(&g, &v)| output_scale * v * g)
+            .sum();
+        let delta = output - y;
+        if diverged(delta) {
+            return Err(Halt::Diverged(delta.to_f64()));
+        }
+        for k in 0..units {
+            // The slope's place becomes the coefficient.
+            slopes[k] *= delta * (output_scale * student.v[k]);
+            sums[k] += delta * values[k];
+        }
+    }
+    Ok((slopes, sums))
 }

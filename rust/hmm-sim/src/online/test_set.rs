@@ -35,15 +35,15 @@ impl<T: Real> TestSet<T> {
         }
     }
 
-    /// Averages block by block in block order: ½Δ², and with `overlaps` those of the fields' products.
+    /// Averages of every student block by block in block order: ½Δ², and with `overlaps` those of the fields' products.
     pub(super) fn averages(
         &mut self,
         source: &dyn Source<T>,
         teacher: &Teacher<T>,
-        student: &Student<T>,
+        students: &[&Student<T>],
         overlaps: bool,
         cancel: &Cancel,
-    ) -> Result<TestAverages> {
+    ) -> Result<Vec<TestAverages>> {
         let (n, d, size) = (source.inputs(), source.latents(), source.block_rows());
         let teachers = teacher.v.len();
         let blocks = self.size.div_ceil(size);
@@ -54,23 +54,29 @@ impl<T: Real> TestSet<T> {
             self.cache = Some(self.cached(source, teacher, cancel)?);
         }
         let this = &*self;
-        let students = student.units();
-        let zero = TestAverages::zero(students, teachers, overlaps);
+        let zero = || -> Vec<TestAverages> {
+            students
+                .iter()
+                .map(|student| TestAverages::zero(student.units(), teachers, overlaps))
+                .collect()
+        };
         let mut averages = hmm_core::parallel::sum_chunks(
             blocks,
-            zero,
+            zero(),
             |block| {
                 cancel.check()?;
                 let count = size.min(this.size - block * size);
-                let mut sums = TestAverages::zero(students, teachers, overlaps);
+                let mut sums = zero();
+                let mut add = |x: &[T], y: &[f64], nu: &[f64]| {
+                    let mut each = sums.iter_mut().zip(students);
+                    each.try_for_each(|(sums, student)| sums.add_block(student, x, y, nu, cancel))
+                };
                 if let Some(cache) = &this.cache {
                     let from = block * size;
-                    sums.add_block(
-                        student,
+                    add(
                         &cache.inputs[from * n..(from + count) * n],
                         &cache.labels[from..from + count],
                         &cache.teacher_fields[from * teachers..(from + count) * teachers],
-                        cancel,
                     )?;
                     return Ok(sums);
                 }
@@ -81,18 +87,18 @@ impl<T: Real> TestSet<T> {
                 source.fill(&this.stream, block as u64, &mut c, &mut x)?;
                 teacher.fields(&x, &c, &mut nu);
                 teacher.labels(&nu, &mut y);
-                sums.add_block(
-                    student,
-                    &x[..count * n],
-                    &y[..count],
-                    &nu[..count * teachers],
-                    cancel,
-                )?;
+                add(&x[..count * n], &y[..count], &nu[..count * teachers])?;
                 Ok(sums)
             },
-            TestAverages::add,
+            |sums, parts| {
+                for (sum, part) in sums.iter_mut().zip(parts) {
+                    sum.add(part);
+                }
+            },
         )?;
-        averages.scale(1.0 / self.size as f64);
+        for average in &mut averages {
+            average.scale(1.0 / self.size as f64);
+        }
         Ok(averages)
     }
 
