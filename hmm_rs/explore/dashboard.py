@@ -42,12 +42,11 @@ _WRONG = """
   box-sizing: border-box; max-width: min(75em, 100vw); }
 """
 
-#: Where there is no clipboard, on plain http from another machine, the old way still works.
+#: Where there is no clipboard (plain http from another machine) or it is refused, the old way still works.
 _COPY = """
 const label = button.label
 const done = () => { button.label = "copied"; setTimeout(() => { button.label = label }, 1200) }
-if (navigator.clipboard) { navigator.clipboard.writeText(TEXT).then(done) }
-else {
+const byHand = () => {
   const area = document.createElement("textarea")
   area.value = TEXT
   document.body.append(area)
@@ -56,6 +55,8 @@ else {
   area.remove()
   done()
 }
+if (navigator.clipboard) navigator.clipboard.writeText(TEXT).then(done, byHand)
+else byHand()
 """
 #: The width of a telephone is its own, not a shrunken desk's.
 _TEMPLATE = """{% block preamble %}<meta name="viewport" content="width=device-width, initial-scale=1">{% endblock %}
