@@ -58,7 +58,9 @@ def read_shard(folder: Path, place: tuple[int, int], step: int, token: int) -> d
     state: dict[str, Any] = {
         name.removeprefix("state:"): value for name, value in arrays.items() if name != "targets"
     }
-    counters = {name: np.uint64(state[name]) for name in ("step", "anchor_step") if name in state}
+    counters: dict[str, Any] = {
+        name: np.uint64(state[name]) for name in ("step", "anchor_step") if name in state
+    }
     return {**state, **counters, "finished": np.bool_(state.get("finished", False))}
 
 
