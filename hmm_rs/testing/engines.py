@@ -74,7 +74,8 @@ def _online(draw: st.DrawFn) -> EngineCase:
     labels = "latent" if stored else draw(st.sampled_from(["latent", "input"]))
     teacher = model.labels_teacher if stored else draw(two_layer(model.D if labels == "latent" else model.N))
     t_max = draw(st.floats(0.1, 2.0))
-    student, rate = two_layer(model.N, most_units=3), schedules(largest=0.1)
+    student: st.SearchStrategy[Any] = two_layer(model.N, most_units=3)
+    rate: st.SearchStrategy[Any] = schedules(largest=0.1)
     several = draw(st.sampled_from([0, 0, 1, 3]))
     if several:
         # An ensemble on one stream, its rates one for all or one for each.
