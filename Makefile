@@ -7,7 +7,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 SOURCES := $(shell find rust hmm_rs \( -name '*.rs' -o -name '*.py' -o -name '*.pyi' -o -name '*.toml' \
 	-o -name '*.npz' -o -name '*.safetensors' -o -name '*.json' \)) Cargo.toml Cargo.lock pyproject.toml
 
-.PHONY: help install demo gallery test test-all test-rust test-python trust bench scaling lint docs dist audit notices \
+.PHONY: help install demo gallery test test-all test-rust test-python trust coverage bench scaling lint docs dist audit notices \
 	release-notes clean
 
 help: ## list the targets
@@ -53,6 +53,13 @@ trust: $(VENV)/installed $(VENV)/made-test ## kills, inputs, files, threads: tri
 	rm -f target/trust.jsonl
 	HMM_RS_TRUST=$(CURDIR)/target/trust.jsonl $(BIN)/python -P -m pytest -q -m counted
 	$(BIN)/python -P tests/trust_table.py target/trust.jsonl docs/trust.md
+
+coverage: $(VENV)/installed $(VENV)/made-test ## lines of hmm_rs that the quick tests run, and which they do not
+	rm -rf target/coverage
+	mkdir -p target/coverage
+	$(BIN)/python -P -m coverage run -m pytest -q
+	$(BIN)/python -m coverage combine -q
+	$(BIN)/python -m coverage report --show-missing --skip-covered
 
 # One measurement, ours and the rivals' alike; BENCH passes options, as in `make bench BENCH="--quick"`.
 bench: $(VENV)/installed $(VENV)/made-test $(VENV)/made-bench ## speed beside the machine's limits and rivals (BENCH=--quick: roughly)
