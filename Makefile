@@ -53,6 +53,13 @@ trust: $(VENV)/installed $(VENV)/made-test ## kills, inputs, files, threads: tri
 	HMM_RS_TRUST=$(CURDIR)/target/trust.jsonl $(BIN)/python -P -m pytest -q -m counted
 	$(BIN)/python -P tests/trust_table.py target/trust.jsonl docs/trust.md
 
+coverage: $(VENV)/installed $(VENV)/made-test ## lines of hmm_rs that the quick tests run, and which they do not
+	rm -rf target/coverage
+	mkdir -p target/coverage
+	$(BIN)/python -P -m coverage run -m pytest -q
+	$(BIN)/python -m coverage combine -q
+	$(BIN)/python -m coverage report --show-missing --skip-covered
+
 bench: $(VENV)/installed $(VENV)/made-test $(VENV)/made-bench ## speed against rivals, side by side
 	set -e; for bench in benches/bench_*.py; do echo "== $$bench"; $(BIN)/python $$bench; done
 

@@ -182,7 +182,13 @@ impl<'a> Clock<'a> {
             }
             // Where opposing pulls cancel almost, rounding alone tells the rules apart, on every piece however small.
             let noise = spent > PATIENCE && to - from <= stretch / PIECES;
-            if value.is_finite() && (narrow || noise || difference <= allowed * value) {
+            // Times inside a leaf are to be as good, relatively, as the one at its end. Later leaves begin with the time
+            // that is over; on the first one that holds only if its pace stays what it is.
+            let even = from > 0.0 || {
+                let change = self.course.pace(to) / self.course.pace(from);
+                (0.5..=2.0).contains(&change)
+            };
+            if value.is_finite() && (narrow || noise || (even && difference <= allowed * value)) {
                 let t = (self.end.1, self.end.1 + value);
                 self.leaves.push(Leaf { x: (from, to), t });
                 self.end = (to, t.1);
