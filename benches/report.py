@@ -12,6 +12,16 @@ from roof import SHAPES, Roof
 from workloads import ALONE, OURS, Target, Workload
 
 RESULTS = Path(__file__).parent / "results"
+#: The picture of benches/scaling.py, and how the manual shows it.
+PICTURE = Path(__file__).parent.parent / "docs" / "_static" / "scaling.png"
+_SHOWN = """
+## Time and memory against size
+
+![Time and memory against N, D, K, threads, P and M, beside the slopes expected](_static/scaling.png)
+
+`make scaling`: each over that of the smallest size, with the slope of the larger sizes and, dotted, the slope expected.
+Where the small sizes lie above the dotted line, something else than the size costs.
+"""
 #: Contenders that are ours, or no rival but a bound.
 NO_RIVALS = (OURS, ALONE, "steady hmm_rs", "first step", "numpy's fill")
 
@@ -182,8 +192,9 @@ def _cell(row: dict[str, Any] | None) -> str:
 
 def markdown(found: list[dict[str, Any]]) -> str:
     """Return the manual's tables: the roofs, then the workloads, one column for each kind of processor."""
+    picture = _SHOWN if PICTURE.exists() else ""
     if not found:
-        return "No results are kept yet: `make bench` writes those of your machine.\n"
+        return "No results are kept yet: `make bench` writes those of your machine.\n" + picture
     head = ["| | " + " | ".join(map(_column, found)) + " |", "|---|" + "---|" * len(found)]
     roofs = list(head)
     for what, scale, digits in (("peak float64", 1e-9, 0), ("peak float32", 1e-9, 0)):
@@ -199,7 +210,7 @@ def markdown(found: list[dict[str, Any]]) -> str:
         title = next(row["title"] for row in of if row)
         unit = next(row["unit"] for row in of if row)
         rows.append(f"| {title}, per {unit} | " + " | ".join(map(_cell, of)) + " |")
-    return "\n".join([*roofs, "", *rows, ""])
+    return "\n".join([*roofs, "", *rows, ""]) + picture
 
 
 def _rate(one: dict[str, Any], who: tuple[str, ...], what: str, scale: float, digits: int) -> str:

@@ -24,7 +24,6 @@ import machine
 import numpy as np
 
 HERE = Path(__file__).parent
-PICTURE = HERE.parent / "docs" / "_static" / "scaling.png"
 NUMBERS = HERE / "scaling"
 #: How much steeper than expected a slope may be: a cache that is left shows as much.
 ALLOWED = 0.2
@@ -224,10 +223,15 @@ def main() -> int:
         path = NUMBERS / f"{here['name']}.json"
         path.write_text(json.dumps({"machine": here, "axes": result}, indent=1) + "\n")
         print(f"wrote {path}")
-    picture = options.picture or (PICTURE if whole else None)
-    if picture:
+    if options.picture or whole:
+        import report
+        import run
+
+        picture = options.picture or report.PICTURE
         draw(result, picture)
         print(f"wrote {picture}")
+        if whole:
+            run.PAGE.write_text(run.page_with(report.markdown(report.results()), run.PAGE.read_text()))
     return 0
 
 

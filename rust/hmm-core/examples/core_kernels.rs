@@ -1,10 +1,12 @@
 //! One inner kernel, many times: `core_kernels KERNEL COUNT` prints seconds of an item.
 //!
 //! The benchmarks time these, and a test counts their instructions. Without arguments: the list.
+//! `HMM_RS_INSTRUCTION_SET` chooses the instruction set, as in Python.
 
+use hmm_core::instructions::{InstructionSet, choose};
 use hmm_core::linalg::{matmul, rows, rows_mut};
 use hmm_core::random::{Purpose, Stream, fill_normal};
-use hmm_core::{Real, special};
+use hmm_core::{Named, Real, Result, special};
 use rand_distr::{Distribution, StandardNormal};
 use std::hint::black_box;
 use std::time::Instant;
@@ -36,7 +38,10 @@ const KERNELS: [Kernel; 14] = [
     ("product_float32", SHAPE.0, product::<f32>),
 ];
 
-fn main() {
+fn main() -> Result<()> {
+    if let Ok(name) = std::env::var("HMM_RS_INSTRUCTION_SET") {
+        choose(Some(InstructionSet::named("instruction_set", &name)?))?;
+    }
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let wanted = arguments
         .first()
@@ -56,6 +61,7 @@ fn main() {
     let seconds = started.elapsed().as_secs_f64() / (count * items).max(1) as f64;
     let set = special::instruction_set();
     println!(r#"{{"kernel": "{name}", "instruction_set": "{set}", "seconds": {seconds:e}}}"#);
+    Ok(())
 }
 
 fn numbers<T: Real>(count: usize) -> Vec<T> {

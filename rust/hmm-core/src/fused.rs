@@ -119,13 +119,13 @@ macro_rules! fused_kernels {
             /// a . b
             #[inline]
             pub fn dot(a: &[$type], b: &[$type]) -> $type {
-                pulp::Arch::new().dispatch(Dot { a, b })
+                crate::instructions::arch().dispatch(Dot { a, b })
             }
 
             /// w <- keep w + change x
             #[inline]
             pub fn update(w: &mut [$type], keep: $type, change: $type, x: &[$type]) {
-                pulp::Arch::new().dispatch(Update { w, keep, change, x });
+                crate::instructions::arch().dispatch(Update { w, keep, change, x });
             }
 
             /// w <- keep w + change before, then w . x: the bits of [`update`] and [`dot`] in one pass.
@@ -137,7 +137,7 @@ macro_rules! fused_kernels {
                 before: &[$type],
                 x: &[$type],
             ) -> $type {
-                pulp::Arch::new().dispatch(UpdateDot {
+                crate::instructions::arch().dispatch(UpdateDot {
                     w,
                     keep,
                     change,

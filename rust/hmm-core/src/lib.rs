@@ -15,6 +15,7 @@ pub mod decompositions;
 pub mod dormand_prince;
 pub mod error;
 mod fused;
+pub mod instructions;
 pub mod linalg;
 pub mod memory;
 pub mod names;

@@ -21,18 +21,18 @@
 
 use crate::Real;
 
-/// Run `body` compiled for the best instruction set of this machine.
+/// Run `body` compiled for the instruction set chosen ([`crate::instructions`]): the best of this machine.
 ///
 /// Only what is inlined into `body` profits: functions in between want `#[inline(always)]`, and so
 /// does a closure with a large body.
 #[inline(always)]
 pub fn vectorised<R>(body: impl FnOnce() -> R) -> R {
-    pulp::Arch::new().dispatch(body)
+    crate::instructions::arch().dispatch(body)
 }
 
 /// Name of the instruction set that [`vectorised`] picks here.
 pub fn instruction_set() -> String {
-    format!("{:?}", pulp::Arch::new())
+    format!("{:?}", crate::instructions::arch())
         .split('(')
         .next()
         .unwrap_or("scalar")

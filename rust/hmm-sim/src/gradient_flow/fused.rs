@@ -7,7 +7,8 @@
 
 use super::inputs::EXAMPLES;
 use hmm_core::Real;
-use pulp::{Arch, Simd, WithSimd};
+use hmm_core::instructions::arch;
+use pulp::{Simd, WithSimd};
 
 /// Neurons of a chunk of the backward pass.
 pub const NEURONS: usize = 64;
@@ -133,7 +134,7 @@ macro_rules! fused {
 
                 macro_rules! dispatch {
                     ($dimension:literal) => {
-                        Arch::new().dispatch(Forward::<$dimension> {
+                        arch().dispatch(Forward::<$dimension> {
                             columns,
                             weights,
                             beta,
@@ -256,7 +257,7 @@ macro_rules! fused {
 
                 macro_rules! dispatch {
                     ($dimension:literal) => {
-                        Arch::new().dispatch(Backward::<$dimension> {
+                        arch().dispatch(Backward::<$dimension> {
                             weights,
                             rows,
                             slopes,
