@@ -26,6 +26,7 @@ pub mod real;
 pub mod schedule;
 pub mod special;
 pub mod table;
+mod walsh;
 
 pub use aligned::Aligned;
 pub use cancel::Cancel;

@@ -71,6 +71,8 @@ pub trait Real:
     fn update(w: &mut [Self], keep: Self, change: Self, x: &[Self]);
     /// w <- keep w + change before, then w . x, in one pass.
     fn update_dot(w: &mut [Self], keep: Self, change: Self, before: &[Self], x: &[Self]) -> Self;
+    /// Walsh-Hadamard transform in place (unnormalised, Sylvester order) of a power-of-two length.
+    fn walsh_hadamard(values: &mut [Self]);
 }
 
 macro_rules! impl_real {
@@ -136,6 +138,10 @@ macro_rules! impl_real {
                 x: &[Self],
             ) -> Self {
                 crate::fused::$type::update_dot(w, keep, change, before, x)
+            }
+            #[inline]
+            fn walsh_hadamard(values: &mut [Self]) {
+                crate::walsh::$type::transform(values);
             }
         }
     };

@@ -28,7 +28,7 @@
 use crate::features::Features;
 use crate::nonlinearity::Nonlinearity;
 use crate::source::{INPUT_NOISE_UNIT, Source};
-use hmm_core::random::{Stream, fill_normal};
+use hmm_core::random::{GROUP, Stream, fill_normal};
 use hmm_core::{Error, Real, Result};
 use ndarray::{Array1, ArrayView1};
 use std::sync::Arc;
@@ -104,13 +104,21 @@ impl<T: Real> Source<T> for HiddenManifold<T> {
         latents: &[T],
         inputs: &mut [T],
     ) -> Result<()> {
-        self.features.fields(latents, inputs);
-        let n = self.features.inputs();
-        self.nonlinearity.apply(inputs, n, self.common)?;
-        if !self.of_row.is_empty() {
-            for row in inputs.chunks_exact_mut(n) {
-                for (x, mean) in row.iter_mut().zip(&self.of_row) {
-                    *x -= *mean;
+        let (n, d) = (self.features.inputs(), self.features.latents());
+        let rows = match self.nonlinearity {
+            // A function of the caller gets whole blocks: calling it costs.
+            Nonlinearity::Custom(_) => usize::MAX,
+            _ => self.features.rows_at_once(),
+        };
+        let pieces = inputs.chunks_mut(n.saturating_mul(rows));
+        for (latents, inputs) in latents.chunks(d.saturating_mul(rows)).zip(pieces) {
+            self.features.fields(latents, inputs);
+            self.nonlinearity.apply(inputs, n, self.common)?;
+            if !self.of_row.is_empty() {
+                for row in inputs.chunks_exact_mut(n) {
+                    for (x, mean) in row.iter_mut().zip(&self.of_row) {
+                        *x -= *mean;
+                    }
                 }
             }
         }
@@ -170,14 +178,20 @@ impl<T: Real> Source<T> for ConjugateManifold<T> {
         latents: &[T],
         inputs: &mut [T],
     ) -> Result<()> {
-        let mut noise = vec![T::ZERO; inputs.len()];
-        fill_normal(&mut stream.generator(INPUT_NOISE_UNIT, block), &mut noise);
         self.features.fields(latents, inputs);
         let width = self.lines.len();
-        let rows = inputs.chunks_exact_mut(width);
-        for (row, noise) in rows.zip(noise.chunks_exact(width)) {
-            for ((x, xi), [mean, slope, scale]) in row.iter_mut().zip(noise).zip(&self.lines) {
-                *x = *mean + *slope * *x + *scale * *xi;
+        // The fewest rows that hold whole groups of normals: pieces of them have the bits of one stretch.
+        let rows = GROUP >> width.trailing_zeros().min(GROUP.trailing_zeros());
+        let mut generator = stream.generator(INPUT_NOISE_UNIT, block);
+        let mut noise = vec![T::ZERO; inputs.len().min(rows * width)];
+        for piece in inputs.chunks_mut(rows * width) {
+            let noise = &mut noise[..piece.len()];
+            fill_normal(&mut generator, noise);
+            let rows = piece.chunks_exact_mut(width);
+            for (row, noise) in rows.zip(noise.chunks_exact(width)) {
+                for ((x, xi), [mean, slope, scale]) in row.iter_mut().zip(noise).zip(&self.lines) {
+                    *x = *mean + *slope * *x + *scale * *xi;
+                }
             }
         }
         Ok(())

@@ -105,11 +105,17 @@ pub fn fill_normal<T: Real>(generator: &mut ChaCha8Rng, out: &mut [T]) {
     vectorised(
         #[inline(always)]
         || {
-            for part in out.chunks_mut(GROUP) {
-                let group = next_normals(&mut position);
-                for (value, normal) in part.iter_mut().zip(group.as_flattened()) {
-                    *value = T::from_f64(*normal);
-                }
+            let (groups, rest) = out.as_chunks_mut::<GROUP>();
+            let mut words = [[0; BLOCKS]; 16];
+            for group in groups {
+                position.next_blocks(&mut words);
+                normals_of(&words, group);
+            }
+            if !rest.is_empty() {
+                let mut group = [T::ZERO; GROUP];
+                position.next_blocks(&mut words);
+                normals_of(&words, &mut group);
+                rest.copy_from_slice(&group[..rest.len()]);
             }
         },
     );
@@ -129,26 +135,20 @@ fn next_block(generator: &ChaCha8Rng) -> Position {
     }
 }
 
-/// The next [`GROUP`] normals. Rows `4 p .. 4 p + 4` of the blocks' words make the radius and the angle
-/// of the pairs whose members are rows `2 p` and `2 p + 1`.
+/// [`GROUP`] normals. Rows `4 p .. 4 p + 4` of the blocks' words make the radius and the angle of the pairs whose members
+/// are rows `2 p` and `2 p + 1`.
 #[inline(always)]
-fn next_normals(position: &mut Position) -> [[f64; BLOCKS]; 8] {
-    let mut words = [[0; BLOCKS]; 16];
-    position.next_blocks(&mut words);
-    let mut normals = [[0.0; BLOCKS]; 8];
-    for (rows, pair) in words
-        .as_chunks::<4>()
-        .0
-        .iter()
-        .zip(normals.as_chunks_mut::<2>().0)
-    {
+#[allow(clippy::needless_range_loop)] // lanes of six rows, which the compiler finds to be vectors
+fn normals_of<T: Real>(words: &[[u32; BLOCKS]; 16], group: &mut [T; GROUP]) {
+    let pairs = group.as_chunks_mut::<{ 2 * BLOCKS }>().0;
+    for (rows, pair) in words.as_chunks::<4>().0.iter().zip(pairs) {
+        let (first, second) = pair.split_at_mut(BLOCKS);
         for lane in 0..BLOCKS {
-            let word =
-                |low: usize| u64::from(rows[low + 1][lane]) << 32 | u64::from(rows[low][lane]);
-            (pair[0][lane], pair[1][lane]) = normal::normal_pair(word(0), word(2));
+            let word = |low: usize| [rows[low][lane], rows[low + 1][lane]];
+            let (x, y) = normal::normal_pair(word(0), word(2));
+            (first[lane], second[lane]) = (T::from_f64(x), T::from_f64(y));
         }
     }
-    normals
 }
 
 #[cfg(test)]

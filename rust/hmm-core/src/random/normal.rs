@@ -42,6 +42,7 @@ const SQRT_HALF_BITS: u64 = 0x3fe6_a09e_667f_3bcd;
 const FRACTION: u64 = (1 << 52) - 1;
 /// `2^52`: its bits with an integer below `2^52` in the fraction are the double `2^52 +` that integer.
 const TWO_52: f64 = 4503599627370496.0;
+const TWO_32: f64 = 4294967296.0;
 /// `2^-53`, the resolution of the uniform numbers.
 const RESOLUTION: f64 = 1.0 / 9007199254740992.0;
 const SIGN: u64 = 1 << 63;
@@ -51,16 +52,27 @@ const ANGLE_UNIT: f64 = FRAC_PI_4 / 9223372036854775808.0;
 /// The normals `(R cos phi, R sin phi)` with `R = sqrt(-2 ln u)`; `u` is uniform on the multiples of
 /// `2^-53` in (0, 1] (the upper bits of `radius_word`), so `R <= 8.57`, and `phi = 2 pi angle_word / 2^64`.
 #[inline(always)]
-pub(super) fn normal_pair(radius_word: u64, angle_word: u64) -> (f64, f64) {
+pub(super) fn normal_pair(radius_word: Halves, angle_word: Halves) -> (f64, f64) {
     let radius = (-2.0 * logarithm(uniform_open_left(radius_word))).sqrt();
     let (cosine, sine) = unit_vector(angle_word);
     (radius * cosine, radius * sine)
 }
 
-/// Uniform on (0, 1] from the upper 53 bits.
+/// A 64-bit word as its lower and its upper half: instruction sets without 64-bit conversions make doubles of 32-bit
+/// integers in a few steps and of 64-bit ones in many.
+pub(super) type Halves = [u32; 2];
+
+/// `2^52 + n`
 #[inline(always)]
-fn uniform_open_left(word: u64) -> f64 {
-    ((word >> 11) + 1) as f64 * RESOLUTION
+fn behind_two_52(n: u32) -> f64 {
+    f64::from_bits(TWO_52.to_bits() | u64::from(n))
+}
+
+/// Uniform on (0, 1] from the upper 53 bits: one more than their integer, times [`RESOLUTION`]. No step rounds.
+#[inline(always)]
+fn uniform_open_left([low, high]: Halves) -> f64 {
+    let low = behind_two_52(low >> 11).mul_add(RESOLUTION, (1.0 - TWO_52) * RESOLUTION);
+    (behind_two_52(high) - TWO_52).mul_add(1.0 / TWO_32, low)
 }
 
 /// Natural logarithm of `u` in [2^-53, 1]: `u = 2^e m`, `ln m = 2 artanh((m - 1) / (m + 1))`.
@@ -78,11 +90,13 @@ fn logarithm(u: f64) -> f64 {
 
 /// Cosine and sine of `2 pi word / 2^64`: the quadrant comes off the integer without rounding.
 #[inline(always)]
-fn unit_vector(word: u64) -> (f64, f64) {
+fn unit_vector([low, high]: Halves) -> (f64, f64) {
     // Nearest multiple of a quarter turn in the top bits, the signed rest, up to an eighth of a turn,
-    // in units of 2^-66 turns.
-    let quadrant = word.wrapping_add(1 << 61);
-    let y = (word << 2) as i64 as f64 * ANGLE_UNIT;
+    // in units of 2^-66 turns: the 64-bit integer `word << 2` in one rounding.
+    let quadrant = u64::from(high.wrapping_add(1 << 29)) << 32;
+    let rest = f64::from((high << 2 | low >> 30) as i32);
+    let rest = rest.mul_add(TWO_32, behind_two_52(low << 2) - TWO_52);
+    let y = rest * ANGLE_UNIT;
     let square = y * y;
     let cosine = square.mul_add(polynomial(square, &COSINE), 1.0);
     let sine = (y * square).mul_add(polynomial(square, &SINE), y);

@@ -31,6 +31,9 @@ use ndarray::{Array2, ArrayView2, ArrayViewMut2, Axis};
 use rayon::prelude::*;
 use structured::{Structured, Transform};
 
+/// Numbers of the rows that a fast transform makes at a time.
+const PIECE: usize = 1 << 14;
+
 hmm_core::named! {
     /// Which F to draw.
     pub enum FeatureKind: "F" {
@@ -147,6 +150,15 @@ impl<T: Real> Features<T> {
     /// D
     pub fn latents(&self) -> usize {
         self.latents
+    }
+
+    /// Rows of fields worth asking for at once: what is done to them next finds them in the cache.
+    pub(crate) fn rows_at_once(&self) -> usize {
+        match &self.form {
+            // A product of matrices packs F once a call.
+            Form::Dense(_) => usize::MAX,
+            Form::Structured(_) => (PIECE / self.inputs).max(1),
+        }
     }
 
     /// Fields u = C Fᵀ / √D: `latents` (count x D) into `fields` (count x N).

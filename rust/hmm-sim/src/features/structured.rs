@@ -1,8 +1,8 @@
 //! F as a fast transform, never stored: D columns of it, rows with random signs.
 
-use hmm_core::Real;
 use hmm_core::random::{Rng, Stream};
 use hmm_core::special::vectorised;
+use hmm_core::{Aligned, Real};
 use rustdct::{DctPlanner, TransformType2And3};
 use std::f64::consts::SQRT_2;
 use std::sync::Arc;
@@ -16,6 +16,15 @@ pub(super) struct Structured<T> {
     /// Random sign of each row, times its normalisation.
     row_scale: Vec<T>,
     transform: Transform,
+}
+
+/// Working memory of a transform.
+pub(super) struct Scratch<T> {
+    row: Aligned<T>,
+    /// The row in double precision, where the transform is that of cosines.
+    wide: Vec<f64>,
+    /// What its plan needs.
+    plan: Vec<f64>,
 }
 
 pub(super) enum Transform {
@@ -88,34 +97,44 @@ impl<T: Real> Structured<T> {
         }
     }
 
-    /// Working memory of [`Self::expand`]: the double-precision row, then the plan's own.
-    pub(super) fn scratch(&self) -> Vec<f64> {
-        match &self.transform {
-            Transform::Hadamard => Vec::new(),
-            Transform::Dct(plan) => vec![0.0; self.row_scale.len() + plan.get_scratch_len()],
+    /// Working memory of [`Self::expand`].
+    pub(super) fn scratch(&self) -> Scratch<T> {
+        let inputs = self.row_scale.len();
+        let (wide, plan) = match &self.transform {
+            Transform::Hadamard => (0, 0),
+            Transform::Dct(plan) => (inputs, plan.get_scratch_len()),
+        };
+        Scratch {
+            row: Aligned::zeros(inputs),
+            wide: vec![0.0; wide],
+            plan: vec![0.0; plan],
         }
     }
 
-    /// u = scale F c
-    pub(super) fn expand(&self, c: &[T], u: &mut [T], scale: T, scratch: &mut [f64]) {
+    /// u = scale F c. The transform works in `scratch`, which stays in the cache: fresh memory is written once.
+    pub(super) fn expand(&self, c: &[T], u: &mut [T], scale: T, scratch: &mut Scratch<T>) {
+        let Scratch {
+            row,
+            wide,
+            plan: own,
+        } = scratch;
         match &self.transform {
             Transform::Hadamard => {
-                u.fill(T::ZERO);
+                row.fill(T::ZERO);
                 for (&column, &value) in self.columns.iter().zip(c) {
-                    u[column] = value;
+                    row[column] = value;
                 }
-                walsh_hadamard(u);
+                T::walsh_hadamard(row);
             }
             Transform::Dct(plan) => {
-                let (row, scratch) = scratch.split_at_mut(u.len());
-                row.fill(0.0);
+                wide.fill(0.0);
                 for (&column, &value) in self.columns.iter().zip(c) {
                     // The type-3 transform halves its first input: x_0/2 + Σ x_k cos(πk(i+½)/N).
                     let doubled = if column == 0 { 2.0 } else { 1.0 };
-                    row[column] = value.to_f64() * doubled * cosine_norm(column);
+                    wide[column] = value.to_f64() * doubled * cosine_norm(column);
                 }
-                plan.process_dct3_with_scratch(row, scratch);
-                for (x, &y) in u.iter_mut().zip(row.iter()) {
+                plan.process_dct3_with_scratch(wide, own);
+                for (x, &y) in row.iter_mut().zip(wide.iter()) {
                     *x = T::from_f64(y);
                 }
             }
@@ -123,8 +142,8 @@ impl<T: Real> Structured<T> {
         vectorised(
             #[inline(always)]
             || {
-                for (x, &row) in u.iter_mut().zip(&self.row_scale) {
-                    *x *= row * scale;
+                for ((x, &y), &row) in u.iter_mut().zip(row.iter()).zip(&self.row_scale) {
+                    *x = y * (row * scale);
                 }
             },
         );
@@ -138,7 +157,7 @@ impl<T: Real> Structured<T> {
             .map(|(w, row)| w * row.to_f64())
             .collect();
         match &self.transform {
-            Transform::Hadamard => walsh_hadamard(&mut weighted),
+            Transform::Hadamard => f64::walsh_hadamard(&mut weighted),
             // The type-2 transform is the transpose of the type-3 one (but for the halved input).
             Transform::Dct(plan) => plan.process_dct2(&mut weighted),
         }
@@ -155,25 +174,4 @@ impl<T: Real> Structured<T> {
 /// Entry of √N times the orthonormal cosine transform, per cosine: 1 or √2.
 fn cosine_norm(column: usize) -> f64 {
     if column == 0 { 1.0 } else { SQRT_2 }
-}
-
-/// In-place Walsh-Hadamard transform (unnormalised, Sylvester order) of a power-of-two length.
-fn walsh_hadamard<T: Real>(values: &mut [T]) {
-    vectorised(
-        #[inline(always)]
-        || {
-            let mut half = 1;
-            while half < values.len() {
-                for pair in values.chunks_exact_mut(2 * half) {
-                    let (low, high) = pair.split_at_mut(half);
-                    for (a, b) in low.iter_mut().zip(high) {
-                        let (sum, difference) = (*a + *b, *a - *b);
-                        *a = sum;
-                        *b = difference;
-                    }
-                }
-                half *= 2;
-            }
-        },
-    );
 }
