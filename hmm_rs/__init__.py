@@ -215,5 +215,13 @@ def _threads_from_environment() -> int | None:
     return None
 
 
+if "HMM_RS_INSTRUCTION_SET" in os.environ:
+    try:
+        _lib.choose_instruction_set(os.environ["HMM_RS_INSTRUCTION_SET"])
+    except InvalidParameterError as error:
+        # The variable's name instead of the argument's.
+        raise InvalidParameterError(
+            str(error).replace("instruction_set", "HMM_RS_INSTRUCTION_SET", 1)
+        ) from None
 if (_asked := _threads_from_environment()) is not None:
     _lib.set_num_threads(_asked)

@@ -162,7 +162,7 @@ macro_rules! walsh {
             /// The transform of a power-of-two length, unnormalised, in Sylvester order.
             #[inline]
             pub fn transform(values: &mut [$type]) {
-                pulp::Arch::new().dispatch(Transform(values));
+                crate::instructions::arch().dispatch(Transform(values));
             }
         }
     };

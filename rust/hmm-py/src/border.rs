@@ -1,5 +1,6 @@
 //! What every binding needs: errors mapped once, work run with the GIL released and signals polled.
 
+use hmm_core::instructions::{self, InstructionSet};
 use hmm_core::{Activation, Cancel, Error, Loss, Named, parallel};
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
@@ -141,6 +142,7 @@ pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(set_num_threads, module)?)?;
     module.add_function(wrap_pyfunction!(get_num_threads, module)?)?;
     module.add_function(wrap_pyfunction!(instruction_set, module)?)?;
+    module.add_function(wrap_pyfunction!(choose_instruction_set, module)?)?;
     module.add_function(wrap_pyfunction!(available_bytes, module)?)?;
     module.add_function(wrap_pyfunction!(option_names, module)?)?;
     // numpy's interface is looked up at first use; a signal in that moment would be a panic.
@@ -164,6 +166,14 @@ fn get_num_threads() -> usize {
 #[pyfunction]
 fn instruction_set() -> String {
     hmm_core::special::instruction_set()
+}
+
+/// Run the kernels on the instruction set `name` from now on.
+#[pyfunction]
+fn choose_instruction_set(py: Python<'_>, name: &str) -> PyResult<()> {
+    call(py, || {
+        instructions::choose(Some(InstructionSet::named("instruction_set", name)?))
+    })
 }
 
 /// Bytes of memory that can be had: free, within the process's and its control group's limits.
