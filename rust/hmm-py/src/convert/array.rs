@@ -53,8 +53,8 @@ pub fn fresh<'py, T: Element, D: Dimension>(
 }
 
 /// The array, once it is filled.
-pub fn given<'py, T: Element, D: Dimension>(
-    filled: PyReadwriteArray<'py, T, D>,
-) -> Bound<'py, PyArray<T, D>> {
+pub fn given<T: Element, D: Dimension>(
+    filled: PyReadwriteArray<'_, T, D>,
+) -> Bound<'_, PyArray<T, D>> {
     Bound::clone(&filled)
 }

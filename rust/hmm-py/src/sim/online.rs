@@ -101,6 +101,10 @@ fn schedules(argument: &'static str, rates: &[Rate<'_>], students: usize) -> Res
 /// The engine of one-pass SGD on the samples of `source`, in its precision.
 ///
 /// Students and rates are lists, one entry for each student; `ensemble` tells a list of one from a student.
+#[allow(
+    clippy::fn_params_excessive_bools,
+    reason = "keywords, which have names where they are passed"
+)]
 #[pyfunction]
 #[pyo3(signature = (source, *, student, ensemble, teacher, moments, centred, labels, classify, lr, lr_v, train_second_layer, noise,
     weight_decay, batch, test_size, seed))]

@@ -160,6 +160,9 @@ const COLUMNS: usize = 256;
 /// Products of two numbers that are worth a task of their own.
 const TASK: usize = 1 << 16;
 
+/// The coefficients Δ v_k g'(λ_k) of the samples of a piece, and what they add to the second layer's gradient.
+type Coefficients<T> = (Vec<T>, Vec<T>);
+
 /// Gradient of a mini-batch, summed piece by piece in sample order.
 ///
 /// Fields are taken piece by piece, products columns by columns, in parallel: both cuts are fixed, so that the bits do
@@ -199,7 +202,7 @@ impl<T: Real> BatchGradient<T> {
         let pieces: Vec<Range<usize>> = starts.zip(ends).map(|(start, end)| start..end).collect();
         let worth = |products: usize| (TASK / products.max(1)).max(1);
         // The coefficients Δ v_k g'(λ_k) of every sample, and what the pieces add to the second layer.
-        let parts: Vec<Result<(Vec<T>, Vec<T>), Halt>> = pieces
+        let parts: Vec<Result<Coefficients<T>, Halt>> = pieces
             .par_iter()
             .with_min_len(worth(cut.size * n * units))
             .map(|piece| {
@@ -269,7 +272,7 @@ fn coefficients<T: Real>(
     student: &Student<T>,
     inputs: &[T],
     labels: &[T],
-) -> Result<(Vec<T>, Vec<T>), Halt> {
+) -> Result<Coefficients<T>, Halt> {
     let units = student.units();
     let lambda = local_fields(student, inputs);
     let (mut values, mut slopes) = (lambda.clone(), lambda);
