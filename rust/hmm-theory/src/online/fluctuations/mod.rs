@@ -6,7 +6,7 @@
 //! dC/dt = J C + C J^T + D,    C(0) = 0,    C = cov z
 //! ```
 //!
-//! with J the derivative of the equations ([`linear`]) and D the covariance of one step ([`moments`]). Written for the
+//! with J the derivative of the equations (`linear`) and D the covariance of one step (`moments`). Written for the
 //! modes of [`super::covariance`]: of weight p_s, input variance rho_s, and averages q_s, r_s, t_s over p_s N directions.
 //!
 //! The error of time s is followed to t > s by the same equation without noise, which gives the covariance of the error at
