@@ -5,9 +5,11 @@
 //! use hmm_core::Cancel;
 //! use hmm_sim::equivalence::mean_pair_kernel;
 //! use hmm_sim::weights::layer_weights;
+//! use ndarray::Array2;
 //! // Standard normal points in d dimensions have the mean (1 + 2/width^2)^(-d/2).
 //! let (d, width, cancel) = (2, 1.0, Cancel::new());
-//! let points = layer_weights(&[5; 8], 0, (2000, d), &cancel)?;
+//! let mut points = Array2::zeros((2000, d));
+//! layer_weights(&[5; 8], 0, points.as_slice_mut().unwrap(), &cancel)?;
 //! let found = mean_pair_kernel(points.view(), width, &cancel)?;
 //! // Five standard errors: a point's own mean varies by .15, and counts twice.
 //! assert!((found - 1.0 / 3.0).abs() < 5.0 * 2.0 * 0.15 / 2000_f64.sqrt());
