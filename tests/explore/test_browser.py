@@ -20,9 +20,13 @@ pytest.importorskip("bokeh", reason="needs Bokeh: pip install 'hmm_rs[explore]'"
 sys.path.insert(0, str(Path(__file__).parent))
 from browser import Browser, chromium
 
-pytestmark = pytest.mark.skipif(
-    chromium() is None, reason="no Chromium on this machine: install it, or set CHROMIUM to its path"
-)
+pytestmark = [
+    # Seconds for a page, and minutes where a machine has other work.
+    pytest.mark.slow,
+    pytest.mark.skipif(
+        chromium() is None, reason="no Chromium on this machine: install it, or set CHROMIUM to its path"
+    ),
+]
 
 
 @pytest.fixture(scope="module")
