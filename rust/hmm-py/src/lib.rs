@@ -3,6 +3,9 @@
 //! `border` is the guard every call into the pure crates goes through; `convert` holds one door for
 //! each kind of argument and result; `sim` and `theory` bind what the two crates of these names offer.
 
+// Every size here is a user's.
+#![deny(clippy::indexing_slicing)]
+
 mod border;
 mod convert;
 mod products;
