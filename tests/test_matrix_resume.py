@@ -383,7 +383,7 @@ def test_every_option_of_every_engine_is_in_the_matrix() -> None:
     for case in CASES.values():
         varied.setdefault(case.engine, set()).update(case.arguments)
     # Numbers of the step's size, and where the work is done: no path of their own through a checkpoint.
-    left_out = {"threads", "max_dout", "max_dw", "max_dgrad"}
+    left_out = {"threads", "executor", "max_dout", "max_dw", "max_dgrad"}
     for engine, seen in varied.items():
         if engine.__name__ == "CNNFlow":
             continue

@@ -394,7 +394,7 @@ def particles_in_shards() -> Any:
     runs = []
     for options in (
         {"X": X, "y": y, "subtract_init": True},
-        {"data": hr.UniformSphere(60), "dtype": "float32"},
+        {"data": hr.UniformSphere(60, radius=1.0), "dtype": "float32"},
     ):
         engine = hr.Particles(law, **options, shards=3, test_size=600)
         runs.append(of_run(engine, "network", steps=5, dt=0.3, save_at=[1, 5]))

@@ -74,6 +74,9 @@ class Slices:
         """Step towards a save time; return whether it is reached, and why the run is to end."""
         driver = self._driver
         self._termination.check()
+        if self._run.stop.is_set():
+            # A callback asked for it.
+            return False, "stop"
         begun = time.monotonic()
         reached = driver._advance_towards(target, self._steps, self._threads)
         taken = max(time.monotonic() - begun, 1e-6)

@@ -45,6 +45,7 @@ def test_resume_takes_those_that_make_sense_for_it():
         "path",
         "functions",
         "modules",
+        "executor",
         *(n for n in options.DEFAULTS if n in SIX and n != "checkpoint"),
     ]
     assert parameters["checkpoint_every"].default is None
