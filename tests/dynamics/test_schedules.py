@@ -285,7 +285,11 @@ def test_functions_that_give_no_rates_are_refused(name, function, error, words):
 
 @pytest.mark.parametrize("value", ["fast", None, [0.1, 0.2], 1j, np.ones(2)])
 def test_what_is_no_rate_is_refused(value):
-    words = "a list of rates, for one student" if np.ndim(value) else "a number, a schedule or a function of times"
+    words = (
+        "a list of rates, for one student"
+        if np.ndim(value)
+        else "a number, a schedule or a function of times"
+    )
     with pytest.raises(hr.DtypeError, match=f"noise = .*{words}; pass"):
         make(noise=value)
 
