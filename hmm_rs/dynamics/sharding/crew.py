@@ -102,6 +102,8 @@ class _Worker:
         self.busy: int | None = None
         self._requests: queue.SimpleQueue[Any] = queue.SimpleQueue()
         self._connection = connection
+        # The number of a closed line is soon that of another one: nobody may look it up while it is closed.
+        self._hanging_up = threading.Lock()
         self._answers = answers
         threading.Thread(target=self._talk, daemon=True).start()
 
@@ -114,7 +116,7 @@ class _Worker:
         """Let it go."""
         self._requests.put(None)
         # A worker that computes for nobody sees it when it answers.
-        with suppress(OSError), line_of(self._connection) as line:
+        with self._hanging_up, suppress(OSError), line_of(self._connection) as line:
             line.shutdown(socket.SHUT_RDWR)
 
     def _talk(self) -> None:
@@ -124,7 +126,7 @@ class _Worker:
                 self._answers.put((self, self._connection.recv()))
         except (EOFError, OSError, ValueError):
             self._answers.put((self, None))
-        with suppress(OSError):
+        with self._hanging_up, suppress(OSError):
             self._connection.close()
 
 
