@@ -79,4 +79,7 @@ html_theme_options = {
     "show_toc_level": 2,
 }
 # Pages that stand alone have nothing beside them.
-html_sidebars = {page: [] for page in ("index", "start", "gallery/index", "sharp-bits", "pitfalls", "speed")}
+html_sidebars = {
+    page: []
+    for page in ("index", "start", "gallery/index", "sharp-bits", "pitfalls", "speed", "trust", "paper")
+}
