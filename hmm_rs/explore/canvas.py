@@ -1,8 +1,9 @@
-"""One picture in a browser."""
+"""One picture in a browser, and what tells it to draw."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from html import escape
 from typing import Any
 
 import numpy as np
@@ -10,15 +11,42 @@ import numpy as np
 from ..ground.extras import extra
 from .pictures import Line, Panel
 
-__all__ = ["Canvas"]
+__all__ = ["SPREAD", "Canvas", "message"]
 
 #: Colours that eyes of every kind tell apart (Okabe and Ito).
 _COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00")
 #: Pixels between the axes.
 _HEIGHT = 250
-_FIGURE = """
+_PICTURE = """
 :host { flex: 1 1 290px; min-width: 290px; }
 @media (max-width: 760px) { :host { flex: 0 0 88%; scroll-snap-align: start; } }
+"""
+_LEGEND = """
+:host { font: 12px/1.25 system-ui, sans-serif; color: #333; padding-left: 50px; box-sizing: border-box; }
+div { display: flex; flex-flow: row wrap; gap: 1px 14px; }
+span { white-space: nowrap; }
+"""
+#: Takes a message apart, in the browser: numbers of all lines, one after the other, and what they are. All pictures
+#: change before the first is painted.
+SPREAD = """
+if (told.tags.length == 2) {
+  const [numbers, panels] = told.tags
+  let at = 0
+  const next = (count) => {
+    const part = new Float64Array(numbers.buffer, numbers.byteOffset + 8 * at, count)
+    at += count
+    return part
+  }
+  panels.forEach(({legend, lines, marks}, number) => {
+    const shown = {xs: lines.counts.map(next), ys: lines.counts.map(next)}
+    const marked = {x: next(marks.total), y: next(marks.total)}
+    const each = (values) => values.flatMap((value, at) => Array(marks.counts[at]).fill(value))
+    all_lines[number].data = {...shown, colour: lines.colour, dash: lines.dash, label: lines.label}
+    if (marks.total > 0 || all_marks[number].data.x.length > 0)
+      all_marks[number].data = {...marked, colour: each(marks.colour), label: each(marks.label)}
+    if (legends[number].text != legend) legends[number].text = legend
+  })
+}
 """
 #: Powers of ten, and what lies between where there are few of them.
 _TICKS = """
@@ -61,11 +89,10 @@ class Canvas:
             **({"y_range": panel.between} if panel.between else {}),
             frame_height=_HEIGHT,
             sizing_mode="stretch_width",
-            tools="pan,box_zoom,reset,save",
+            tools="pan,box_zoom,reset",
             active_drag=None,
             toolbar_location="above",
             output_backend="canvas",
-            stylesheets=[_FIGURE],
             name=name,
         )
         self.figure.toolbar.logo = None
@@ -74,11 +101,14 @@ class Canvas:
         if panel.log_y:
             self.figure.yaxis.ticker = models.CustomJSTicker(major_code=_TICKS)
             self.figure.yaxis.formatter = models.CustomJSTickFormatter(code="return String(tick)")
+        # The browser fills them (`SPREAD`), and has no reason to send back what came from here.
         self.lines = models.ColumnDataSource(
-            data={"xs": [], "ys": [], "colour": [], "dash": [], "label": []}, name=f"{name} lines"
+            data={"xs": [], "ys": [], "colour": [], "dash": [], "label": []},
+            name=f"{name} lines",
+            syncable=False,
         )
         self.marks = models.ColumnDataSource(
-            data={"x": [], "y": [], "colour": [], "label": []}, name=f"{name} marks"
+            data={"x": [], "y": [], "colour": [], "label": []}, name=f"{name} marks", syncable=False
         )
         drawn = self.figure.multi_line(
             "xs", "ys", line_color="colour", line_dash="dash", line_width=2, source=self.lines
@@ -86,43 +116,46 @@ class Canvas:
         marked = self.figure.scatter(
             "x", "y", line_color="colour", fill_color="white", size=6, line_width=1.5, source=self.marks
         )
-        legend = models.Legend(
-            items=[models.LegendItem(label={"field": "label"}, renderers=[each]) for each in (drawn, marked)],
-            label_text_font_size="12px",
-            border_line_color=None,
-            spacing=0,
-            padding=2,
-            margin=2,
-            glyph_height=14,
-            label_height=14,
-        )
-        self.figure.add_layout(legend, "below")
         self.figure.add_tools(
             models.HoverTool(
                 renderers=[drawn, marked], tooltips=[("", "@label"), ("x", "$x{0.000}"), ("y", "$y{0.0000}")]
             )
         )
+        # Bokeh's own legend paints a canvas for each entry whenever its picture is painted: 5 to 15 ms of a move.
+        self.legend = models.Div(
+            name=f"{name} legend", disable_math=True, syncable=False, stylesheets=[_LEGEND]
+        )
+        self.layout = models.Column(
+            self.figure, self.legend, sizing_mode="stretch_width", stylesheets=[_PICTURE]
+        )
 
-    def draw(self, lines: Sequence[Line]) -> None:
-        """Show some lines and marks in place of the present ones."""
+    def told(self, lines: Sequence[Line]) -> tuple[list[Any], dict[str, Any]]:
+        """Return the arrays of some lines and marks, in the order that `SPREAD` takes them, and what they are."""
         curves = [line for line in lines if line.style != "marks"]
-        kept = [self._points(line) for line in curves]
-        self.lines.data = {
-            "xs": [x for x, _ in kept],
-            "ys": [y for _, y in kept],
-            "colour": [_COLOURS[line.colour] for line in curves],
-            "dash": [_DASHES[line.style] for line in curves],
-            "label": [line.label for line in curves],
+        marked = [line for line in lines if line.style == "marks"]
+        of_curves, of_marks = ([self._points(line) for line in some] for some in (curves, marked))
+        arrays = [
+            *(x for x, _ in of_curves),
+            *(y for _, y in of_curves),
+            *(x for x, _ in of_marks),
+            *(y for _, y in of_marks),
+        ]
+        what = {
+            "legend": _legend(lines),
+            "lines": {
+                "counts": [x.size for x, _ in of_curves],
+                "colour": [_COLOURS[line.colour] for line in curves],
+                "dash": [_DASHES[line.style] for line in curves],
+                "label": [line.label for line in curves],
+            },
+            "marks": {
+                "counts": [x.size for x, _ in of_marks],
+                "total": sum(x.size for x, _ in of_marks),
+                "colour": [_COLOURS[line.colour] for line in marked],
+                "label": [line.label for line in marked],
+            },
         }
-        marked = [(line, *self._points(line)) for line in lines if line.style == "marks"]
-        if not marked and not len(self.marks.data["x"]):
-            return
-        self.marks.data = {
-            "x": np.concatenate([np.empty(0), *(x for _, x, _ in marked)]),
-            "y": np.concatenate([np.empty(0), *(y for _, _, y in marked)]),
-            "colour": [_COLOURS[line.colour] for line, x, _ in marked for _ in x],
-            "label": [line.label for line, x, _ in marked for _ in x],
-        }
+        return arrays, what
 
     def _points(self, line: Line) -> tuple[Any, Any]:
         """Return what of a line its axes can show."""
@@ -131,3 +164,26 @@ class Canvas:
         y = np.where(y > 0.0, y, np.nan) if self.panel.log_y else y
         shown = np.isfinite(x)
         return x[shown], y[shown]
+
+
+def message(canvases: Sequence[Canvas], lines: Sequence[Sequence[Line]]) -> list[Any]:
+    """Return what makes some pictures show some lines: one array of numbers, and a description of each picture."""
+    told = [canvas.told(shown) for canvas, shown in zip(canvases, lines, strict=True)]
+    arrays = [array for of, _ in told for array in of]
+    return [np.concatenate([np.empty(0), *arrays]), [what for _, what in told]]
+
+
+def _legend(lines: Sequence[Line]) -> str:
+    """Return the legend of some lines as HTML; lines of one label share an entry."""
+    entries = {}
+    for line in lines:
+        if line.style == "marks":
+            shape = '<circle cx="11" cy="5" r="3.2" fill="white" stroke-width="1.5"'
+        else:
+            dash = " ".join(map(str, _DASHES[line.style]))
+            shape = f'<path d="M0 5H22" stroke-width="2" stroke-dasharray="{dash}"'
+        sample = f'{shape} stroke="{_COLOURS[line.colour]}"/>'
+        entries.setdefault(
+            line.label, f'<span><svg width="22" height="10">{sample}</svg> {escape(line.label)}</span>'
+        )
+    return f"<div>{''.join(entries.values())}</div>"

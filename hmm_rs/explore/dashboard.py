@@ -9,7 +9,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 from ..ground.extras import extra
-from .canvas import Canvas
+from .canvas import SPREAD, Canvas, message
 from .fields import Field, Page, Slider, State, Value, read_link, write_link
 from .pages import PAGES
 from .script import script
@@ -86,8 +86,9 @@ class Explorer:
         self.views = [
             View(self, page, state.values if page is state.page else page.defaults()) for page in PAGES
         ]
-        #: Link and script of what is shown, for the address bar and the buttons; no picture waits for them.
-        self.texts = models.Div(tags=["", ""], visible=False, name="texts")
+        #: Link and script of what is shown, for the address bar and the buttons; no picture waits for them. No model
+        #: that has a place on the page: whatever changes of such a one, Bokeh lays out the whole page anew.
+        self.texts = models.ColumnDataSource(tags=["", ""], name="texts")
         self.tabs = models.Tabs(
             tabs=[
                 models.TabPanel(child=view.build(self.texts), title=view.page.title) for view in self.views
@@ -108,7 +109,7 @@ class Explorer:
         document.template = _TEMPLATE
         document.js_on_event("document_ready", models.CustomJS(args={"texts": self.texts}, code=_ADDRESS))
         document.add_root(
-            models.Column(refused, self.tabs, self.texts, sizing_mode="stretch_width", name="explorer")
+            models.Column(refused, self.tabs, tags=[self.texts], sizing_mode="stretch_width", name="explorer")
         )
         if hasattr(document, "on_session_destroyed") and document.session_context is not None:
             document.on_session_destroyed(lambda _: self.close())
@@ -178,6 +179,21 @@ class View:
         self.canvases = {
             panel.name: Canvas(panel, f"{self.page.name} {panel.name}") for panel in self.page.panels
         }
+        canvases = list(self.canvases.values())
+        #: What the pictures show (`canvas.message`), in one property, so that one message brings all of it.
+        self.told = models.ColumnDataSource(tags=[], name=f"{self.page.name} told")
+        spread = models.CustomJS(
+            args={
+                "told": self.told,
+                "all_lines": [canvas.lines for canvas in canvases],
+                "all_marks": [canvas.marks for canvas in canvases],
+                "legends": [canvas.legend for canvas in canvases],
+            },
+            code=SPREAD,
+        )
+        self.told.js_on_change("tags", spread)
+        # What was drawn before the window was connected.
+        self.explorer.document.js_on_event("document_ready", spread)
         of_theory = [self.widgets[field.name] for field in self.page.fields if field.of == "theory"]
         of_simulation = [self.widgets[field.name] for field in self.page.fields if field.of == "simulation"]
         buttons = models.Row(self.button, *copying, stylesheets=[_BUTTONS], sizing_mode="stretch_width")
@@ -185,7 +201,7 @@ class View:
             *of_theory, *of_simulation, stylesheets=[_CONTROLS], sizing_mode="stretch_width"
         )
         pictures = models.Row(
-            *(canvas.figure for canvas in self.canvases.values()),
+            *(canvas.layout for canvas in canvases),
             stylesheets=[_PICTURES],
             sizing_mode="stretch_width",
             name=f"{self.page.name} pictures",
@@ -196,6 +212,7 @@ class View:
             pictures,
             buttons,
             controls,
+            tags=[self.told],
             sizing_mode="stretch_width",
         )
 
@@ -269,8 +286,9 @@ class View:
             return
         simulated = None if self.overlay is None else self.overlay.answer
         lines: Mapping[str, Sequence[Any]] = drawn(self.page, self.theory, simulated)
-        for name, canvas in self.canvases.items():
-            canvas.draw(lines.get(name, ()))
+        self.told.tags = message(
+            list(self.canvases.values()), [lines.get(name, ()) for name in self.canvases]
+        )
         said = [self.theory.words, "" if simulated is None else simulated.words]
         text = "<br>".join(escape(words) for words in said if words)
         if text != self.wrong.text:

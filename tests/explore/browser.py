@@ -75,9 +75,13 @@ class Browser:
         self.process.wait(20)
         assert self.process.stderr is not None
         self.process.stderr.close()
-        self._socket.close()
-        self._loop.run_until_complete(asyncio.sleep(0.05))
+        self._loop.run_until_complete(self._leave())
         self._loop.close()
+
+    async def _leave(self) -> None:
+        # Inside the loop: outside of it tornado makes another one, and nobody closes that.
+        self._socket.close()
+        await asyncio.sleep(0.05)
 
     def send(self, method: str, **parameters: Any) -> dict[str, Any]:
         """Send a command and return its answer."""

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 from urllib.parse import urlencode
 
+import numpy as np
 import pytest
 
 from hmm_rs.explore.dashboard import Explorer
@@ -40,8 +41,31 @@ class Window:
             asyncio.run(self._turn())
             time.sleep(0.002)
 
+    def _shown(self, page: str, panel: str, kind: str) -> list[list[float]]:
+        """The ordinates of the lines or marks of a picture, as the browser takes them out of the message."""
+        view = next(view for view in self.explorer.views if view.page.name == page)
+        if not view.told.tags:
+            return []
+        numbers, panels = view.told.tags
+        at, found = 0, {}
+        for name, told in zip(view.canvases, panels, strict=True):
+            for each in ("lines", "marks"):
+                counts = told[each]["counts"]
+                # Abscissae of all come before the ordinates.
+                starts = at + sum(counts) + np.cumsum([0, *counts])
+                found[name, each] = [
+                    numbers[start : start + count].tolist()
+                    for start, count in zip(starts, counts, strict=False)
+                ]
+                at += 2 * sum(counts)
+        assert at == numbers.size
+        return found[panel, kind]
+
     def lines(self, name: str) -> list[list[float]]:
-        return [list(map(float, ys)) for ys in self[f"{name} lines"].data["ys"]]
+        return self._shown(*name.split(), "lines")
+
+    def marks(self, name: str) -> list[float]:
+        return [y for ys in self._shown(*name.split(), "marks") for y in ys]
 
 
 @pytest.fixture
@@ -106,10 +130,10 @@ def test_an_error_of_the_package_stands_beside_the_picture(window) -> None:
 
 def test_a_link_with_an_overlay_simulates_and_a_slider_takes_it_away(window) -> None:
     here = window(page="online", N="100", t_max="10", overlay="1")
-    here.wait(lambda: len(here["online eg marks"].data["x"]) > 10)
+    here.wait(lambda: len(here.marks("online eg")) > 10)
     assert here["online simulate"].label == "simulate again"
     assert "overlay=1" in here["texts"].tags[0]
     assert "run = simulation(**settings)" in here["texts"].tags[1]
     here["online noise"].value = 0.5
-    here.wait(lambda: len(here["online eg marks"].data["x"]) == 0)
+    here.wait(lambda: len(here.marks("online eg")) == 0)
     assert "overlay" not in here["texts"].tags[0]
