@@ -175,7 +175,7 @@ def message(canvases: Sequence[Canvas], lines: Sequence[Sequence[Line]]) -> list
 
 def _legend(lines: Sequence[Line]) -> str:
     """Return the legend of some lines as HTML; lines of one label share an entry."""
-    entries = {}
+    entries: dict[str, str] = {}
     for line in lines:
         if line.style == "marks":
             shape = '<circle cx="11" cy="5" r="3.2" fill="white" stroke-width="1.5"'
