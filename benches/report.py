@@ -183,7 +183,8 @@ def _cell(row: dict[str, Any] | None) -> str:
     parts = [f"**{duration(row['seconds'])}**"]
     if row["ratios"]:
         best = min(row["ratios"], key=row["ratios"].__getitem__)
-        parts.append(f"{row['ratios'][best]:.2g}x {best}")
+        ratio = row["ratios"][best]
+        parts.append(f"{ratio:.{0 if ratio >= 10 else 1}f}x {best}")
     if row["share"]:
         parts.append(f"{row['share']:.2f} of the limit ({row['binds']})")
     missed = [f"{judged['target']}: {judged['found']}" for judged in row["targets"] if judged["met"] is False]
