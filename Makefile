@@ -7,7 +7,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 SOURCES := $(shell find rust hmm_rs \( -name '*.rs' -o -name '*.py' -o -name '*.pyi' -o -name '*.toml' \
 	-o -name '*.npz' -o -name '*.safetensors' -o -name '*.json' \)) Cargo.toml Cargo.lock pyproject.toml
 
-.PHONY: help install demo gallery test test-all test-rust test-python trust coverage bench scaling lint docs dist audit notices \
+.PHONY: help install demo gallery test test-all test-rust test-python trust coverage bench profile scaling lint docs dist audit notices \
 	release-notes clean
 
 help: ## list the targets
@@ -65,6 +65,9 @@ coverage: $(VENV)/installed $(VENV)/made-test ## lines of hmm_rs that the quick 
 bench: $(VENV)/installed $(VENV)/made-test $(VENV)/made-bench ## speed beside the machine's limits and rivals (BENCH=--quick: roughly)
 	cargo build --release --locked --quiet --examples -p hmm-core -p hmm-sim
 	$(BIN)/python benches/run.py $(BENCH)
+
+profile: $(VENV)/installed $(VENV)/made-test $(VENV)/made-bench ## where the rows of the last bench that missed spend their time (perf)
+	$(BIN)/python benches/profiling.py
 
 scaling: $(VENV)/installed $(VENV)/made-test ## time and memory against sizes and threads, as a picture
 	$(BIN)/python benches/scaling.py $(BENCH)

@@ -35,7 +35,7 @@ class Timing:
         return sorted(self.seconds)[len(self.seconds) // 2] / self.best if self.seconds else math.nan
 
 
-class _Child:
+class Child:
     """A contender's process."""
 
     def __init__(self, workload: str, contender: str, settings: dict[str, Any]) -> None:
@@ -94,11 +94,11 @@ class _Child:
 def timings(workload: str, contenders: dict[str, int], repeats: int, quick: bool) -> dict[str, Timing]:
     """Time the contenders, each with its number of threads, in turn."""
     found = {name: Timing() for name in contenders}
-    children: dict[str, _Child] = {}
+    children: dict[str, Child] = {}
     try:
         # They compile side by side; nothing is timed before all are ready.
         for name, threads in contenders.items():
-            children[name] = _Child(workload, name, {"threads": threads, "quick": quick})
+            children[name] = Child(workload, name, {"threads": threads, "quick": quick})
         for name in list(children):
             _unless_it_fails(children, name, found, _get_ready)
         for _ in range(repeats):
@@ -112,19 +112,19 @@ def timings(workload: str, contenders: dict[str, int], repeats: int, quick: bool
     return found
 
 
-def _get_ready(child: _Child, timing: Timing) -> None:
+def _get_ready(child: Child, timing: Timing) -> None:
     timing.missing = child.answer().get("missing", "")
 
 
-def _time_once(child: _Child, timing: Timing) -> None:
+def _time_once(child: Child, timing: Timing) -> None:
     timing.seconds.append(child.go())
 
 
-def _take_leave(child: _Child, timing: Timing) -> None:
+def _take_leave(child: Child, timing: Timing) -> None:
     timing.mebibytes = child.end()["MiB"]
 
 
-def _unless_it_fails(children: dict[str, _Child], name: str, found: dict[str, Timing], act: Any) -> None:
+def _unless_it_fails(children: dict[str, Child], name: str, found: dict[str, Timing], act: Any) -> None:
     """Let one contender act; one that fails is out, with a word."""
     try:
         act(children[name], found[name])

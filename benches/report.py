@@ -22,6 +22,11 @@ _SHOWN = """
 `make scaling`: each over that of the smallest size, with the slope of the larger sizes and, dotted, the slope expected.
 Where the small sizes lie above the dotted line, something else than the size costs.
 """
+_PROFILES = """
+## Where the time goes in rows that miss a target
+
+`make profile`: functions by their share of the samples that `perf` takes while the row's own contender computes.
+"""
 #: Contenders that are ours, or no rival but a bound.
 NO_RIVALS = (OURS, ALONE, "steady hmm_rs", "first step", "numpy's fill")
 
@@ -154,20 +159,46 @@ def as_json(machine: dict[str, Any], roof: Roof | None, rows: dict[str, Any], se
     """Return the file of a run; times with four digits, which is more than they have."""
     rates = {str(threads): of for threads, of in roof.rates.items()} if roof else {}
     whole = {"machine": machine, "roof": rates, "workloads": rows, "took_seconds": round(seconds)}
-    return json.dumps(_rounded(whole), indent=1, allow_nan=False) + "\n"
+    return json.dumps(rounded(whole), indent=1, allow_nan=False) + "\n"
 
 
-def _rounded(value: Any) -> Any:
+def rounded(value: Any) -> Any:
+    """Return plain data with numbers of four digits."""
     if isinstance(value, float):
         return float(f"{value:.4g}") if math.isfinite(value) else None
     if isinstance(value, dict):
-        return {key: _rounded(one) for key, one in value.items()}
-    return [_rounded(one) for one in value] if isinstance(value, list) else value
+        return {key: rounded(one) for key, one in value.items()}
+    return [rounded(one) for one in value] if isinstance(value, list) else value
 
 
 def results() -> list[dict[str, Any]]:
     """Return what was measured on each kind of processor."""
     return [json.loads(path.read_text()) for path in sorted(RESULTS.glob("*.json"))]
+
+
+def missing_rows(result: dict[str, Any]) -> list[str]:
+    """Return the rows of a run that miss a target."""
+    rows = result["workloads"].items()
+    return [name for name, row in rows if any(judged["met"] is False for judged in row["targets"])]
+
+
+def profile_line(found: dict[str, Any]) -> str:
+    """Return where a row spends its time, in words."""
+    shares = ", ".join(f"`{name}` {100 * share:.0f} %" for name, share in found["functions"])
+    return f"{shares}; {100 * found['idle']:.0f} % of the cores' time idle"
+
+
+def _profiles(found: list[dict[str, Any]]) -> str:
+    """Return where the rows that miss a target spend their time, on each kind of processor."""
+    lines = []
+    for one in found:
+        looked = [name for name in missing_rows(one) if "profile" in one["workloads"][name]]
+        if looked:
+            lines.append(f"\n{_column(one)}:\n")
+        for name in looked:
+            row = one["workloads"][name]
+            lines.append(f"* {row['title']}: {profile_line(row['profile'])}.")
+    return "\n".join([_PROFILES, *lines, ""]) if lines else ""
 
 
 def _column(result: dict[str, Any]) -> str:
@@ -211,7 +242,7 @@ def markdown(found: list[dict[str, Any]]) -> str:
         title = next(row["title"] for row in of if row)
         unit = next(row["unit"] for row in of if row)
         rows.append(f"| {title}, per {unit} | " + " | ".join(map(_cell, of)) + " |")
-    return "\n".join([*roofs, "", *rows, ""]) + picture
+    return "\n".join([*roofs, "", *rows, ""]) + _profiles(found) + picture
 
 
 def _rate(one: dict[str, Any], who: tuple[str, ...], what: str, scale: float, digits: int) -> str:

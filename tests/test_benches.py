@@ -12,7 +12,9 @@ import pytest
 BENCHES = Path(__file__).parent.parent / "benches"
 sys.path.insert(0, str(BENCHES))
 try:
+    import contender
     import interleaved
+    import profiling
     import report
     import roof
     import run
@@ -101,6 +103,43 @@ def test_a_contender_that_fails_is_said_and_does_not_stop_the_rest():
 def test_the_manual_shows_what_is_kept():
     page = run.PAGE.read_text()
     assert page == run.page_with(report.markdown(report.results()), page)
+
+
+def test_a_bout_is_of_timings_alone():
+    times = iter([3.0, 1.0, 2.0, *[4.0] * 10**6])
+    assert contender.best_of_a_bout(lambda: next(times), 0.01) == 1.0
+    assert contender.best_of_a_bout(lambda: 5.0, 0.0) == 5.0
+    # Rates of the machine are not the smaller the better.
+    calls = []
+    rates = contender.best_of_a_bout(lambda: calls.append(1) or {"peak": 1.0}, 0.01)
+    assert rates == {"peak": 1.0}
+    assert len(calls) == 1
+
+
+def test_symbols_become_names_of_functions():
+    vector = (
+        "<pulp::x86::v4::V4>::vectorize::imp_fastcall::<hmm_core[0123456789abcdef]::special::vectorised"
+        "::{closure#0}<<hmm_theory[0123456789abcdef]::online::jacobian::OnlineSystem>::solve::{closure#1}, ()>>"
+    )
+    assert "vectorize" not in profiling.plain(vector)
+    assert "online::jacobian" in profiling.plain(vector)
+    assert profiling.plain("hmm_sim[0123456789abcdef]::online::step::learn_at::<f64>") == (
+        "hmm_sim::online::step::learn_at"
+    )
+
+
+def test_the_page_says_where_rows_that_miss_spend_their_time():
+    workload = workloads.WORKLOADS["sgd-f64"]
+    row = report.row(workload, {"hmm_rs": timing(1.0), "numpy": timing(1.0)}, None, 1)
+    row["profile"] = {"idle": 0.25, "functions": [["hmm_sim::online::step::learn_at", 0.5]]}
+    machine = {"processor": "one", "kind": "kind", "instruction_set": "AVX2", "cores": 2}
+    result = {"machine": machine, "roof": {}, "workloads": {"sgd-f64": row}}
+    assert report.missing_rows(result) == ["sgd-f64"]
+    assert "`hmm_sim::online::step::learn_at` 50 %; 25 % of the cores' time idle." in report.markdown([result])
+    # A row that meets its targets needs no explanation.
+    for judged in row["targets"]:
+        judged["met"] = True
+    assert "learn_at" not in report.markdown([result])
 
 
 def test_slopes_are_those_of_the_larger_half():

@@ -19,6 +19,7 @@ pub mod instructions;
 pub mod linalg;
 pub mod memory;
 pub mod names;
+pub mod packed;
 pub mod parallel;
 pub mod products;
 pub mod random;

@@ -71,6 +71,16 @@ pub trait Real:
     fn update(w: &mut [Self], keep: Self, change: Self, x: &[Self]);
     /// w <- keep w + change before, then w . x, in one pass.
     fn update_dot(w: &mut [Self], keep: Self, change: Self, before: &[Self], x: &[Self]) -> Self;
+    /// Rows of a panel of [`crate::packed::PackedRows`].
+    const PANEL: usize;
+    /// `out = scale lhs matrixᵀ` for the panels of a packed matrix of shape (rows, width).
+    fn packed_product(
+        panels: &[Self],
+        shape: (usize, usize),
+        lhs: &[Self],
+        scale: Self,
+        out: &mut [Self],
+    );
     /// Walsh-Hadamard transform in place (unnormalised, Sylvester order) of a power-of-two length.
     fn walsh_hadamard(values: &mut [Self]);
 }
@@ -138,6 +148,17 @@ macro_rules! impl_real {
                 x: &[Self],
             ) -> Self {
                 crate::fused::$type::update_dot(w, keep, change, before, x)
+            }
+            const PANEL: usize = crate::packed::$type::PANEL;
+            #[inline]
+            fn packed_product(
+                panels: &[Self],
+                shape: (usize, usize),
+                lhs: &[Self],
+                scale: Self,
+                out: &mut [Self],
+            ) {
+                crate::packed::$type::product(panels, shape, lhs, scale, out);
             }
             #[inline]
             fn walsh_hadamard(values: &mut [Self]) {

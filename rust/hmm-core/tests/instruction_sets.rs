@@ -1,6 +1,7 @@
 //! Every vector path of this machine beside the scalar one. The choice holds for the whole process: one test.
 
 use hmm_core::instructions::{InstructionSet, choose};
+use hmm_core::packed::PackedRows;
 use hmm_core::random::{Purpose, Stream, fill_normal};
 use hmm_core::{Error, Real, Result, special};
 
@@ -22,7 +23,19 @@ struct Made {
     sums: Vec<f64>,
 }
 
-fn make<T: Real>() -> Made {
+/// Products of nine rows with packed ones.
+fn products<T: Real>(rows: usize) -> Result<Vec<f64>> {
+    let width = 130;
+    let stored = numbers::<T>(rows * width, 0.4);
+    let packed = PackedRows::new((rows, width), ["", ""], |row, entries| {
+        entries.copy_from_slice(&stored[row * width..(row + 1) * width]);
+    })?;
+    let mut out = vec![T::ZERO; 9 * rows];
+    packed.product(&numbers::<T>(9 * width, 0.6), T::from_f64(0.3), &mut out);
+    Ok(out.iter().map(|x| x.to_f64()).collect())
+}
+
+fn make<T: Real>() -> Result<Made> {
     let mut exact = Vec::new();
     let mut sums = Vec::new();
     let stream = Stream::new(&[7; 8], Purpose::Sample);
@@ -51,17 +64,21 @@ fn make<T: Real>() -> Made {
         sums.push(once.to_f64());
         sums.extend(w.iter().map(|w| w.to_f64()));
     }
-    Made {
+    // Whole panels, and a last one that is not full.
+    for rows in [3, 48, 77] {
+        sums.extend(products::<T>(rows)?);
+    }
+    Ok(Made {
         name: special::instruction_set(),
         exact,
         sums,
-    }
+    })
 }
 
 fn sets_agree<T: Real>() -> Result<()> {
     let made = InstructionSet::available()
         .into_iter()
-        .map(|set| choose(Some(set)).map(|()| make::<T>()))
+        .map(|set| choose(Some(set)).and_then(|()| make::<T>()))
         .collect::<Result<Vec<Made>>>()?;
     choose(None)?;
     assert_eq!(made[0].name, "scalar");

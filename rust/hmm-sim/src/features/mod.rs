@@ -23,8 +23,9 @@ mod dense;
 mod structured;
 
 use dense::DISORDER_ROWS;
-use hmm_core::linalg::{matmul, matmul_add, rows, rows_mut};
-use hmm_core::memory::{zero_matrix, zeros};
+use hmm_core::linalg::{matmul_add, rows, rows_mut};
+use hmm_core::memory::zero_matrix;
+use hmm_core::packed::PackedRows;
 use hmm_core::random::Stream;
 use hmm_core::{Cancel, Error, Real, Result};
 use ndarray::{Array2, ArrayView2, ArrayViewMut2, Axis};
@@ -56,8 +57,8 @@ pub struct Features<T> {
 }
 
 enum Form<T> {
-    /// Row-major N x D.
-    Dense(Vec<T>),
+    /// N x D, packed for the product with latents.
+    Dense(PackedRows<T>),
     Structured(Structured<T>),
 }
 
@@ -86,14 +87,14 @@ impl<T: Real> Features<T> {
                 "lower D, or use F=\"gaussian\"",
             ));
         }
-        let form = match kind {
+        let transform = match kind {
             FeatureKind::Gaussian => {
                 let drawn = dense::gaussian(inputs, latents, disorder, cancel)?;
-                Form::Dense(narrowed(drawn.view())?)
+                return Self::from_matrix(drawn.view(), normalise_rows);
             }
             FeatureKind::Orthogonal => {
                 let drawn = dense::orthogonal(inputs, latents, disorder, cancel)?;
-                Form::Dense(narrowed(drawn.view())?)
+                return Self::from_matrix(drawn.view(), normalise_rows);
             }
             FeatureKind::Hadamard => {
                 if !inputs.is_power_of_two() {
@@ -104,15 +105,19 @@ impl<T: Real> Features<T> {
                         "take such an N, or F=\"dct\"",
                     ));
                 }
-                let transform = Transform::Hadamard;
-                Form::Structured(Structured::draw(transform, inputs, latents, disorder))
+                Transform::Hadamard
             }
-            FeatureKind::Dct => {
-                let transform = Transform::dct(inputs);
-                Form::Structured(Structured::draw(transform, inputs, latents, disorder))
-            }
+            FeatureKind::Dct => Transform::dct(inputs),
         };
-        Ok(Self::finished(form, inputs, latents, normalise_rows))
+        let mut structured = Structured::draw(transform, inputs, latents, disorder);
+        if normalise_rows {
+            structured.normalise_rows();
+        }
+        Ok(Self {
+            inputs,
+            latents,
+            form: Form::Structured(structured),
+        })
     }
 
     /// From a matrix of the caller, shape (N, D).
@@ -124,22 +129,23 @@ impl<T: Real> Features<T> {
         if matrix.is_empty() {
             return Err(empty(inputs, latents));
         }
-        let form = Form::Dense(narrowed(matrix)?);
-        Ok(Self::finished(form, inputs, latents, normalise_rows))
-    }
-
-    fn finished(mut form: Form<T>, inputs: usize, latents: usize, normalise_rows: bool) -> Self {
-        if normalise_rows {
-            match &mut form {
-                Form::Dense(matrix) => matrix.par_chunks_exact_mut(latents).for_each(normalise),
-                Form::Structured(structured) => structured.normalise_rows(),
-            }
-        }
-        Self {
+        let packed = PackedRows::new(
+            (inputs, latents),
+            ["the feature matrix", "lower N or D"],
+            |row, entries| {
+                for (entry, &x) in entries.iter_mut().zip(matrix.row(row)) {
+                    *entry = T::from_f64(x);
+                }
+                if normalise_rows {
+                    normalise(entries);
+                }
+            },
+        )?;
+        Ok(Self {
             inputs,
             latents,
-            form,
-        }
+            form: Form::Dense(packed),
+        })
     }
 
     /// N
@@ -155,7 +161,7 @@ impl<T: Real> Features<T> {
     /// Rows of fields worth asking for at once: what is done to them next finds them in the cache.
     pub(crate) fn rows_at_once(&self) -> usize {
         match &self.form {
-            // A product of matrices packs F once a call.
+            // The panels of F go through the cache once a call.
             Form::Dense(_) => usize::MAX,
             Form::Structured(_) => (PIECE / self.inputs).max(1),
         }
@@ -164,15 +170,9 @@ impl<T: Real> Features<T> {
     /// Fields u = C Fᵀ / √D: `latents` (count x D) into `fields` (count x N).
     pub fn fields(&self, latents: &[T], fields: &mut [T]) {
         let (n, d) = (self.inputs, self.latents);
-        let count = latents.len() / d;
         let scale = T::from_f64(1.0 / (d as f64).sqrt());
         match &self.form {
-            Form::Dense(matrix) => matmul(
-                rows_mut(fields, count, n),
-                rows(latents, count, d),
-                rows(matrix, n, d).transpose(),
-                scale,
-            ),
+            Form::Dense(matrix) => matrix.product(latents, scale, fields),
             Form::Structured(structured) => {
                 let mut scratch = structured.scratch();
                 for (c, u) in latents.chunks_exact(d).zip(fields.chunks_exact_mut(n)) {
@@ -189,16 +189,17 @@ impl<T: Real> Features<T> {
         let mut projected = vec![0.0; units * d];
         match &self.form {
             Form::Dense(matrix) => {
-                // Chunks of F are widened on the way, so a second copy of it never exists.
-                for (chunk, w_start) in matrix
-                    .chunks(DISORDER_ROWS * d)
-                    .zip((0..).step_by(DISORDER_ROWS))
-                {
-                    let wide: Vec<f64> = chunk.iter().map(|x| x.to_f64()).collect();
-                    let count = chunk.len() / d;
+                // Some rows of F are widened on the way, so a second copy of it never exists.
+                for start in (0..n).step_by(DISORDER_ROWS) {
+                    let chunk = start..n.min(start + DISORDER_ROWS);
+                    let count = chunk.len();
+                    let wide: Vec<f64> = chunk
+                        .flat_map(|row| matrix.row(row))
+                        .map(|x| x.to_f64())
+                        .collect();
                     matmul_add(
                         rows_mut(&mut projected, units, d),
-                        rows(weights, units, n).subcols(w_start, count),
+                        rows(weights, units, n).subcols(start, count),
                         rows(&wide, count, d),
                         scale,
                     );
@@ -240,16 +241,18 @@ impl<T: Real> Features<T> {
             ));
         };
         match &self.form {
-            Form::Dense(values) => entries
-                .par_chunks_mut(DISORDER_ROWS * d)
-                .zip(values.par_chunks(DISORDER_ROWS * d))
-                .try_for_each(|(wide, values)| {
-                    cancel.check()?;
-                    for (wide, value) in wide.iter_mut().zip(values) {
-                        *wide = value.to_f64();
-                    }
-                    Ok(())
-                }),
+            Form::Dense(packed) => {
+                entries
+                    .par_chunks_mut(d)
+                    .enumerate()
+                    .try_for_each(|(row, wide)| {
+                        cancel.check()?;
+                        for (wide, value) in wide.iter_mut().zip(packed.row(row)) {
+                            *wide = value.to_f64();
+                        }
+                        Ok(())
+                    })
+            }
             Form::Structured(structured) => matrix
                 .axis_iter_mut(Axis(1))
                 .enumerate()
@@ -288,13 +291,4 @@ fn empty(inputs: usize, latents: usize) -> Error {
         "must have inputs and latents",
         "pass an (N, D) array with N, D >= 1",
     )
-}
-
-/// A matrix in the precision of a run, row-major.
-fn narrowed<T: Real>(matrix: ArrayView2<'_, f64>) -> Result<Vec<T>> {
-    let mut values = zeros(matrix.len(), "the feature matrix", "lower N or D")?;
-    for (value, &x) in values.iter_mut().zip(matrix) {
-        *value = T::from_f64(x);
-    }
-    Ok(values)
 }
