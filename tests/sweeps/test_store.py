@@ -184,7 +184,7 @@ import hmm_rs as hr
 import toy_of_a_user as toy
 
 def fn(x):
-    return toy.slow(x)
+    return toy.gated(x)
 
 hr.sweep(fn, {{"x": range(40)}}, workers=2, out={out!r})
 """
@@ -192,7 +192,10 @@ hr.sweep(fn, {{"x": range(40)}}, workers=2, out={out!r})
 
 @pytest.mark.parametrize("how", ["SIGINT", "SIGKILL"])
 def test_a_stopped_sweep_goes_on_where_it_was(toy, calls, tmp_path, how):
-    """Ctrl-C, or the end of the process itself: stored points stay, and workers do not outlive it."""
+    """Ctrl-C, or the end of the process itself: stored points stay, and workers do not outlive it.
+
+    However slowly a loaded machine stores points, the sweep waits at the seventh until it is stopped.
+    """
     out, script = tmp_path / "s.zarr", tmp_path / "script.py"
     script.write_text(SCRIPT.format(path=sys.path, out=str(out)))
     program = subprocess.Popen([sys.executable, "-P", str(script)], stderr=subprocess.PIPE, text=True)
@@ -204,7 +207,7 @@ def test_a_stopped_sweep_goes_on_where_it_was(toy, calls, tmp_path, how):
     if how == "SIGINT":
         assert "of 40 points are done; they are in" in said
     stored = len(list(out.glob("points/*/c/0")))
-    assert 3 <= stored < 40
+    assert 3 <= stored <= 6
     time.sleep(0.8)
     before = total(calls)
     if how == "SIGINT":
@@ -213,6 +216,7 @@ def test_a_stopped_sweep_goes_on_where_it_was(toy, calls, tmp_path, how):
     time.sleep(0.8)
     assert total(calls) == before
 
+    (tmp_path / "open").touch()
     subprocess.run([sys.executable, "-P", str(script)], check=True)
     assert total(calls) == before + 40 - stored
     assert np.isfinite(xr.open_zarr(out, group="table").eg).all()
