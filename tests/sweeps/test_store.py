@@ -1,6 +1,7 @@
 """The store of a sweep: what is in it is never computed again, never mixed, never lost."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -175,6 +176,32 @@ def test_a_place_that_cannot_be_written_is_told(toy, tmp_path):
     with pytest.raises(hr.ResourceError, match="cannot be written"):
         hr.sweep(toy.line, {"x": [1]}, executor="here", out=tmp_path / "s.zarr")
     tmp_path.chmod(0o700)
+
+
+@pytest.mark.parametrize(
+    "harm",
+    [
+        lambda out, point: (out / "points" / "zarr.json").write_text("{"),
+        lambda out, point: (out / "points" / "zarr.json").write_bytes((point / "zarr.json").read_bytes()),
+        lambda out, point: (point / "zarr.json").write_bytes(b"\xff"),
+        lambda out, point: (shutil.rmtree(point), point.write_text("a file")),
+        lambda out, point: (shutil.rmtree(out / "table"), (out / "table").write_text("a file")),
+        lambda out, point: (out / "table" / "zarr.json").write_text("[]"),
+        lambda out, point: (
+            shutil.copytree(point, out / "points" / "another").joinpath("zarr.json").write_text("{")
+        ),
+    ],
+)
+def test_a_damaged_store_is_mended(toy, calls, tmp_path, harm):
+    """What cannot be read is computed again, and what can is not."""
+    out = tmp_path / "s.zarr"
+    grid = {"x": [1.0, 2.0, 3.0]}
+    whole = hr.sweep(toy.line, grid, executor="here", out=out)
+    harm(out, sorted(path for path in (out / "points").iterdir() if path.is_dir())[0])
+    again = hr.sweep(toy.line, grid, executor="here", out=out)
+    assert again.equals(whole)
+    assert total(calls) <= 4
+    assert xr.open_zarr(out, group="table").load().equals(whole)
 
 
 #: A script without a guard, of which Ctrl-C stops a sweep.
