@@ -63,12 +63,13 @@ class Store:
             self.path.mkdir(parents=True, exist_ok=True)
             self._lock = _locked(self.path)
         except OSError as error:
-            raise ResourceError(
-                f"out = {shown(str(path))} cannot be written ({error}); pass another place"
-            ) from None
+            raise self._unwritable(error) from None
         try:
             self._root = self._opened(identity, resume)
             self._points = self._mended(_POINTS, lambda: self._root.require_group(_POINTS))
+        except OSError as error:
+            self.close()
+            raise self._unwritable(error) from None
         except BaseException:
             self.close()
             raise
@@ -109,9 +110,10 @@ class Store:
         try:
             return self._zarr.create_group(str(self.path), zarr_format=3, attributes={_MARK: dict(mine)})
         except OSError as error:
-            raise ResourceError(
-                f"out = {shown(str(self.path))} cannot be written ({error}); pass another place"
-            ) from None
+            raise self._unwritable(error) from None
+
+    def _unwritable(self, error: OSError) -> ResourceError:
+        return ResourceError(f"out = {shown(str(self.path))} cannot be written ({error}); pass another place")
 
     def read(self, key: str) -> Parcel | None:
         """Return the result of a point; None if there is none, or none that is whole."""
@@ -173,10 +175,10 @@ class Store:
         """Do something with a part of the store; where it is so damaged that zarr stumbles over it, clear the way."""
         try:
             return work()
-        except OSError:
-            # A full disk is not mended by taking things away.
-            raise
-        except Exception:
+        except Exception as error:
+            if _of_the_disk(error):
+                # A full disk is not mended by taking things away.
+                raise
             there = self.path / name
             # The points are arrays of their own, whatever has become of the folder's description.
             _remove(there / _SAYS if name == _POINTS and there.is_dir() else there)
@@ -185,9 +187,9 @@ class Store:
                 self._remove_unreadable()
         try:
             return work()
-        except OSError:
-            raise
         except Exception as error:
+            if _of_the_disk(error):
+                raise
             raise ResourceError(
                 f"out = {shown(str(self.path))}: the store is damaged and cannot be mended "
                 f"({told(error)}); pass another folder, or resume=False to start it again"
@@ -196,6 +198,13 @@ class Store:
     def close(self) -> None:
         """Let others have it."""
         _unlock(self._lock)
+
+
+def _of_the_disk(error: Exception) -> bool:
+    """Return whether a disk failed, and not an order of files and folders that is none of a store."""
+    return isinstance(error, OSError) and not isinstance(
+        error, (FileExistsError, IsADirectoryError, NotADirectoryError)
+    )
 
 
 def _remove(path: Path) -> None:

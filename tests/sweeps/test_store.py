@@ -184,6 +184,9 @@ def test_a_place_that_cannot_be_written_is_told(toy, tmp_path):
         lambda out, point: (out / "points" / "zarr.json").write_text("{"),
         lambda out, point: (out / "points" / "zarr.json").write_bytes((point / "zarr.json").read_bytes()),
         lambda out, point: (point / "zarr.json").write_bytes(b"\xff"),
+        lambda out, point: ((out / "points" / "zarr.json").unlink(), (out / "points" / "zarr.json").mkdir()),
+        lambda out, point: ((point / "zarr.json").unlink(), (point / "zarr.json").mkdir()),
+        lambda out, point: (shutil.rmtree(out / "points"), (out / "points").write_text("a file")),
         lambda out, point: (shutil.rmtree(point), point.write_text("a file")),
         lambda out, point: (shutil.rmtree(out / "table"), (out / "table").write_text("a file")),
         lambda out, point: (out / "table" / "zarr.json").write_text("[]"),
@@ -197,10 +200,12 @@ def test_a_damaged_store_is_mended(toy, calls, tmp_path, harm):
     out = tmp_path / "s.zarr"
     grid = {"x": [1.0, 2.0, 3.0]}
     whole = hr.sweep(toy.line, grid, executor="here", out=out)
-    harm(out, sorted(path for path in (out / "points").iterdir() if path.is_dir())[0])
+    point = sorted(path for path in (out / "points").iterdir() if path.is_dir())[0]
+    harm(out, point)
+    left = 1 if (out / "points").is_dir() else 3
     again = hr.sweep(toy.line, grid, executor="here", out=out)
     assert again.equals(whole)
-    assert total(calls) <= 4
+    assert total(calls) <= 3 + left
     assert xr.open_zarr(out, group="table").load().equals(whole)
 
 
