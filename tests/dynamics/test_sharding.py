@@ -340,6 +340,8 @@ import hmm_rs as hr
 
 if __name__ == "__main__":
     how, workers, path = sys.argv[1], int(sys.argv[2]), sys.argv[3]
+    # The first table loads whatever can hold arrays, dask too, and takes a second: not what is timed here.
+    xarray.Dataset({"x": ("t", [0.0])})
     pool = concurrent.futures.ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context(how))
 
     def tell(run, seen):
@@ -396,21 +398,21 @@ def interrupted(folder, steps, how, workers, *, terminal, after):
 @pytest.mark.skipif(sys.platform != "linux", reason="looks processes up in /proc")
 @pytest.mark.parametrize(("how", "terminal"), [("fork", False), ("fork", True), ("spawn", True)])
 def test_ctrl_c_leaves_workers_a_run_that_goes_on(tmp_path, how, terminal):
-    steps = 3000
+    steps = 1500
     delays = []
     for after in (0.0, 0.1):
         said, delay = interrupted(tmp_path, steps, how, 2, terminal=terminal, after=after)
         assert f"hmm_rs.resume({str(tmp_path / 'run.npz')!r}) continues it" in said
         assert "CheckpointWarning" not in said
         delays.append(delay)
-    # The step under way, the save and the result take tenths of a second; more on a machine that does other things too.
-    assert min(delays) < 2.0
+    # The step under way, the save and the result take 0.01 to 0.04 s; a machine that does other things delays some.
+    assert min(delays) < 0.5
     stopped = hr.load(tmp_path / "run.npz").step
     assert 0 < stopped < steps
     nodes, data = hr.RandomNodes(1000, 20, seed=1), hr.LinearlySeparable(20)
     whole = hr.Particles(nodes, data=data, batch=50, test_size=20, shards=2)
-    expected = whole.run(steps, save_at=range(0, steps + 1, 20))
-    assert same(hr.resume(tmp_path / "run.npz"), expected)
+    expected = whole.run(steps, save_at=range(0, steps + 1, 20), threads=1)
+    assert same(hr.resume(tmp_path / "run.npz", threads=1), expected)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="looks processes up in /proc")
