@@ -14,6 +14,7 @@ import itertools
 import json
 import os
 import re
+import shutil
 import signal
 import struct
 import subprocess
@@ -335,6 +336,150 @@ def make_again(path: Path) -> None:
     hr.rerun(xr.Dataset(attrs={"provenance": text, "hmm_rs_version": hr.__version__}), threads=1)
 
 
+def netcdf_files(folder: Path) -> list[bytes]:
+    """Results as both libraries write them."""
+    theory = hr.theory.SaadSolla(
+        np.eye(2), 0.1 * np.eye(2), T=np.eye(2), v0=[1, 1], v_teacher=[1, 1], lr=0.1
+    ).solve([0, 1])
+    run = hr.KernelFlow(np.eye(3) + 0.1, [1.0, -1.0, 1.0]).run(max_steps=3)
+    found = []
+    for number, (result, engine) in enumerate(itertools.product((theory, run), ("h5netcdf", "scipy"))):
+        path = folder / f"{number}.nc"
+        result.to_netcdf(path, engine=engine)
+        found.append(path.read_bytes())
+        path.unlink()
+    return found
+
+
+def odd_result(result: Any, random: Random, others: list[bytes]) -> None:
+    """Make a result one that nobody wrote: its attributes, its sizes, its names."""
+    names = list(result.attrs)
+    name = names[random.integers(len(names))]
+    text = str(result.attrs["provenance"]).encode()
+    choice = random.integers(6)
+    if choice == 0:
+        del result.attrs[name]
+    elif choice == 1:
+        values = [np.nan, -1.0, 1e12, np.arange(3.0), "", "{", "[]", result.attrs[names[0]]]
+        result.attrs[name] = values[random.integers(len(values))]
+    elif choice == 2:
+        result.attrs["provenance"] = random.choice([-1.5, 7.0])
+    else:
+        told = damaged(text, random, others).decode("utf-8", "replace").replace("\0", "")
+        result.attrs["provenance"] = told
+
+
+def damaged_netcdf(data: bytes, random: Random, others: list[bytes]) -> bytes:
+    import xarray as xr
+
+    if random.integers(3):
+        return damaged(data, random, others)
+    result = xr.load_dataset(io.BytesIO(data))
+    odd_result(result, random, others)
+    if random.integers(3) == 0:
+        dim = list(result.sizes)[random.integers(len(result.sizes))]
+        result = xr.concat([result, result], dim) if random.integers(2) else result.isel({dim: slice(0)})
+    return bytes(result.to_netcdf(engine="scipy"))
+
+
+def make_file_again(path: Path) -> None:
+    hr.rerun(path, threads=1)
+
+
+def line(x: float) -> Any:
+    """One point of a sweep."""
+    import xarray as xr
+
+    t = np.array([0.0, 1.0])
+    return xr.Dataset({"eg": ("t", x + t)}, coords={"t": t}, attrs={"source": "theory"})
+
+
+def swept(out: Path) -> Any:
+    return hr.sweep(line, {"x": [1.0, 2.0, 4.0]}, executor="here", out=out)
+
+
+def store_files(folder: Path) -> list[bytes]:
+    """A store of a sweep, whole, and one that was stopped: folders as archives of their files."""
+    out = folder / "sound.zarr"
+    swept(out)
+    whole = {
+        str(path.relative_to(out)): path.read_bytes() for path in sorted(out.rglob("*")) if path.is_file()
+    }
+    assert len(whole) > 6
+    points = sorted(
+        {name.split("/")[1] for name in whole if name.count("/") > 1 and name.startswith("points")}
+    )
+    stopped = {
+        name: part for name, part in whole.items() if points[0] not in name and not name.startswith("table")
+    }
+    return [archived(whole), archived(stopped)]
+
+
+def damaged_store(data: bytes, random: Random, others: list[bytes]) -> bytes:
+    parts = members(data)
+    lent = [members(other) for other in others]
+    for _ in range(int(random.integers(1, 4))):
+        names = list(parts)
+        if not names:
+            break
+        name, other = names[random.integers(len(names))], names[random.integers(len(names))]
+        choice = random.integers(8)
+        if choice == 0:
+            del parts[name]
+        elif choice == 1:
+            parts[name] = parts[other]
+        elif choice == 2:
+            # A file where a folder was.
+            folder = name.rpartition("/")[0]
+            parts = {key: part for key, part in parts.items() if not key.startswith(f"{folder}/")}
+            parts[folder or "zarr.json"] = b"{}"
+        elif choice == 3:
+            parts[f"{name}/zarr.json"] = parts.pop(name)
+        else:
+            parts[name] = damaged(parts[name], random, [part for each in lent for part in each.values()])
+    return archived(parts)
+
+
+def sweep_again(path: Path) -> None:
+    """Go on with a sweep; whatever is damaged is computed again, to the same numbers."""
+    out = path
+    if path.read_bytes()[:4] in (b"PK\x03\x04", b"PK\x05\x06"):
+        out = path.with_name("damaged.zarr")
+        shutil.rmtree(out, ignore_errors=True)
+        for name, part in members(path.read_bytes()).items():
+            file = out / name
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_bytes(part)
+    table = swept(out)
+    assert table.eg.values.tolist() == [[1.0, 2.0], [2.0, 3.0], [4.0, 5.0]], table.eg.values
+
+
+def onnx_files(_: Path) -> list[bytes]:
+    """Graphs of a layer, of two for one sample at a time, and of some fixed sizes."""
+    from onnx import TensorProto, helper, numpy_helper
+
+    weight = np.linspace(-1.0, 1.0, 20).reshape(4, 5).astype(np.float32)
+    layer = [helper.make_node("MatMul", ["z", "w"], ["h"]), helper.make_node("Tanh", ["h"], ["x"])]
+    found = []
+    for given, made in ((["n", 4], ["n", 5]), ([4], [5]), ([2, 4], [2, 5])):
+        graph = helper.make_graph(
+            layer,
+            "graph",
+            [helper.make_tensor_value_info("z", TensorProto.FLOAT, given)],
+            [helper.make_tensor_value_info("x", TensorProto.FLOAT, made)],
+            [numpy_helper.from_array(weight, "w")],
+        )
+        opset = [helper.make_opsetid("", 17)]
+        found.append(helper.make_model(graph, opset_imports=opset, ir_version=9).SerializeToString())
+    return found
+
+
+def draw_from_graph(path: Path) -> None:
+    hr.generators.from_onnx(path, center=False).sample(3)
+
+
+STORE = "store of a sweep"
+
 #: Sound files of a kind, how they are damaged, and their reader.
 KINDS: dict[str, tuple[Callable[[Path], list[bytes]], Callable[..., bytes], Callable[[Path], Any]]] = {
     "checkpoint": (checkpoint_files, damaged_checkpoint, hr.load),
@@ -342,6 +487,16 @@ KINDS: dict[str, tuple[Callable[[Path], list[bytes]], Callable[..., bytes], Call
     "idx": (idx_files, damaged, read_idx),
     "configuration": (config_files, damaged, check_config),
     "story": (story_files, damaged, make_again),
+    "netCDF": (netcdf_files, damaged_netcdf, make_file_again),
+    STORE: (store_files, damaged_store, sweep_again),
+    "ONNX": (onnx_files, damaged, draw_from_graph),
+}
+
+#: Libraries that a kind needs beside those that everybody has.
+NEEDS = {
+    "netCDF": ("xarray", "h5netcdf", "scipy"),
+    STORE: ("zarr",),
+    "ONNX": ("onnx", "onnxruntime"),
 }
 
 #: Seconds of the processor that one file may take, and bytes.
@@ -391,6 +546,8 @@ def main() -> None:
 
 def fuzzed(kind: str, number: int) -> int:
     """Try so many files of a kind in a child; return how many it read or refused."""
+    for library in NEEDS.get(kind, ()):
+        pytest.importorskip(library)
     done = subprocess.run(
         [sys.executable, "-P", __file__, kind, str(number)], capture_output=True, text=True, check=False
     )
@@ -401,18 +558,25 @@ def fuzzed(kind: str, number: int) -> int:
     return tried
 
 
+#: How many are tried in the quick suite and in the slow one; a store has a dozen files of which each is read.
+FEW, MANY = 100, 4000
+OF_STORES = 30, 2000
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="needs limits on memory")
 @pytest.mark.parametrize("kind", KINDS)
 def test_some_damaged_files_are_read_or_refused(kind: str) -> None:
-    assert fuzzed(kind, 100) == 100
+    number = OF_STORES[0] if kind == STORE else FEW
+    assert fuzzed(kind, number) == number
 
 
 @pytest.mark.slow
 @pytest.mark.counted
 @pytest.mark.parametrize("kind", KINDS)
 def test_damaged_files_are_read_or_refused(kind: str, tried: Any) -> None:
-    count = fuzzed(kind, 4000)
-    tried(f"files, damaged or foreign: {kind}", count, {"not answered": 4000 - count})
+    number = OF_STORES[1] if kind == STORE else MANY
+    count = fuzzed(kind, number)
+    tried(f"files, damaged or foreign: {kind}", count, {"not answered": number - count})
 
 
 if __name__ == "__main__":

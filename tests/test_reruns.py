@@ -378,6 +378,17 @@ def test_what_is_no_story_is_refused(text):
         hr.rerun(run)
 
 
+def test_a_result_that_says_odd_things_is_refused_or_told_of():
+    run = online().run(0.2, save_at=[0.2])
+    story = json.loads(run.attrs["provenance"])
+    odd = run.assign_attrs(provenance=json.dumps({**story, "sizes": {"t": {}}}))
+    with pytest.raises(hr.InvalidParameterError, match="its sizes are"):
+        hr.rerun(odd)
+    with pytest.warns(UserWarning, match=r"made with version array\(\[0., 1.\]\)"):
+        again = hr.rerun(run.assign_attrs(hmm_rs_version=np.array([0.0, 1.0])))
+    assert again.equals(run)
+
+
 def test_what_is_no_result_is_refused(tmp_path):
     with pytest.raises(hr.InvalidParameterError, match="cannot be read"):
         hr.rerun(tmp_path / "absent.nc")

@@ -205,7 +205,8 @@ class Particles(Driver):
         self._activation = network.activation
         self._fixed = train is not None
         self._tested = test is not None or data is not None
-        self._recorded = min(_RECORDED if record_nodes is None else record_nodes, network.width)
+        recorded = self._arguments["record_nodes"]
+        self._recorded = min(_RECORDED if recorded is None else recorded, network.width)
         there = executor_of(executor)
         if there is None:
             # Weights that are given stay beside the engine's own.

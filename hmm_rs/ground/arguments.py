@@ -58,6 +58,12 @@ def shown(value: Any, width: int = 80) -> str:
     return text if len(text) <= width else text[: width - 3] + "..."
 
 
+def told(error: BaseException, width: int = 200) -> str:
+    """Return what a library says in an error, for a message: one line that can be printed."""
+    text = " ".join(f"{type(error).__name__}: {error}".split())
+    return "".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in text)[:width]
+
+
 def count(name: str, value: Any, *, minimum: int = 1, maximum: int | None = LARGEST_COUNT) -> int:
     """Return `value` as an int within [minimum, maximum] (None: no upper bound)."""
     try:

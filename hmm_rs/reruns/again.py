@@ -14,7 +14,7 @@ import numpy.typing as npt
 from .. import _lib
 from ..dynamics import checkpoint as checkpoints
 from ..dynamics.resuming import load
-from ..ground.arguments import shown
+from ..ground.arguments import shown, told
 from ..ground.errors import DtypeError, InvalidParameterError
 from ..ground.record import Record
 from ..provenance.decoding import Decoder
@@ -144,10 +144,10 @@ def saved(path: Path, where: str) -> xr.Dataset:
 
     try:
         return xr.load_dataset(path)
-    except (OSError, ValueError) as error:
-        reason = str(error).splitlines()[0][:200]
+    except Exception as error:
+        # What the libraries raise where a file is damaged is not in their documentation: KeyError, IndexError, ...
         raise InvalidParameterError(
-            f"{where}: is neither a checkpoint nor a netCDF file that can be read here ({reason}); pass a saved "
+            f"{where}: is neither a checkpoint nor a netCDF file that can be read here ({told(error)}); pass a saved "
             f"result, and install hmm_rs[io] for netCDF"
         ) from None
 
@@ -194,6 +194,8 @@ def _check_sizes(where: str, story: Mapping[str, Any], result: xr.Dataset) -> No
         grown = {dim: n for dim, n in result.sizes.items() if dim == "seed" and n > seeds}
     else:
         sizes = story.get("sizes") or {}
+        if not isinstance(sizes, Mapping) or not all(isinstance(n, int) for n in sizes.values()):
+            raise untold(where, f"its sizes are {shown(sizes)}")
         grown = {dim: n for dim, n in result.sizes.items() if sizes and n > sizes.get(str(dim), 0)}
     if grown:
         listed = ", ".join(f"{dim} ({n}{_values(result, dim)})" for dim, n in grown.items())
@@ -218,9 +220,10 @@ def _warn_of_differences(where: str, result: xr.Dataset) -> None:
     here = {"hmm_rs_version": _lib.__version__, "instruction_set": _lib.instruction_set()}
     for name, value in here.items():
         made = result.attrs.get(name, value)
-        if made != value:
+        if not isinstance(made, str) or made != value:
             words = name.removeprefix("hmm_rs_").replace("_", " ")
+            said = made if isinstance(made, str) else shown(made)
             warnings.warn(
-                f"{where}: was made with {words} {made}, here it is {value}; the numbers will agree to rounding",
+                f"{where}: was made with {words} {said}, here it is {value}; the numbers will agree to rounding",
                 stacklevel=3,
             )

@@ -11,13 +11,13 @@ import platform
 import shutil
 import sys
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
-from ..ground.arguments import shown
+from ..ground.arguments import shown, told
 from ..ground.errors import DtypeError, InvalidParameterError, ResourceError, SweepWarning
 from ..ground.extras import extra
 from .parcel import Parcel
@@ -27,9 +27,13 @@ if TYPE_CHECKING:
 
 __all__ = ["Store"]
 
+_R = TypeVar("_R")
+
 #: Attribute of the root that says whose store it is.
 _MARK = "hmm_rs_sweep"
-_TABLE = "table"
+_POINTS, _TABLE = "points", "table"
+#: File that says what a folder of the hierarchy is.
+_SAYS = "zarr.json"
 #: Errors of file systems that know no locks.
 _NO_LOCKS = ("ENOLCK", "ENOSYS", "EOPNOTSUPP")
 
@@ -59,15 +63,16 @@ class Store:
             self.path.mkdir(parents=True, exist_ok=True)
             self._lock = _locked(self.path)
         except OSError as error:
-            raise ResourceError(
-                f"out = {shown(str(path))} cannot be written ({error}); pass another place"
-            ) from None
+            raise self._unwritable(error) from None
         try:
             self._root = self._opened(identity, resume)
+            self._points = self._mended(_POINTS, lambda: self._root.require_group(_POINTS))
+        except OSError as error:
+            self.close()
+            raise self._unwritable(error) from None
         except BaseException:
             self.close()
             raise
-        self._points = self._root.require_group("points")
 
     def _opened(self, identity: Mapping[str, str], resume: bool) -> Any:
         mine = {"format": 1, **identity}
@@ -75,7 +80,8 @@ class Store:
         if not there_already:
             return self._new(mine)
         try:
-            root = self._zarr.open_group(str(self.path), mode="r+")
+            # Without the list of all metadata, which says what was there and not what is.
+            root = self._zarr.open_group(str(self.path), mode="r+", use_consolidated=False)
             there = root.attrs.get(_MARK)
         except Exception:
             there = None
@@ -85,8 +91,7 @@ class Store:
             )
         if not resume:
             for name in there_already:
-                target = self.path / name
-                shutil.rmtree(target) if target.is_dir() else target.unlink()
+                _remove(self.path / name)
             return self._new(mine)
         unlike = [name for name in mine if there.get(name) != mine[name]]
         if unlike:
@@ -105,13 +110,14 @@ class Store:
         try:
             return self._zarr.create_group(str(self.path), zarr_format=3, attributes={_MARK: dict(mine)})
         except OSError as error:
-            raise ResourceError(
-                f"out = {shown(str(self.path))} cannot be written ({error}); pass another place"
-            ) from None
+            raise self._unwritable(error) from None
+
+    def _unwritable(self, error: OSError) -> ResourceError:
+        return ResourceError(f"out = {shown(str(self.path))} cannot be written ({error}); pass another place")
 
     def read(self, key: str) -> Parcel | None:
         """Return the result of a point; None if there is none, or none that is whole."""
-        if not (self.path / "points" / key / "zarr.json").is_file():
+        if not (self.path / _POINTS / key / _SAYS).is_file():
             return None
         try:
             array = self._points[key]
@@ -130,29 +136,83 @@ class Store:
         self._put(key, b"", {"error": text})
 
     def _put(self, key: str, data: bytes, attributes: Mapping[str, str]) -> None:
-        array = self._points.create_array(
-            key,
-            shape=(len(data),),
-            chunks=(max(len(data), 1),),
-            dtype="u1",
-            compressors=None,
-            attributes=dict(attributes),
-            overwrite=True,
-        )
-        if data:
-            array[:] = np.frombuffer(data, np.uint8)
+        def put() -> None:
+            array = self._points.create_array(
+                key,
+                shape=(len(data),),
+                chunks=(max(len(data), 1),),
+                dtype="u1",
+                compressors=None,
+                attributes=dict(attributes),
+                overwrite=True,
+            )
+            if data:
+                array[:] = np.frombuffer(data, np.uint8)
+
+        self._mended(f"{_POINTS}/{key}", put)
 
     def write_table(self, table: xr.Dataset) -> None:
         """Put the joined table where ``xarray.open_zarr(path, group="table")`` finds it."""
-        with warnings.catch_warnings():
-            # Texts and the list of all metadata have no final place in the format yet.
-            warnings.filterwarnings("ignore", category=_unstable())
-            warnings.filterwarnings("ignore", message="Consolidated metadata is currently not part")
-            table.to_zarr(str(self.path), group=_TABLE, mode="w", zarr_format=3, consolidated=True)
+
+        def put() -> None:
+            with warnings.catch_warnings():
+                # Texts and the list of all metadata have no final place in the format yet.
+                warnings.filterwarnings("ignore", category=_unstable())
+                warnings.filterwarnings("ignore", message="Consolidated metadata is currently not part")
+                table.to_zarr(str(self.path), group=_TABLE, mode="w", zarr_format=3, consolidated=True)
+
+        self._mended(_TABLE, put)
+
+    def _remove_unreadable(self) -> None:
+        for place in (self.path / _POINTS).iterdir():
+            try:
+                if place.name != _SAYS:
+                    self._points[place.name]
+            except Exception:
+                _remove(place)
+
+    def _mended(self, name: str, work: Callable[[], _R]) -> _R:
+        """Do something with a part of the store; where it is so damaged that zarr stumbles over it, clear the way."""
+        try:
+            return work()
+        except Exception as error:
+            if _of_the_disk(error):
+                # A full disk is not mended by taking things away.
+                raise
+            there = self.path / name
+            # The points are arrays of their own, whatever has become of the folder's description.
+            _remove(there / _SAYS if name == _POINTS and there.is_dir() else there)
+            if name == _TABLE:
+                # Its list of all metadata takes in those of points that other grids have left.
+                self._remove_unreadable()
+        try:
+            return work()
+        except Exception as error:
+            if _of_the_disk(error):
+                raise
+            raise ResourceError(
+                f"out = {shown(str(self.path))}: the store is damaged and cannot be mended "
+                f"({told(error)}); pass another folder, or resume=False to start it again"
+            ) from None
 
     def close(self) -> None:
         """Let others have it."""
         _unlock(self._lock)
+
+
+def _of_the_disk(error: Exception) -> bool:
+    """Return whether a disk failed, and not an order of files and folders that is none of a store."""
+    return isinstance(error, OSError) and not isinstance(
+        error, (FileExistsError, IsADirectoryError, NotADirectoryError)
+    )
+
+
+def _remove(path: Path) -> None:
+    """Remove a file or a folder, if it is there."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def _unstable() -> type[Warning]:

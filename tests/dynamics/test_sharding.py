@@ -5,7 +5,9 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -154,6 +156,12 @@ def test_bits_depend_on_the_number_of_shards_alone():
         assert same(result(made(shards=5, executor=workers)), expected)
     finally:
         workers.shutdown(cancel_futures=True)
+
+
+def test_numbers_of_numpy_cut_nodes_as_those_of_python():
+    numbers = {"shards": 3, "record_nodes": 9}
+    unsigned = {name: np.uint64(number) for name, number in numbers.items()}
+    assert same(result(made(**unsigned)), result(made(**numbers)))
 
 
 def test_given_weights_and_a_teacher_reach_the_shards():
@@ -320,6 +328,171 @@ if __name__ == "__main__":
         [sys.executable, "-P", "-c", program], capture_output=True, text=True, timeout=60, check=True
     )
     assert told.stdout.strip() == "done"
+
+
+# -- Ctrl-C --------------------------------------------------------------------------------------------
+
+#: Begins a run with two shards in a pool, or goes on with it, and says when Ctrl-C came out of it.
+SHARDED = """
+import concurrent.futures, multiprocessing, os, sys, time
+import xarray
+import hmm_rs as hr
+
+if __name__ == "__main__":
+    how, workers, path = sys.argv[1], int(sys.argv[2]), sys.argv[3]
+    # The first table loads whatever can hold arrays, dask too, and takes a second: not what is timed here.
+    xarray.Dataset({"x": ("t", [0.0])})
+    pool = concurrent.futures.ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context(how))
+
+    def tell(run, seen):
+        print(run.step, os.getpid(), *pool._processes, flush=True)
+
+    try:
+        if os.path.exists(path):
+            hr.resume(path, executor=pool, callbacks=[tell])
+        else:
+            nodes, data = hr.RandomNodes(1000, 20, seed=1), hr.LinearlySeparable(20)
+            run = hr.Particles(nodes, data=data, batch=50, test_size=20, shards=2, executor=pool)
+            run.run({steps}, save_at=range(0, {steps} + 1, 20), checkpoint=path, callbacks=[tell])
+    except KeyboardInterrupt:
+        print("out", time.time(), flush=True)
+        raise
+"""
+
+
+def interrupted(folder, steps, how, workers, *, terminal, after):
+    """Run the program, and press Ctrl-C some seconds after its first measurement; return what it said, and how long."""
+    path = folder / "run.npz"
+    command = [
+        sys.executable,
+        "-P",
+        "-c",
+        SHARDED.replace("{steps}", str(steps)),
+        how,
+        str(workers),
+        str(path),
+    ]
+    program = subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+    )
+    try:
+        _, *numbers = map(int, program.stdout.readline().split())
+        time.sleep(after)
+        pressed = time.time()
+        # A terminal sends it to all the processes in front of it.
+        (os.killpg if terminal else os.kill)(program.pid, signal.SIGINT)
+        told, said = program.communicate(timeout=30)
+    except BaseException:
+        os.killpg(program.pid, signal.SIGKILL)
+        raise
+    assert program.returncode == -signal.SIGINT, said
+    out = [float(line.split()[1]) for line in told.splitlines() if line.startswith("out")]
+    # The workers see that the line is cut, and end.
+    deadline = time.monotonic() + 10
+    while any(Path(f"/proc/{number}").exists() for number in numbers) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    assert not [number for number in numbers if Path(f"/proc/{number}").exists()]
+    return said, out[0] - pressed
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="looks processes up in /proc")
+@pytest.mark.parametrize(("how", "terminal"), [("fork", False), ("fork", True), ("spawn", True)])
+def test_ctrl_c_leaves_workers_a_run_that_goes_on(tmp_path, how, terminal):
+    steps = 1500
+    delays = []
+    for after in (0.0, 0.1):
+        said, delay = interrupted(tmp_path, steps, how, 2, terminal=terminal, after=after)
+        assert f"hmm_rs.resume({str(tmp_path / 'run.npz')!r}) continues it" in said
+        assert "CheckpointWarning" not in said
+        delays.append(delay)
+    # The step under way, the save and the result take 0.01 to 0.04 s; a machine that does other things delays some.
+    assert min(delays) < 0.5
+    stopped = hr.load(tmp_path / "run.npz").step
+    assert 0 < stopped < steps
+    nodes, data = hr.RandomNodes(1000, 20, seed=1), hr.LinearlySeparable(20)
+    whole = hr.Particles(nodes, data=data, batch=50, test_size=20, shards=2)
+    expected = whole.run(steps, save_at=range(0, steps + 1, 20), threads=1)
+    assert same(hr.resume(tmp_path / "run.npz", threads=1), expected)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="looks processes up in /proc")
+def test_ctrl_c_that_breaks_the_pool_leaves_the_last_save(tmp_path):
+    """A worker without a shard dies of Ctrl-C at a terminal, and the standard library ends the others with it."""
+    path = tmp_path / "run.npz"
+    interrupted(tmp_path, 4000, "fork", 2, terminal=True, after=0.0)
+    kept = hr.load(path).step
+    said, delay = interrupted(tmp_path, 4000, "fork", 3, terminal=True, after=0.1)
+    assert "the last good one is kept" in said
+    assert f"hmm_rs.resume({str(path)!r}) continues it" in said
+    assert delay < 5.0
+    assert hr.load(path).step == kept
+
+
+class Losing:
+    """A queue that swallows what it gives: Ctrl-C came before anybody had it."""
+
+    def __init__(self, queue, *, at):
+        self.queue, self.left = queue, at
+
+    def get(self, timeout):
+        answer = self.queue.get(timeout=timeout)
+        self.left -= 1
+        if self.left == 0:
+            raise KeyboardInterrupt
+        return answer
+
+    def put(self, answer):
+        self.queue.put(answer)
+
+
+@pytest.mark.parametrize("at", [1, 2, 3, 4, 5, 6, 7, 8])
+def test_an_answer_that_ctrl_c_swallows_is_not_waited_for(at):
+    expected = made(shards=4)
+    result(expected)
+    with ThreadPoolExecutor(2) as pool:
+        run = made(shards=4, executor=pool)
+        run.advance(2, dt=0.3)
+        office = run._engine._holders._office
+        answers = office.answers
+        office.answers = Losing(answers, at=at)
+        with pytest.raises(KeyboardInterrupt):
+            run.advance(6, dt=0.3)
+        office.answers = answers
+        run.advance(8 - run.step, dt=0.3)
+        assert run.network == expected.network
+
+
+@pytest.mark.parametrize("at", [1, 2, 3, 4, 5, 6])
+def test_ctrl_c_while_lost_shards_are_built_again_leaves_none_out(at):
+    expected = made(shards=4)
+    result(expected)
+    workers = LocalWorkers(2)
+    try:
+        run = made(shards=4, executor=workers)
+        run.advance(3, dt=0.3)
+        crew = run._engine._holders
+        exchange = crew._exchange
+
+        def interrupted(requests):
+            names = {name for calls in requests.values() for name, _ in calls}
+            if "make" in names:
+                office = crew._office
+                answers, office.answers = office.answers, Losing(office.answers, at=at)
+                try:
+                    return exchange(requests)
+                finally:
+                    office.answers = answers
+            return exchange(requests)
+
+        crew._exchange = interrupted
+        kill_one(workers, run.step)(run, {})
+        with pytest.raises(KeyboardInterrupt):
+            run.advance(5, dt=0.3)
+        crew._exchange = exchange
+        run.advance(8 - run.step, dt=0.3)
+        assert run.network == expected.network
+    finally:
+        workers.shutdown(cancel_futures=True)
 
 
 def test_another_version_is_refused(monkeypatch):

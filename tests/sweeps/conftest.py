@@ -32,9 +32,11 @@ def line(x, y=1.0, seed=0):
     return xr.Dataset({{"eg": ("t", values)}}, coords={{"t": t}}, attrs={{"source": "simulation", "x": x, "unit": "a"}})
 
 
-def slow(x, seed=0, seconds=0.1):
-    time.sleep(seconds)
-    return line(x, seed=seed)
+def gated(x):
+    """Wait, from the seventh point on, for the test to open the gate."""
+    while x >= 6 and not (CALLS.parent / "open").exists():
+        time.sleep(0.02)
+    return line(x)
 
 
 def picky(x, seed=0):

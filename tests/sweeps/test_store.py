@@ -1,6 +1,7 @@
 """The store of a sweep: what is in it is never computed again, never mixed, never lost."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -177,6 +178,37 @@ def test_a_place_that_cannot_be_written_is_told(toy, tmp_path):
     tmp_path.chmod(0o700)
 
 
+@pytest.mark.parametrize(
+    "harm",
+    [
+        lambda out, point: (out / "points" / "zarr.json").write_text("{"),
+        lambda out, point: (out / "points" / "zarr.json").write_bytes((point / "zarr.json").read_bytes()),
+        lambda out, point: (point / "zarr.json").write_bytes(b"\xff"),
+        lambda out, point: ((out / "points" / "zarr.json").unlink(), (out / "points" / "zarr.json").mkdir()),
+        lambda out, point: ((point / "zarr.json").unlink(), (point / "zarr.json").mkdir()),
+        lambda out, point: (shutil.rmtree(out / "points"), (out / "points").write_text("a file")),
+        lambda out, point: (shutil.rmtree(point), point.write_text("a file")),
+        lambda out, point: (shutil.rmtree(out / "table"), (out / "table").write_text("a file")),
+        lambda out, point: (out / "table" / "zarr.json").write_text("[]"),
+        lambda out, point: (
+            shutil.copytree(point, out / "points" / "another").joinpath("zarr.json").write_text("{")
+        ),
+    ],
+)
+def test_a_damaged_store_is_mended(toy, calls, tmp_path, harm):
+    """What cannot be read is computed again, and what can is not."""
+    out = tmp_path / "s.zarr"
+    grid = {"x": [1.0, 2.0, 3.0]}
+    whole = hr.sweep(toy.line, grid, executor="here", out=out)
+    point = sorted(path for path in (out / "points").iterdir() if path.is_dir())[0]
+    harm(out, point)
+    left = 1 if (out / "points").is_dir() else 3
+    again = hr.sweep(toy.line, grid, executor="here", out=out)
+    assert again.equals(whole)
+    assert total(calls) <= 3 + left
+    assert xr.open_zarr(out, group="table").load().equals(whole)
+
+
 #: A script without a guard, of which Ctrl-C stops a sweep.
 SCRIPT = """
 import sys; sys.path[:] = {path!r}
@@ -184,7 +216,7 @@ import hmm_rs as hr
 import toy_of_a_user as toy
 
 def fn(x):
-    return toy.slow(x)
+    return toy.gated(x)
 
 hr.sweep(fn, {{"x": range(40)}}, workers=2, out={out!r})
 """
@@ -192,7 +224,10 @@ hr.sweep(fn, {{"x": range(40)}}, workers=2, out={out!r})
 
 @pytest.mark.parametrize("how", ["SIGINT", "SIGKILL"])
 def test_a_stopped_sweep_goes_on_where_it_was(toy, calls, tmp_path, how):
-    """Ctrl-C, or the end of the process itself: stored points stay, and workers do not outlive it."""
+    """Ctrl-C, or the end of the process itself: stored points stay, and workers do not outlive it.
+
+    However slowly a loaded machine stores points, the sweep waits at the seventh until it is stopped.
+    """
     out, script = tmp_path / "s.zarr", tmp_path / "script.py"
     script.write_text(SCRIPT.format(path=sys.path, out=str(out)))
     program = subprocess.Popen([sys.executable, "-P", str(script)], stderr=subprocess.PIPE, text=True)
@@ -204,7 +239,7 @@ def test_a_stopped_sweep_goes_on_where_it_was(toy, calls, tmp_path, how):
     if how == "SIGINT":
         assert "of 40 points are done; they are in" in said
     stored = len(list(out.glob("points/*/c/0")))
-    assert 3 <= stored < 40
+    assert 3 <= stored <= 6
     time.sleep(0.8)
     before = total(calls)
     if how == "SIGINT":
@@ -213,6 +248,7 @@ def test_a_stopped_sweep_goes_on_where_it_was(toy, calls, tmp_path, how):
     time.sleep(0.8)
     assert total(calls) == before
 
+    (tmp_path / "open").touch()
     subprocess.run([sys.executable, "-P", str(script)], check=True)
     assert total(calls) == before + 40 - stored
     assert np.isfinite(xr.open_zarr(out, group="table").eg).all()

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ...ground.arguments import count
+from ...ground.arguments import count, told
 from ...ground.errors import DtypeError, HmmError, InvalidParameterError, MissingExtraError, ShapeError
 from ...ground.extras import extra
 from ...ground.memory import require
@@ -50,9 +50,14 @@ class _Onnx:
         options.intra_op_num_threads = options.inter_op_num_threads = 1
         options.log_severity_level = 4
         try:
-            self.session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+            # Without its second try, which is the same again and printed.
+            self.session = onnxruntime.InferenceSession(
+                path, options, providers=["CPUExecutionProvider"], enable_fallback=0
+            )
         except Exception as error:
-            raise HmmError(f"path = {path!r}: onnxruntime cannot load it ({error}); check the file") from None
+            raise HmmError(
+                f"path = {path!r}: onnxruntime cannot load it ({told(error, 400)}); check the file"
+            ) from None
         inputs, outputs = self.session.get_inputs(), self.session.get_outputs()
         if len(inputs) != 1:
             raise InvalidParameterError(
@@ -73,6 +78,10 @@ class _Onnx:
         self._shape(inputs[0].shape, chosen.shape, D)
 
     def _choose_output(self, names: list[str], output: str | None) -> str:
+        if not names:
+            raise InvalidParameterError(
+                f"path = {self.path!r}: the graph has no output: must have one, the inputs; export it anew"
+            )
         if output is None and len(names) > 1:
             raise InvalidParameterError(
                 f"path = {self.path!r}: the graph has the outputs {', '.join(map(repr, names))}; pass output= to say "
@@ -144,8 +153,8 @@ class _Onnx:
             out = np.asarray(self.session.run([self.output], {self.name: values})[0], dtype=np.float64)
         except Exception as error:
             raise HmmError(
-                f"path = {self.path!r}: onnxruntime cannot run it on latents of shape {values.shape} ({error}); "
-                f"check D and the graph"
+                f"path = {self.path!r}: onnxruntime cannot run it on latents of shape {values.shape} "
+                f"({told(error, 400)}); check D and the graph"
             ) from None
         rows = len(values) if self.shape else 1
         if self.rows != 1 and (out.ndim == 0 or out.shape[0] != rows):

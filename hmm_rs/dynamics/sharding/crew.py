@@ -98,8 +98,10 @@ class _Worker:
     ) -> None:
         self.attempt = attempt
         self.shards: list[int] = []
-        #: Number of the request it is at.
-        self.busy: int | None = None
+        #: Numbers of what was asked last and of what was answered last. Ctrl-C may swallow the answer itself.
+        self.asked = self.answered = 0
+        #: Whether nothing will be answered any more.
+        self.gone = False
         self._requests: queue.SimpleQueue[Any] = queue.SimpleQueue()
         self._connection = connection
         # The number of a closed line is soon that of another one: nobody may look it up while it is closed.
@@ -109,11 +111,12 @@ class _Worker:
 
     def request(self, number: int, call: Call) -> None:
         """Ask for something."""
-        self.busy = number
+        self.asked = number
         self._requests.put((number, *call))
 
     def dismiss(self) -> None:
         """Let it go."""
+        self.gone = True
         self._requests.put(None)
         # A worker that computes for nobody sees it when it answers.
         with self._hanging_up, suppress(OSError), line_of(self._connection) as line:
@@ -123,8 +126,11 @@ class _Worker:
         try:
             while (request := self._requests.get()) is not None:
                 self._connection.send(request)
-                self._answers.put((self, self._connection.recv()))
+                message = self._connection.recv()
+                self.answered = message[0]
+                self._answers.put((self, message))
         except (EOFError, OSError, ValueError):
+            self.gone = True
             self._answers.put((self, None))
         with self._hanging_up, suppress(OSError):
             self._connection.close()
@@ -136,10 +142,11 @@ class _Office:
     def __init__(self, executor: Executor) -> None:
         self.executor = executor
         self.key = secrets.token_bytes(32)
-        self.arrived: queue.SimpleQueue[_Worker] = queue.SimpleQueue()
+        #: All who came in, and a bell that rings when somebody does.
+        self.known: list[_Worker] = []
+        self.bell: queue.SimpleQueue[None] = queue.SimpleQueue()
         self.answers: queue.SimpleQueue[tuple[_Worker, Any]] = queue.SimpleQueue()
         self.closed = threading.Event()
-        self._known: list[_Worker] = []
         self._listener = Listener((_own_address(executor), 0), backlog=128, authkey=self.key)
         self.address: tuple[str, int] = self._listener.address
         for work in (self._receive, self._watch):
@@ -155,10 +162,10 @@ class _Office:
                 # Whoever knocked was none of ours, or is gone again.
                 continue
             worker = _Worker(connection, attempt, self.answers)
-            self._known.append(worker)
+            self.known.append(worker)
             if self.closed.is_set():
                 worker.dismiss()
-            self.arrived.put(worker)
+            self.bell.put(None)
 
     def _watch(self) -> None:
         """Let the workers go when their executor waits for them to end, or this program does."""
@@ -173,7 +180,7 @@ class _Office:
         if self.closed.is_set():
             return
         self.closed.set()
-        for worker in list(self._known):
+        for worker in list(self.known):
             worker.dismiss()
         # Somebody at the door wakes the thread that waits there.
         with suppress(OSError):
@@ -223,11 +230,13 @@ class Crew:
         self._finalizer = weakref.finalize(self, self._office.close)
         self._futures: dict[int, Future[str]] = {}
         self._crew: list[_Worker] = []
+        #: Shards that nobody has, or whose building was interrupted.
+        self._unbuilt = set(range(shards))
         self._requests = 0
         self._losses = 0
         try:
             self._gather(slots(executor, shards))
-            self._mend(self._exchange({worker: self._built(worker.shards) for worker in self._crew})[1])
+            self._mend([])
         except BaseException:
             self.close()
             raise
@@ -266,6 +275,8 @@ class Crew:
                     "executor: it was shut down, and the shards on its workers are gone with it; read off the run "
                     "before, or resume it from its checkpoint with another executor"
                 )
+            # What Ctrl-C left undone.
+            self._mend([])
             answers, lost = self._exchange(requests())
             if not lost:
                 self._losses = 0
@@ -282,8 +293,8 @@ class Crew:
         error: Exception | None = None
         first = self._requests
         for worker in left:
-            # One that was interrupted answers that first.
-            if worker.busy is None:
+            # One that was left at work by Ctrl-C answers that first.
+            if worker.asked == worker.answered:
                 self._next(worker, left)
         while left:
             try:
@@ -298,8 +309,10 @@ class Crew:
                     lost.append(worker)
                 left.pop(worker, None)
                 continue
-            worker.busy = None
             number, good, answer = message
+            if number < worker.asked:
+                # Nobody waits for it: it came before Ctrl-C.
+                continue
             if number > first and worker in left:
                 left[worker].pop(0)
                 if good:
@@ -322,7 +335,7 @@ class Crew:
     def _is_gone(self, worker: _Worker) -> bool:
         """Return whether the task that a worker is has ended."""
         future = self._futures.get(worker.attempt)
-        return self._office.closed.is_set() or (future is not None and future.done())
+        return worker.gone or self._office.closed.is_set() or (future is not None and future.done())
 
     # -- who is there ------------------------------------------------------------------------------
 
@@ -357,12 +370,22 @@ class Crew:
 
     def _arrived(self) -> _Worker | None:
         """Return a worker that came in, or None after a while; refuse an executor whose workers say they cannot."""
-        with suppress(queue.Empty):
-            return self._office.arrived.get(timeout=_PATIENCE)
+        worker = self._newcomer()
+        if worker is None:
+            with suppress(queue.Empty):
+                self._office.bell.get(timeout=_PATIENCE)
+            worker = self._newcomer()
+        if worker is not None:
+            return worker
         for future in self._futures.values():
             if future.done() and not future.cancelled() and future.exception() is None and future.result():
                 raise InvalidParameterError(f"executor: {future.result()}")
         return None
+
+    def _newcomer(self) -> _Worker | None:
+        """Return a worker that came in and has nothing to do yet."""
+        there = (worker for worker in list(self._office.known) if not worker.gone)
+        return next((worker for worker in there if worker not in self._crew), None)
 
     def _nobody_comes(self) -> bool:
         return self._office.closed.is_set() or all(future.done() for future in self._futures.values())
@@ -380,34 +403,38 @@ class Crew:
         return [call for number in numbers for call in build(number)]
 
     def _mend(self, lost: list[_Worker]) -> None:
-        """Have the shards of lost workers built again, elsewhere."""
-        while lost:
+        """Have the shards of lost workers built, elsewhere. May be interrupted and called again."""
+        while lost or self._unbuilt:
             self._losses += len(lost)
             if self._losses > _LOSSES:
                 raise ResourceError(
                     f"executor: {self._losses} workers were lost one after the other; perhaps they were killed for "
                     "want of memory: use more shards on more machines, or float32"
                 )
-            numbers = sorted(number for worker in lost for number in worker.shards)
             for worker in lost:
+                self._unbuilt.update(worker.shards)
                 worker.dismiss()
                 self._crew.remove(worker)
                 if worker.attempt in self._futures and self._futures[worker.attempt].done():
                     # Some executors start a lost task again by themselves; to others it is said.
                     with suppress(Exception):
                         self._call_in()
-            moved = self._placed(numbers)
-            lost = self._exchange({worker: self._built(moved[worker]) for worker in moved})[1]
+            homeless = self._unbuilt.difference(*(worker.shards for worker in self._crew))
+            if homeless:
+                self._place(sorted(homeless))
+            wanted = {worker: self._unbuilt.intersection(worker.shards) for worker in self._crew}
+            lost = self._exchange({worker: self._built(sorted(wanted[worker])) for worker in wanted})[1]
+            self._unbuilt.clear()
 
-    def _placed(self, numbers: list[int]) -> dict[_Worker, list[int]]:
-        """Return who takes shards that nobody holds: a new worker, or those that are left."""
+    def _place(self, numbers: list[int]) -> None:
+        """Find a place for shards that nobody holds: a new worker, or those that are left."""
         begun = time.monotonic()
         while True:
             worker = self._arrived()
             if worker is not None:
-                self._crew.append(worker)
                 worker.shards = numbers
-                return {worker: numbers}
+                self._crew.append(worker)
+                return
             nobody = self._nobody_comes()
             if self._crew and (nobody or time.monotonic() - begun > _PLACE):
                 break
@@ -416,9 +443,5 @@ class Crew:
                     f"executor: all of its workers are lost ({self._why()}); resume the run from its checkpoint with "
                     "another one"
                 )
-        moved: dict[_Worker, list[int]] = {}
         for number in numbers:
-            worker = min(self._crew, key=lambda worker: len(worker.shards))
-            worker.shards.append(number)
-            moved.setdefault(worker, []).append(number)
-        return moved
+            min(self._crew, key=lambda worker: len(worker.shards)).shards.append(number)
