@@ -320,6 +320,7 @@ max_steps = 2
 MISTAKES_IN_SAMPLES = [
     (FLOW, "samples = 8\n", "", 10, r"\[train\] lacks samples, the number of examples; write samples = ..."),
     (FLOW, "samples = 8", "samples = 8.5", 13, "samples = 8.5: must be a whole number"),
+    (FLOW, "samples = 8", "samples = 0", 13, "samples = 0: must be at least 1; write samples = 1 or more"),
     (FLOW, "samples = 8", 'samples = 8\nscale = "two"', 14, "scale = 'two': must be a number that inputs"),
     (FLOW, 'kind = "Stripe"\nd = 3', 'kind = "HiddenManifold"\nN = 3\nD = 2', 11, "HiddenManifold has no labels"),
     (FLOW, '[train]\nkind = "Stripe"\nd = 3\nsamples = 8\n', "", 1,
