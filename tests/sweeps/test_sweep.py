@@ -353,7 +353,7 @@ def test_points_that_the_executor_takes_back_fail_in_the_end(toy, monkeypatch):
 
     monkeypatch.setattr(loop, "_RECALLS", 3)
     with pytest.raises(
-        hr.SweepError, match="all 2 points failed, .* the executor took the point back 3 times"
+        hr.SweepError, match=r"all 2 points failed, .* the executor took the point back 3 times"
     ):
         hr.sweep(toy.line, {"x": [1, 2]}, executor=TakesBack(1))
 
