@@ -54,10 +54,11 @@ trust: $(VENV)/installed $(VENV)/made-test ## kills, inputs, files, threads: tri
 	HMM_RS_TRUST=$(CURDIR)/target/trust.jsonl $(BIN)/python -P -m pytest -q -m counted
 	$(BIN)/python -P tests/trust_table.py target/trust.jsonl docs/trust.md
 
+# Tests about timing may fail at this pace; they are judged by the targets above.
 coverage: $(VENV)/installed $(VENV)/made-test ## lines of hmm_rs that the quick tests run, and which they do not
 	rm -rf target/coverage
 	mkdir -p target/coverage
-	$(BIN)/python -P -m coverage run -m pytest -q
+	-$(BIN)/python -P -m coverage run -m pytest -q
 	$(BIN)/python -m coverage combine -q
 	$(BIN)/python -m coverage report --show-missing --skip-covered
 

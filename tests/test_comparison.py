@@ -113,6 +113,22 @@ def test_what_cannot_be_compared_is_refused(run, theory, options, error, match):
         hr.compare(run, theory, **options)
 
 
+def test_shapes_that_do_not_fit_are_refused_with_what_to_choose(pair):
+    run = result([1.0, 2.0, 3.0], "simulation", test_size=100)
+    theory = result([1.0, 2.0, 3.0], "theory")
+    with pytest.raises(
+        hr.ShapeError, match=r"allowed has shape \(2,\): must be one number, or \(3,\), one for each"
+    ):
+        hr.compare(run, theory, allowed=[0.1, 0.2])
+    several = xr.concat([run, run], xr.Variable("lr", [0.1, 0.2]), combine_attrs="override").transpose(
+        "t", "lr"
+    )
+    with pytest.raises(
+        hr.InvalidParameterError, match=r"lies along t, lr, that of theory does not: .* run.sel\(lr="
+    ):
+        hr.compare(several, theory)
+
+
 def test_an_ensemble_has_its_mean_spread_and_standard_error():
     def make(seed):
         return result(np.full(3, float(seed)), "simulation", N=10)

@@ -3,6 +3,7 @@
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
+import xarray as xr
 
 import hmm_rs as hr
 
@@ -91,3 +92,53 @@ def test_hinge_pictures(hinge_run):
         hr.plot.satisfaction(result, X[:5, 0], theory)
     with pytest.raises(hr.InvalidParameterError, match="first_satisfied"):
         hr.plot.satisfaction(theory.observables([1.0]), X[:, 0], theory)
+
+
+def test_fields_are_laid_over_what_gaussian_samples_would_give():
+    model = hr.HiddenManifold(50, 25, f="erf")
+    result = hr.theory.equivalence.test_gaussian_equivalence(model, np.ones(50), n_samples=2000)
+    ax = hr.plot.gaussian_equivalence(result)
+    lines = {line.get_label(): line for line in ax.get_lines()}
+    assert list(lines) == result["name"].values.tolist()
+    for i, line in enumerate(lines.values()):
+        np.testing.assert_array_equal(line.get_ydata(), result.cdf.isel(field=i))
+    # The grey band is as high as the floor of a Gaussian sample of this size, to both sides.
+    [band] = ax.patches
+    assert band.get_y() == -result.attrs["ks_floor"]
+    assert band.get_height() == pytest.approx(2 * result.attrs["ks_floor"])
+    assert [text.get_text() for text in ax.get_legend().get_texts()] == ["Gaussian samples", *lines]
+
+
+def test_rates_without_a_bound_have_no_line_for_it():
+    rates = hr.theory.equivalence.rates([20, 40], f="erf", n_samples=2000, draws=2)
+    whole, bare = hr.plot.equivalence_rates(rates), hr.plot.equivalence_rates(rates.drop_vars("beta"))
+    told = [[text.get_text() for text in ax.get_legend().get_texts()] for ax in (whole, bare)]
+    assert told[0][:3] == ["Stein bound", "|excess kurtosis|", "Kolmogorov distance"]
+    assert told[1][:2] == ["|excess kurtosis|", "Kolmogorov distance"]
+
+
+def test_refusals_of_pictures_say_what_to_pass(pair):
+    none = r"results: none given; pass at least one"
+    with pytest.raises(hr.InvalidParameterError, match=none):
+        hr.plot.order_parameters()
+    with pytest.raises(hr.InvalidParameterError, match=none):
+        hr.plot.rotation()
+    with pytest.raises(hr.InvalidParameterError, match=r"variables is empty: must name an order parameter"):
+        hr.plot.order_parameters(pair[0], variables=())
+    with pytest.raises(hr.InvalidParameterError, match=r"holds no test errors; pass what experiments"):
+        hr.plot.error_curves(xr.Dataset({"x": ("p", [1.0])}, coords={"p": [2.0]}))
+    errors = xr.Dataset({"x": ("p", [1.0], {"long_name": "test error"})}, coords={"p": [2.0]})
+    with pytest.raises(hr.DtypeError, match=r"exponents = 3: must be a mapping"):
+        hr.plot.error_curves(errors, exponents=3)
+    run = xr.Dataset({"first_satisfied": ("example", [3, -1])}, coords={"t": [0.0]})
+    field = hr.theory.HingeMeanField(10)
+    for x_par, words in (
+        ([1.0, 1e101], r"x_par reaches 1e\+101: no axis shows it; pass X\[:, 0\]"),
+        ([1.0], r"x_par has shape \(1,\): the run has 2 examples; pass X\[:, 0\]"),
+    ):
+        with pytest.raises(hr.InvalidParameterError, match=words):
+            hr.plot.satisfaction(run, x_par, field)
+    with pytest.raises(
+        hr.InvalidParameterError, match=r"no satisfied example: there is nothing to draw; run longer"
+    ):
+        hr.plot.satisfaction(run - 10, [1.0, 2.0], field)

@@ -259,6 +259,13 @@ def test_large_arrays_are_named_and_handed_over():
         hr.rerun(run, arrays={"X": X + 1e-15})
     with pytest.raises(hr.InvalidParameterError, match=r"no such array; it has X, network\.a"):
         hr.rerun(run, arrays={"Z": X})
+    with pytest.raises(hr.InvalidParameterError, match=r"arrays\['X'\]: is not the array of the run"):
+        hr.rerun(run, arrays={"X": "words"})
+    for wrong in ([X], {1: X}):
+        with pytest.raises(
+            hr.DtypeError, match=r"arrays = .*: must map names to arrays; pass arrays=\{'X': X\}"
+        ):
+            hr.rerun(run, arrays=wrong)
     assert hr.rerun(run, arrays={"X": X}).equals(run)
 
 
@@ -355,6 +362,17 @@ def forged(change):
                                                         "sha256": []}), "weights drawn by"),
         (lambda s: s["maker"]["arguments"].update(seed={"is": "number", "value": "1e3"}), "no valid 'number'"),
         (lambda s: s.update(maker=None), "names the call"),
+        (lambda s: s["maker"].update(name=3), "no maker"),
+        (lambda s: s["maker"]["arguments"].update(seed={"is": "drawn", "name": "TwoLayer.random",
+                                                        "arguments": {"K": 0, "N": 3}, "sha256": []}),
+         r"weights that cannot be drawn here \(InvalidParameterError: K = 0"),
+        (lambda s: s.update(joined="seed", runs=[], values=[]), "no list of runs"),
+        (lambda s: s.update(lost="it was never told"), r"cannot be made again \(it was never told\)"),
+        (lambda s: s["calls"][-1].update(lost="a function"), r"cannot be made again \(a function\)"),
+        (lambda s: s["calls"][-1].update(rows=0), "ended before it measured anything"),
+        (lambda s: s["calls"][-1].update({"from": 7}), "leads to step 0, the run was at step 7"),
+        (lambda s: s["calls"].__setitem__(slice(None), [{"name": "advance", "arguments": {"n_steps": 1}}]),
+         "it names no run"),
         (lambda s: s.update(calls=[]), "no list of calls"),
         (lambda s: s.update(format=2), "has format 2"),
         (lambda s: s.update(arrays=[]), "no table of arrays"),
@@ -368,6 +386,28 @@ def test_a_forged_story_is_refused(change, words, tmp_path, monkeypatch):
     with pytest.raises(hr.HmmError, match=words):
         hr.rerun(forged(change))
     assert not list(tmp_path.iterdir())
+
+
+def test_a_solver_is_asked_only_for_what_solves():
+    run = RESULTS["HingeMeanField"]()
+    story = json.loads(run.attrs["provenance"])
+    story["calls"][-1]["name"] = "from_data"
+    run.attrs["provenance"] = json.dumps(story)
+    with pytest.raises(hr.InvalidParameterError, match="names the call 'from_data'"):
+        hr.rerun(run)
+
+
+def test_weights_that_come_out_otherwise_are_said():
+    run = RESULTS["OnlineSGD"]()
+    story = json.loads(run.attrs["provenance"])
+    story["maker"]["arguments"]["student"] = {
+        "is": "drawn", "name": "TwoLayer.random", "arguments": {"K": 2, "N": N, "seed": 2}, "sha256": ["0" * 64] * 2,
+    }  # fmt: skip
+    run.attrs["provenance"] = json.dumps(story)
+    with pytest.warns(
+        UserWarning, match=r"TwoLayer.random makes other last digits here .* agree to rounding only"
+    ):
+        assert hr.rerun(run).equals(run)
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", "[" * 100_000, 3, "{}"])
@@ -399,3 +439,26 @@ def test_what_is_no_result_is_refused(tmp_path):
         hr.rerun(7)
     with pytest.raises(hr.InvalidParameterError, match="no attribute 'provenance'"):
         hr.rerun(xr.Dataset())
+
+
+def test_an_answer_without_a_story_is_refused():
+    answer = hr.theory.replica.optimal_ridge(spectrum(), loss="ridge", alpha=1.5)
+    answer.__dict__["_schema"]["provenance"] = ""
+    with pytest.raises(hr.InvalidParameterError, match="the answer: cannot be made again"):
+        hr.rerun(answer)
+
+
+def test_results_joined_without_values_are_told_by_their_number():
+    answers = [
+        hr.theory.replica.solve(spectrum(), loss="ridge", alpha=a, lam=0.1).to_dataset() for a in (1, 2)
+    ]
+    bare = [answer.drop_vars("alpha", errors="ignore") for answer in answers]
+    with pytest.raises(hr.InvalidParameterError, match=r"joined from several results along alpha \(2\),"):
+        hr.rerun(xr.concat(bare, dim="alpha", combine_attrs="override"))
+
+
+def test_a_checkpoint_of_what_cannot_be_told_is_refused(tmp_path):
+    options = {"checkpoint": tmp_path / "run.npz", "callbacks": [lambda driver, seen: driver.advance(1)]}
+    online().run(2.0, save_at=[0, 1, 2], **options)
+    with pytest.raises(hr.InvalidParameterError, match="advanced by a callback"):
+        hr.rerun(tmp_path / "run.npz")

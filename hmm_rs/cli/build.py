@@ -81,10 +81,10 @@ class Prepared:
         chosen = {key: value for key, value in options.items() if key in taken and key not in self.arguments}
         try:
             result = self.call(**self.arguments, **chosen)
-        except (ValueError, TypeError) as error:
-            if isinstance(error, HmmError):
-                raise self.table.blamed(error, self.others) from error
-            raise
+        except HmmError as error:
+            if not isinstance(error, (ValueError, TypeError)):
+                raise
+            raise self.table.blamed(error, self.others) from error
         if isinstance(self.made, FullBatch):
             result = self.made.result
         return result.to_dataset() if isinstance(result, Record) else result
@@ -320,6 +320,10 @@ def _sampled(table: Table, names: tuple[str, str], *, stream: str) -> dict[str, 
     scale = table.values.pop("scale", 1.0)
     if size is None:
         raise table.error("", "lacks samples, the number of examples; write samples = ...")
+    if size < 1:
+        raise table.error(
+            "samples", f"samples = {shown(size)}: must be at least 1; write samples = 1 or more"
+        )
     if not isinstance(scale, (int, float)) or isinstance(scale, bool):
         raise table.error(
             "scale", f"scale = {shown(scale)}: must be a number that inputs are multiplied by; write one"

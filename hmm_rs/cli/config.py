@@ -58,13 +58,9 @@ class Config:
             raise ConfigError(f"{path}: a whole number has more digits than are read; shorten it") from None
         self._lines = _lines(text)
 
-    def table(self, name: str, *, needed: str = "") -> Table:
-        """Return a table, an empty one where there is none; `needed` says what for, if it is."""
-        found = self.values.get(name)
-        if found is None:
-            if needed:
-                raise ConfigError(f"{self.path}: lacks the table [{name}], {needed}; add it")
-            found = {}
+    def table(self, name: str) -> Table:
+        """Return a table, an empty one where there is none."""
+        found = self.values.get(name, {})
         if not isinstance(found, dict):
             raise self.error(
                 (name,), f"{name} = {shown(found)}: must be a table; write [{name}] and its keys below"
@@ -101,17 +97,9 @@ class Table:
         #: Arguments that the table gives under other names than its keys: X and y of samples.
         self.gives: tuple[str, ...] = ()
 
-    @property
-    def name(self) -> str:
-        """Its name, with those of the tables around it."""
-        return ".".join(self.path)
-
     def inner(self, key: str) -> Table:
         """Return a table inside."""
         return Table(self.config, (*self.path, key), self.values[key])
-
-    def __contains__(self, key: str) -> bool:
-        return key in self.values
 
     def take(self, key: str, kind: type, default: Any = None) -> Any:
         """Take a key out, its type checked."""

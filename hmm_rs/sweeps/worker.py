@@ -49,15 +49,15 @@ def serve() -> None:
     tasks: queue.SimpleQueue[Any] = queue.SimpleQueue()
 
     def listen() -> None:
-        try:
-            while True:
+        while True:
+            try:
                 tasks.put(receive(inbox))
-        except EOFError:
-            # Nobody waits for an answer any more, also not for one that takes hours.
-            os._exit(0)
-        except BaseException as error:
-            # A function that cannot be loaded here: the task says so.
-            tasks.put(error)
+            except EOFError:
+                # Nobody waits for an answer any more, also not for one that takes hours.
+                os._exit(0)
+            except BaseException as error:
+                # A function that cannot be loaded here: the task says so, and the next one may be.
+                tasks.put(error)
 
     threading.Thread(target=listen, daemon=True).start()
     while True:

@@ -11,12 +11,13 @@ import time
 import tomllib
 from pathlib import Path
 
+import numpy as np
 import pytest
 import xarray as xr
 
 import hmm_rs as hr
+from hmm_rs.cli import commands, kinds, main, speed
 from hmm_rs.cli import config as configs
-from hmm_rs.cli import kinds, main, speed
 from hmm_rs.ground.works import LIBRARY
 
 ROOT = Path(__file__).parents[2]
@@ -219,13 +220,35 @@ MISTAKES = [
     ("t_max = 1", 't_max = 1\n[theory]\nsolver = "HingeMean"', 26, "must be one of"),
     ("t_max = 1", "t_max = 1\n[theory]\nrtol = 1e-3", 25, "lacks the key solver"),
     ("lr = 0.2", "lr = 0.2\nmodel = 3", 21, "is given by a table of its own"),
+    (
+        'engine = "OnlineSGD"',
+        'lr = 0.2\nengine = "OnlineSGD"',
+        1,
+        r"lr: belongs into \[options\]; move it there",
+    ),
+    ("t_max = 1", 't_max = 1\ncall = "walk"', 25, "call = 'walk': OnlineSGD has run; pass one"),
+    ("t_max = 1", "t_max = 1\ncall = 3", 25, "call = 3: must be text in quotes; write it so"),
+    (
+        "t_max = 1",
+        't_max = 1\nsave_at = {file = "run.toml"}',
+        25,
+        "run.toml cannot be read .*; pass a file of numpy",
+    ),
+    ("t_max = 1", "t_max = 1\n[plot]\nkind = 3", 26, "kind = 3: must be text in quotes"),
+    ('kind = "HiddenManifold"', "kind = 3", 4, "kind = 3: must be text in quotes"),
+    ('kind = "HiddenManifold"\n', "", 3, "lacks the key kind"),
 ]
 
 
 @pytest.mark.parametrize(("old", "new", "line", "words"), MISTAKES, ids=lambda value: str(value)[:24])
 def test_a_mistake_is_named_with_its_key_value_and_line(old, new, line, words, capsys):
-    assert old in SGD
-    code = ran("run", write(SGD.replace(old, new, 1)))
+    assert_named(SGD, old, new, line, words, capsys)
+
+
+def assert_named(text, old, new, line, words, capsys):
+    """A configuration with something replaced is refused, and the error says where and why."""
+    assert old in text
+    code = ran("run", write(text.replace(old, new, 1)))
     said = capsys.readouterr()
     flat = " ".join(said.err.split())
     assert re.search(words, flat), flat
@@ -233,6 +256,126 @@ def test_a_mistake_is_named_with_its_key_value_and_line(old, new, line, words, c
     assert code == 2
     assert "Traceback" not in said.err
     assert max(map(len, said.err.splitlines())) <= 80
+
+
+FLOW = """\
+engine = "GradientFlow"
+
+[network]
+kind = "MeanFieldNetwork.random"
+width = 10
+d = 3
+std_b = 1.0
+activation = "sqrt2_relu"
+
+[train]
+kind = "Stripe"
+d = 3
+samples = 8
+
+[run]
+max_steps = 2
+"""
+
+KERNEL = """\
+engine = "KernelFlow"
+
+[kernel]
+kind = "laplace"
+scale = 2.0
+
+[train]
+kind = "Stripe"
+d = 3
+samples = 8
+
+[test]
+kind = "Stripe"
+d = 3
+samples = 4
+seed = 1
+
+[run]
+max_steps = 2
+"""
+
+IMAGES = """\
+engine = "CNNFlow"
+
+[network]
+kind = "CNN"
+h = 1
+height = 8
+width = 8
+
+[images]
+train = 4
+test = 4
+
+[run]
+max_steps = 2
+"""
+
+#: Of samples, kernels and images: as MISTAKES.
+MISTAKES_IN_SAMPLES = [
+    (FLOW, "samples = 8\n", "", 10, r"\[train\] lacks samples, the number of examples; write samples = ..."),
+    (FLOW, "samples = 8", "samples = 8.5", 13, "samples = 8.5: must be a whole number"),
+    (FLOW, "samples = 8", "samples = 0", 13, "samples = 0: must be at least 1; write samples = 1 or more"),
+    (FLOW, "samples = 8", 'samples = 8\nscale = "two"', 14, "scale = 'two': must be a number that inputs"),
+    (FLOW, 'kind = "Stripe"\nd = 3', 'kind = "HiddenManifold"\nN = 3\nD = 2', 11, "HiddenManifold has no labels"),
+    (FLOW, '[train]\nkind = "Stripe"\nd = 3\nsamples = 8\n', "", 1,
+     r'GradientFlow lacks X, y; write a table \[train\], or X = {file = "..."} in \[options\]'),
+    (FLOW, 'engine = "G', 'test = 3\nengine = "G', 1, r"test = 3: must be a table; write \[test\] and its keys below"),
+    (KERNEL, '"laplace"', '"cosine"', 4, "kind = 'cosine': unknown; known are ntk, laplace"),
+    (KERNEL, "scale = 2.0", "scale = -2.0", 5, "scale = -2.0: must be"),
+    (KERNEL, "scale = 2.0", "scales = 2.0", 5, r"scales: there is no such key \(did you mean scale\?\)"),
+    (IMAGES, "train = 4\n", "", 9, r"\[images\] lacks train, the number of images; write train = ..."),
+    (IMAGES, "train = 4", "train = -4", 10, "train = -4: must be"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("text", "old", "new", "line", "words"),
+    MISTAKES_IN_SAMPLES,
+    ids=[str(case[2:4]) for case in MISTAKES_IN_SAMPLES],
+)
+def test_a_mistake_in_samples_is_named_with_its_key_value_and_line(text, old, new, line, words, capsys):
+    if text is IMAGES:
+        pytest.importorskip("jax")
+    assert_named(text, old, new, line, words, capsys)
+
+
+def test_samples_and_kernels_are_those_of_the_library():
+    assert ran("run", write(KERNEL), "--quiet") == 0
+    (X, y), (X_test, y_test) = hr.Stripe(3).sample(8, seed=0), hr.Stripe(3).sample(4, seed=1, stream="test")
+    K, K_test = (hr.kernels.laplace(x, X, scale=2.0) for x in (X, X_test))
+    flow = hr.KernelFlow(hr.kernels.laplace(X, scale=2.0), y, K_test=K_test, y_test=y_test)
+    assert xr.load_dataset("run.nc").equals(flow.run(max_steps=2))
+    np.testing.assert_allclose(K, hr.kernels.laplace(X, scale=2.0), atol=1e-12)
+
+
+def test_inputs_can_be_scaled_and_read_from_files():
+    X, y = hr.Stripe(3).sample(8, seed=0)
+    assert ran("run", write(FLOW.replace("samples = 8", "samples = 8\nscale = 2")), "--quiet") == 0
+    scaled = xr.load_dataset("run.nc")
+    np.save("X.npy", 2 * X)
+    np.savez("sets.npz", y=y)
+    train = FLOW[FLOW.index("[train]") : FLOW.index("[run]")]
+    files = '[options]\nX = {file = "X.npy"}\ny = {file = "sets.npz", key = "y"}\n'
+    write(FLOW.replace(train, files))
+    assert ran("run", "run.toml", "--quiet") == 0
+    assert xr.load_dataset("run.nc").equals(scaled)
+
+
+def test_an_archive_says_which_arrays_it_holds(capsys):
+    np.savez("sets.npz", labels=np.ones(3))
+    assert ran("run", write(SGD.replace("lr = 0.2", 'lr = {file = "sets.npz", key = "y"}'))) == 2
+    assert "sets.npz holds labels; write key = one of them" in " ".join(capsys.readouterr().err.split())
+
+
+def test_more_than_there_is_memory_for_is_no_usage_error(capsys):
+    assert ran("run", write(FLOW.replace("width = 10", "width = 1000000000000"))) == 1
+    assert "GiB" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("text", ["", 'engine = "OnlineSGD"\nsolver = "SaadSolla"'])
@@ -335,6 +478,37 @@ def test_resume_and_rerun(capsys):
     assert "NOT the same bits" in capsys.readouterr().out
 
 
+def test_a_result_that_is_made_again_can_be_kept(capsys):
+    ran("run", write(SGD), "--quiet")
+    assert ran("rerun", "run.nc", "--output", "again.nc") == 0
+    assert xr.load_dataset("again.nc").equals(xr.load_dataset("run.nc"))
+    assert ran("rerun", "run.nc", "--output", "no/where.nc") == 2
+    assert "its folder does not exist" in " ".join(capsys.readouterr().err.split())
+
+
+def test_a_table_of_numbers_is_written_where_the_name_says_so():
+    ran("run", write(SGD + '\n[output]\nfile = "run.csv"\n'), "--quiet")
+    head, *lines = Path("run.csv").read_text().splitlines()
+    assert {"t", "eg"} <= set(head.split(","))
+    assert len(lines) >= len(xr.load_dataset(_ran_to_netcdf()).t)
+
+
+def _ran_to_netcdf() -> str:
+    ran("run", write(SGD), "--quiet")
+    return "run.nc"
+
+
+def test_a_picture_that_cannot_be_drawn_loses_no_result(capsys):
+    # The variable is asked for by name, and there is none of it.
+    text = SGD + '\n[plot]\nkind = "learning_curve"\nvariable = "energy"\n'
+    assert ran("run", write(text)) == 2
+    said = " ".join(capsys.readouterr().err.split())
+    assert "run.toml, line 26: [plot] result has no variable 'energy'" in said
+    assert "note: the result itself is in run.nc" in said
+    assert "eg" in xr.load_dataset("run.nc")
+    assert not Path("run.png").exists()
+
+
 def test_run_can_go_on_from_its_checkpoint():
     long = SGD.replace(
         "t_max = 1", 't_max = 30\ncheckpoint = "run.npz"\nmax_seconds = 0\nsave_at = [0, 15, 30]'
@@ -368,6 +542,31 @@ def test_cite_names_what_a_result_rests_on(capsys):
         assert entry.count("{") == entry.count("}")
 
 
+def test_cite_reads_checkpoints_and_says_when_there_is_nothing(capsys):
+    ran("run", write(SGD.replace("t_max = 1", 't_max = 1\ncheckpoint = "run.npz"')), "--quiet")
+    assert ran("cite", "run.npz") == 0
+    said = capsys.readouterr().out
+    assert "@article{hidden-manifold," in said
+    assert "Pellegrini" not in said
+    xr.Dataset({"x": 1.0}).to_netcdf("other.nc", engine="h5netcdf")
+    assert ran("cite", "other.nc") == 2
+    words = " ".join(capsys.readouterr().err.split())
+    assert "other.nc: says nothing of the works behind it; hmm-rs cite without a file lists all" in words
+
+
+def test_the_explorer_is_served_as_asked(monkeypatch, capsys):
+    asked = {}
+
+    def serve(*, started, **options):
+        asked.update(options)
+        started("http://127.0.0.1:7000")
+
+    monkeypatch.setattr("hmm_rs.explore.serve", serve)
+    assert ran("explore", "--port", "7000", "--no-browser") == 0
+    assert asked == {"host": "127.0.0.1", "port": 7000, "browser": False}
+    assert "the explorer is at http://127.0.0.1:7000; Ctrl-C ends it" in capsys.readouterr().out
+
+
 def test_the_package_is_cited_as_its_file_says():
     assert f'title: "{LIBRARY.title}"' in (ROOT / "CITATION.cff").read_text()
 
@@ -380,12 +579,35 @@ def test_info_says_what_a_bug_report_needs(capsys):
         assert word in said
 
 
+def test_info_says_what_extras_lack(monkeypatch, capsys):
+    wanted = [
+        "numpy>=1.26",
+        "no-such-library>=2 ; extra == 'plot'",
+        "numpy ; extra == 'io'",
+        "tomllib ; extra == 'io'",
+    ]
+    monkeypatch.setattr(commands.metadata, "requires", lambda name: wanted)
+    assert ran("info") == 0
+    said = capsys.readouterr().out
+    assert re.search(r"^extra \[plot\] +lacks no-such-library: pip install 'hmm_rs\[plot\]'$", said, re.M)
+    # What is no distribution but can be imported is there.
+    assert re.search(r"^extra \[io\] +complete$", said, re.M)
+
+    def unknown(name):
+        raise commands.metadata.PackageNotFoundError(name)
+
+    # The source tree is no installed package: it says nothing of extras.
+    monkeypatch.setattr(commands.metadata, "requires", unknown)
+    assert ran("info") == 0
+    assert "extra" not in capsys.readouterr().out
+
+
 def test_bench_measures(monkeypatch, capsys):
     monkeypatch.setattr(speed, "_LONG_ENOUGH", 0.001)
-    monkeypatch.setattr(speed, "_WORK", speed._WORK[2:])
     assert ran("bench", "--threads", 2) == 0
     said = capsys.readouterr().out
-    numbers = [float(n) for line in said.splitlines()[1:3] for n in line.split()[-2:]]
+    numbers = [float(n) for line in said.splitlines()[1:5] for n in line.split()[-2:]]
+    assert len(numbers) == 8
     assert min(numbers) > 0
     assert max(map(len, said.splitlines())) <= 80
 

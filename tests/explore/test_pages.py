@@ -58,6 +58,29 @@ def test_lines_are_drawn_on_every_panel(page) -> None:
         assert any(np.isfinite(line.y).any() for line in lines[panel.name])
 
 
+@every_page
+def test_a_simulation_is_laid_over_the_theory_as_marks(page) -> None:
+    asked = state(page.name)
+    bare, laid = (page.lines(theory(asked), run) for run in (None, page.simulation(**asked.values)))
+    added = []
+    for panel in page.panels:
+        # The theory's lines stay as they are, and come first.
+        kept, more = np.split(np.array(laid[panel.name], dtype=object), [len(bare[panel.name])])
+        assert [line.label for line in kept] == [line.label for line in bare[panel.name]]
+        assert all(same_numbers(*pair) for pair in zip(kept, bare[panel.name], strict=True))
+        added += list(more)
+    assert added
+    for line in added:
+        assert line.style == "marks"
+        assert "simulation" in line.label or line.label.startswith("fits")
+        assert line.x.shape == line.y.shape
+        assert np.isfinite(line.y).any()
+
+
+def same_numbers(one: Any, other: Any) -> bool:
+    return np.array_equal(one.x, other.x) and np.array_equal(one.y, other.y, equal_nan=True)
+
+
 def same(one: Any, other: Any) -> bool:
     if isinstance(one, xr.Dataset | xr.DataArray):
         return one.equals(other)

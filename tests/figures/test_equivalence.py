@@ -74,6 +74,29 @@ def test_features_before_and_after_learning_have_a_colour_each():
     assert dict(data["simulation"].test_error.sizes) == {"learnt": 2, "alpha": 1, "seed": 3}
 
 
+@pytest.mark.parametrize(
+    ("module", "published"),
+    [
+        (one_layer, {"N": 3072, "D": 100, "t_max": 500.0}),
+        (random_deep, {"widths": (100, 1000, 1000, 3072), "t_max": 500.0}),
+        (trained, {"t_max": 1000.0}),
+        (theorem, {"sizes": (50, 100, 200, 400, 800, 1600)}),
+        (full_batch, {"p": 1024}),
+        (pre_learned, {"p": 1000}),
+    ],
+    ids=("one layer", "random deep", "trained", "theorem", "full batch", "learnt before"),
+)
+def test_paper_scale_has_the_sizes_on_the_card(module, published, monkeypatch):
+    asked = {}
+    monkeypatch.setattr(module, "_made", lambda *given, **sizes: asked.setdefault(scale, sizes))
+    for scale in ("small", "paper"):
+        module.make(scale)
+    assert {name: asked["paper"][name] for name in published} == published
+    # The small scale asks the same questions, with other answers.
+    assert set(asked["small"]) == set(asked["paper"])
+    assert all(asked["small"][name] != value for name, value in published.items() if name != "D")
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("card", [card for card in CARDS if card.make], ids=lambda card: card.name)
 def test_small_figures_pass(card):

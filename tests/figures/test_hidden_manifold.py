@@ -14,6 +14,7 @@ from hmm_rs.figures.hidden_manifold import (
     learning_rate,
     manifold_dimension,
     memorisation,
+    orthogonal,
     sketch,
     students,
 )
@@ -110,6 +111,48 @@ def test_the_sheet_has_two_dimensions():
     assert table[0].passed
     assert figure.axes[0].name == "3d"
     assert data["sheet"].x.shape == (2000, 3)
+
+
+def asked_of(module, name, scale, monkeypatch):
+    """Return the sizes that a figure asks for at a scale, without making it."""
+    asked = {}
+
+    def remember(*given, **sizes):
+        asked.update(sizes, given=given)
+        return {}, None, []
+
+    monkeypatch.setattr(module, name, remember)
+    assert module.make(scale) == ({}, None, [])
+    return asked
+
+
+@pytest.mark.parametrize(
+    ("module", "published"),
+    [
+        (manifold_dimension, {"deltas": (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0), "D": 100, "seeds": 5}),
+        (learning_rate, {"D": 100, "seeds": 5}),
+        (students, {"delta": 0.01, "D": 50}),
+        (growing_complexity, {"N": 500, "D": 25, "M": 10, "Ks": (1, 2, 3, 4, 5, 6, 7, 8), "t_max": 1000.0}),
+        (independent_students, {"N": 784, "t_max": 1000.0}),
+        (memorisation, {"K": 4096, "lr": 0.01}),
+    ],
+    ids=lambda value: value.CARD.name if hasattr(value, "CARD") else "",
+)
+def test_paper_scale_has_the_sizes_on_the_card(module, published, monkeypatch):
+    paper, small = (asked_of(module, "_made", scale, monkeypatch) for scale in ("paper", "small"))
+    assert {name: paper[name] for name in published} == published
+    # The small scale asks the same questions, and is smaller in some answer.
+    assert set(small) == set(paper)
+    assert small != paper
+
+
+def test_learning_curves_at_paper_scale_have_the_sizes_on_the_card(monkeypatch):
+    for module, N, D in ((learning_curve, 10_000, 100), (orthogonal, 1023, 1023)):
+        paper, small = (asked_of(module, "compared", scale, monkeypatch) for scale in ("paper", "small"))
+        model = paper["given"][1]
+        assert (model.N, model.D, paper["t_max"]) == (N, D, 1000.0)
+        assert small["t_max"] < paper["t_max"]
+        assert small["given"][1].N <= N
 
 
 @pytest.mark.slow

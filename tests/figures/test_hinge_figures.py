@@ -11,6 +11,7 @@ import xarray as xr
 import hmm_rs as hr
 from hmm_rs.figures import hinge
 from hmm_rs.figures.allowance import binomial_error, confidence, paired_row, three_errors, two_sample_row
+from hmm_rs.figures.hinge import trajectories
 from hmm_rs.figures.hinge.setting import faster_memory, second_harmonic_left
 from hmm_rs.plot.axes import distinct_colours
 
@@ -28,9 +29,9 @@ def test_every_figure_agrees_at_its_small_scale(name):
     assert made.seconds < 240
 
 
-def test_a_quick_figure_has_data_picture_and_table():
-    # The quickest of them: 80 runs of two steps.
-    data, picture, table = hinge.early_error_of_finite_sets()
+def test_a_quick_figure_has_data_picture_and_table(tiny):
+    # The quickest of them: 40 runs of two steps.
+    data, picture, table = hinge.early_error_of_finite_sets(tiny((1000, 8, 5000)))
     assert set(data) == {"simulation", "theory"}
     assert len(picture.axes) == 2
     assert [ax.get_title(loc="left") for ax in picture.axes] == ["(a)", "(b)"]
@@ -140,3 +141,97 @@ def test_memory_of_degree_two_is_that_of_a_smaller_set():
     left = [second_harmonic_left(theory, t) for t in (1.0, 100.0, 1000.0)]
     assert left == sorted(left, reverse=True)
     assert left[0] == pytest.approx(1.0, abs=1e-3)
+
+
+# -- each figure at a size of about a second: what is drawn, and what the table compares -------------------------------
+
+
+def letters_of(picture):
+    return [ax.get_title(loc="left") for ax in picture.axes]
+
+
+def test_first_figure_has_nodes_rotation_and_satisfaction(tiny, labels_of, monkeypatch):
+    monkeypatch.setattr(trajectories, "_D", 20)
+    monkeypatch.setattr(trajectories, "_M", 100)
+    data, picture, table = hinge.mean_field_trajectories(tiny((3000, 100)))
+    a, w, rotation, satisfaction = picture.axes
+    for ax in (a, w):
+        # Ten nodes, each with the line of its theory.
+        assert labels_of(ax) == ["simulation", "theory"]
+        assert len(ax.get_lines()) == 20
+    assert labels_of(rotation)[:2] == ["simulation", "mean field"]
+    assert labels_of(satisfaction) == ["examples (run)", "mean field", "± 1 sd at M = 100"]
+    assert data["simulation"].sizes["i"] == 100
+    # Three steps of the rotation, two kinds of weights, two projections; the rotation starts as the theory's.
+    assert [row.quantity.split()[0] for row in table] == ["gamma"] * 3 + ["slope"] * 2 + ["median"] * 2
+    assert table[0].passed, table[0]
+
+
+def test_second_figure_goes_from_rich_to_lazy(tiny, labels_of):
+    data, picture, table = hinge.lazy_and_rich(tiny((40, 100)))
+    assert [ax.get_title() for ax in picture.axes] == [rf"$\alpha = {alpha}$" for alpha in ("0.1", "1", "30")]
+    assert letters_of(picture) == ["(a)", "(b)", "(c)"]
+    for ax in picture.axes:
+        assert labels_of(ax) == ["simulation", "theory"]
+        assert ax.get_xlabel() == "output weight $a$"
+    assert [row.quantity for row in table][:2] == [f"gamma at alpha = 0.1, step {step}" for step in (50, 150)]
+    assert all(row.passed for row in table), table
+    # The lazier, the less its nodes move from where they start.
+    moved = [float(abs(runs.a.isel(t=-1) - runs.a.isel(t=0)).mean()) for runs in data.values()]
+    assert moved == sorted(moved, reverse=True)
+
+
+def test_third_figure_and_the_mislabelled_one_compare_training_and_test(tiny, labels_of):
+    sizes = (10, 1000, 20, 2.0, 100)
+    data, picture, table = hinge.overfitting_gap(tiny(sizes))
+    [ax] = picture.axes
+    assert {"train, unsatisfied", "test, unsatisfied (theory)"} <= set(labels_of(ax))
+    assert len(ax.containers) == 4
+    assert len(table) == 6
+    assert all(row.passed for row in table), table
+    clean = data["simulation"]
+
+    data, picture, table = hinge.mislabelled_examples(tiny(sizes))
+    rotation, unsatisfied, error = picture.axes
+    assert labels_of(rotation) == ["0% mislabelled", "2% mislabelled", "5% mislabelled"]
+    assert labels_of(unsatisfied) == ["training set", "fresh examples", "theory"]
+    # Two kinds of marks for each share of flipped labels.
+    assert len(unsatisfied.containers) == len(error.containers) == 6
+    assert len(table) == 18
+    # One problem in both figures, and flipped labels leave more examples unsatisfied at the end.
+    xr.testing.assert_equal(data["simulation, flip=0"], clean)
+    left = [
+        float(data[f"simulation, flip={flip}"].unsatisfied.isel(t=-1).mean())
+        for flip in ("0", "0.02", "0.05")
+    ]
+    assert left == sorted(left)
+
+
+def test_real_images_have_the_theory_of_their_moments(tiny, labels_of):
+    data, picture, table = hinge.realistic_data(tiny((20, 2)))
+    a, w, rotation = picture.axes
+    assert len(a.get_lines()) == len(w.get_lines()) == 20
+    assert labels_of(rotation) == ["simulation", "mean field"]
+    assert [row.quantity for row in table] == [
+        *(f"gamma at step {step}" for step in (10, 20, 40)),
+        "unsatisfied fraction at step 20",
+    ]
+    # What real data leave out shows later; at first every network turns as its theory says.
+    assert table[0].simulation == pytest.approx(table[0].theory, rel=0.05)
+    assert data["simulation"].sizes["seed"] == 2
+
+
+def test_error_of_finite_width_has_three_stages(tiny, labels_of):
+    data, picture, table = hinge.error_of_finite_width(tiny((50, 200), (3, 400, 1000)))
+    [ax] = picture.axes
+    assert labels_of(ax) == [
+        "step 2, frozen fluctuations",
+        "step 10, frozen fluctuations",
+        "step 50, residual fluctuations",
+        "theory",
+    ]
+    assert [row.quantity for row in table][:2] == [f"test error at step 2, M = {M}" for M in (50, 200)]
+    errors = data["simulation"].test_error.mean("seed")
+    # A wider network errs less, and a later one.
+    assert (errors.sel(M=200, t=[2, 10]) < errors.sel(M=50, t=[2, 10])).all()
+    assert (np.diff(errors.values, axis=list(errors.dims).index("t")) < 0).all()

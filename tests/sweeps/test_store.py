@@ -1,5 +1,6 @@
 """The store of a sweep: what is in it is never computed again, never mixed, never lost."""
 
+import errno
 import os
 import shutil
 import signal
@@ -144,6 +145,31 @@ def test_two_sweeps_do_not_write_to_one_store(toy, calls, tmp_path):
 
     hr.sweep(fn, {"x": [1.0, 2.0]}, executor="here", out=out)
     assert not total(calls)
+
+
+def test_a_place_without_locks_is_said_and_used(toy, calls, tmp_path, monkeypatch):
+    from hmm_rs.sweeps import store
+
+    def none(descriptor):
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr(store, "_lock", none)
+    with pytest.warns(
+        hr.SweepWarning, match=r"file system without locks: take care that no second sweep writes"
+    ):
+        first = hr.sweep(toy.line, {"x": [1.0, 2.0]}, executor="here", out=tmp_path / "s.zarr")
+    monkeypatch.undo()
+    assert hr.sweep(toy.line, {"x": [1.0, 2.0]}, executor="here", out=tmp_path / "s.zarr").identical(first)
+    assert total(calls) == 2
+
+
+def test_a_file_is_no_place_for_a_store(toy, tmp_path):
+    (tmp_path / "words").write_text("words")
+    with pytest.raises(
+        hr.InvalidParameterError, match=r"out = .*words'?: is a file; pass the folder of a store"
+    ):
+        hr.sweep(toy.line, {"x": [1]}, executor="here", out=tmp_path / "words")
+    assert (tmp_path / "words").read_text() == "words"
 
 
 def test_a_full_disk_is_told_and_nothing_is_lost(toy, tmp_path, monkeypatch):

@@ -1,6 +1,10 @@
 """hr.sweep: what comes out, whoever computes it, and what is refused."""
 
+import dataclasses
+import functools
 import json
+import math
+import threading
 from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor
 from multiprocessing import get_context
 
@@ -9,9 +13,14 @@ import pytest
 import xarray as xr
 
 import hmm_rs as hr
+from hmm_rs.sweeps import loop
 from hmm_rs.sweeps.fingerprint import digest, function_digest
 
 AT = [0.0, 0.5, 1.0]
+
+
+def called_with_three(fn):
+    return fn(3)
 
 
 def same(one, other):
@@ -293,9 +302,74 @@ def test_what_makes_no_sense_is_refused_before_anything_is_computed(toy, calls, 
     assert not list(calls.iterdir())
 
 
-def test_a_function_that_cannot_travel_is_refused_with_what_works():
-    import threading
+def test_what_is_no_function_is_refused(toy):
+    with pytest.raises(hr.DtypeError, match="fn = 3: must be a function that returns a result; pass one"):
+        hr.sweep(3, {"x": [1]})
+    with pytest.raises(
+        hr.InvalidParameterError, match=r'"point" is the name of the table\'s dimension; rename'
+    ):
+        hr.sweep(lambda point: point, [{"point": 1}, {"point": 2}], executor="here")
 
+
+def test_values_that_cannot_travel_are_refused_with_what_works():
+    lock = threading.Lock()
+    words = r"grid holds values that cannot go to another process .*: must be picklable; pass what they are made from"
+    with pytest.raises(hr.DtypeError, match=words):
+        hr.sweep(called_with_three, {"fn": [lambda x: (lock, x)]}, workers=1)
+
+
+def test_values_that_only_cloudpickle_knows_travel_too():
+    pytest.importorskip("cloudpickle")
+    found = hr.sweep(called_with_three, {"fn": [lambda x: x + 1, lambda x: x * x]}, workers=1)
+    assert found.value.values.tolist() == [4, 9]
+
+
+def test_dictionaries_of_arrays_and_odd_types_are_no_results():
+    for result, words in (
+        ({"x": np.arange(3)}, "a dictionary must hold single numbers by name"),
+        (
+            xr.Dataset({"x": ("t", np.array([None, 1], dtype=object))}),
+            "x holds object: a result .* numbers or texts",
+        ),
+    ):
+        with pytest.warns(hr.SweepWarning, match=words):
+            hr.sweep(lambda x, result=result: result if x else 1.0, {"x": [0, 1]}, executor="here")
+
+
+def test_an_executor_that_takes_no_more_points_is_told(toy):
+    executor = ThreadPoolExecutor(1)
+    executor.shutdown()
+    with pytest.raises(hr.SweepError, match=r"the executor takes no more points .*; make a new one and call"):
+        hr.sweep(toy.line, {"x": [1]}, executor=executor)
+
+
+def test_points_that_the_executor_takes_back_fail_in_the_end(toy, monkeypatch):
+    class TakesBack(ThreadPoolExecutor):
+        def submit(self, *task):
+            future = Future()
+            future.cancel()
+            future.set_running_or_notify_cancel()
+            return future
+
+    monkeypatch.setattr(loop, "_RECALLS", 3)
+    with pytest.raises(
+        hr.SweepError, match=r"all 2 points failed, .* the executor took the point back 3 times"
+    ):
+        hr.sweep(toy.line, {"x": [1, 2]}, executor=TakesBack(1))
+
+
+def test_an_executor_that_cannot_load_the_package_is_told(toy):
+    class Foreign(ThreadPoolExecutor):
+        def submit(self, *task):
+            future = Future()
+            future.set_exception(ModuleNotFoundError("No module named 'hmm_rs'"))
+            return future
+
+    with pytest.raises(hr.SweepError, match=r"a worker cannot take points .*hmm_rs must be installed there"):
+        hr.sweep(toy.line, {"x": [1]}, executor=Foreign(1))
+
+
+def test_a_function_that_cannot_travel_is_refused_with_what_works():
     lock = threading.Lock()
 
     def fn(x):
@@ -342,6 +416,45 @@ def test_the_hash_of_a_function_is_that_of_what_it_computes():
     assert made(plain, N=1) != made(plain.replace("2 * x", "3 * x"), N=1)
     assert made("def f(x, y=1): return x") != made("def f(x, y=2): return x")
     assert made(plain, N=np.arange(3)) != made(plain, N=np.arange(4))
+
+
+def test_the_hash_of_a_function_knows_what_it_is_made_of():
+    with_class = "class C:\n    def g(self, x):\n        return 2 * x\ndef f(x):\n    return C().g(x)\n"
+    assert made(with_class) == made(with_class)
+    assert made(with_class) != made(with_class.replace("2 * x", "3 * x"))
+    # One that calls itself is read once, one inside it with it.
+    recursive = "def f(x):\n    h = lambda y: y + 1\n    return x if x < 1 else f(h(x) - 2)\n"
+    assert made(recursive) == made(recursive)
+    assert made(recursive) != made(recursive.replace("y + 1", "y + 2"))
+
+    def scaled(x, factor):
+        return factor * x
+
+    partials = [function_digest(functools.partial(scaled, factor=factor)) for factor in (1, 1, 2)]
+    assert partials[0] == partials[1] != partials[2]
+    models = [hr.HiddenManifold(10, 5, seed=seed) for seed in (1, 1, 2)]
+    methods = [function_digest(model.sample) for model in models]
+    assert methods[0] == methods[1] != methods[2]
+    assert len({function_digest(f) for f in (np.sin, np.cos, math.sin, math.cos, int, float)}) == 6
+    # A cell that is not filled yet has no content.
+    late = made("def make():\n    def f(x):\n        return y\n    return f\n    y = 1\nf = make()\n")
+    assert late == made("def make():\n    def f(x):\n        return y\n    return f\n    y = 1\nf = make()\n")
+
+
+def test_the_hash_of_other_values_is_that_of_their_content():
+    @dataclasses.dataclass
+    class Point:
+        x: float
+
+    assert digest(Point(1.0)) == digest(Point(1.0))
+    assert digest(Point(1.0)) != digest(Point(2.0))
+    assert digest(np.random.SeedSequence(3)) == digest(np.random.SeedSequence(3))
+    assert digest(np.random.SeedSequence(3)) != digest(np.random.SeedSequence(4))
+    assert digest(range(3)) == digest(range(3)) != digest(range(4))
+    with pytest.raises(
+        hr.DtypeError, match=r"lock cannot be pickled .*: a value of a sweep must go to other processes"
+    ):
+        digest([threading.Lock()])
 
 
 def test_the_hash_of_a_value_is_that_of_its_content():
