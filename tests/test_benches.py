@@ -135,7 +135,9 @@ def test_the_page_says_where_rows_that_miss_spend_their_time():
     machine = {"processor": "one", "kind": "kind", "instruction_set": "AVX2", "cores": 2}
     result = {"machine": machine, "roof": {}, "workloads": {"sgd-f64": row}}
     assert report.missing_rows(result) == ["sgd-f64"]
-    assert "`hmm_sim::online::step::learn_at` 50 %; 25 % of the cores' time idle." in report.markdown([result])
+    assert "`hmm_sim::online::step::learn_at` 50 %; 25 % of the cores' time idle." in report.markdown(
+        [result]
+    )
     # A row that meets its targets needs no explanation.
     for judged in row["targets"]:
         judged["met"] = True
