@@ -90,7 +90,9 @@ def functions(data: Path) -> list[list[Any]]:
     found: dict[str, float] = {}
     for line in said.splitlines():
         if match := re.match(r"\s*([\d.]+)%\s+\[(.)\] (.+)", line):
-            name = plain(match[3]) if match[2] == "." else f"system: {match[3].strip()}"
+            # What follows two spaces are columns that perf adds.
+            symbol = re.split(r"\s{2,}", match[3])[0]
+            name = plain(symbol) if match[2] == "." else f"system: {symbol}"
             found[name] = found.get(name, 0.0) + float(match[1]) / 100
     ordered = sorted(found.items(), key=lambda item: -item[1])
     return [[name, share] for name, share in ordered if share >= LEAST]
@@ -99,8 +101,8 @@ def functions(data: Path) -> list[list[Any]]:
 def plain(symbol: str) -> str:
     """Return the function that a symbol is of, without the machinery around it."""
     # A vector kernel is a closure that is given to the dispatcher: what it is for stands in the type.
-    paths = re.findall(r"hmm_(?:core|sim|theory)(?:\[\w+\])?(?:::[\w{}#]+)+", symbol)
-    name = paths[-1] if "vectorize" in symbol and paths else symbol
+    paths = re.findall(r"hmm_(?:core|sim|theory)(?:\[\w+\])?(?:::[\w{}#]+)+(?:>(?:::\w+)+)?", symbol)
+    name = paths[-1].replace(">", "") if "vectorize" in symbol and paths else symbol
     name = re.sub(r"\[[0-9a-f]{8,}\]", "", name)
     name = re.sub(r"::\{(?:closure|impl)#\d+\}", "", name)
     previous = ""

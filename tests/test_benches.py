@@ -121,8 +121,7 @@ def test_symbols_become_names_of_functions():
         "<pulp::x86::v4::V4>::vectorize::imp_fastcall::<hmm_core[0123456789abcdef]::special::vectorised"
         "::{closure#0}<<hmm_theory[0123456789abcdef]::online::jacobian::OnlineSystem>::solve::{closure#1}, ()>>"
     )
-    assert "vectorize" not in profiling.plain(vector)
-    assert "online::jacobian" in profiling.plain(vector)
+    assert profiling.plain(vector) == "hmm_theory::online::jacobian::OnlineSystem::solve"
     assert profiling.plain("hmm_sim[0123456789abcdef]::online::step::learn_at::<f64>") == (
         "hmm_sim::online::step::learn_at"
     )
