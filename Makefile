@@ -7,8 +7,8 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 SOURCES := $(shell find rust hmm_rs \( -name '*.rs' -o -name '*.py' -o -name '*.pyi' -o -name '*.toml' \
 	-o -name '*.npz' -o -name '*.safetensors' -o -name '*.json' \)) Cargo.toml Cargo.lock pyproject.toml
 
-.PHONY: help install demo gallery test test-all test-rust test-python trust coverage bench profile scaling lint docs dist audit notices \
-	release-notes clean
+.PHONY: help install demo gallery test test-all test-rust test-python trust coverage coverage-rust bench profile scaling lint docs \
+	dist audit notices release-notes clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -61,6 +61,9 @@ coverage: $(VENV)/installed $(VENV)/made-test ## lines of hmm_rs that the quick 
 	-$(BIN)/python -P -m coverage run -m pytest -q
 	$(BIN)/python -m coverage combine -q
 	$(BIN)/python -m coverage report --show-missing --skip-covered
+
+coverage-rust: $(VENV)/installed $(VENV)/made-test ## lines of the pure crates that the quick tests of both languages run
+	$(BIN)/python -P tests/rust_coverage.py
 
 # One measurement, ours and the rivals' alike; BENCH passes options, as in `make bench BENCH="--quick"`.
 bench: $(VENV)/installed $(VENV)/made-test $(VENV)/made-bench ## speed beside the machine's limits and rivals (BENCH=--quick: roughly)
