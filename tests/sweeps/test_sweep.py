@@ -19,10 +19,6 @@ from hmm_rs.sweeps.fingerprint import digest, function_digest
 AT = [0.0, 0.5, 1.0]
 
 
-def called_with_three(fn):
-    return fn(3)
-
-
 def same(one, other):
     """Whether all variables agree to the bit."""
     return set(one.data_vars) == set(other.data_vars) and all(
@@ -315,12 +311,12 @@ def test_values_that_cannot_travel_are_refused_with_what_works():
     lock = threading.Lock()
     words = r"grid holds values that cannot go to another process .*: must be picklable; pass what they are made from"
     with pytest.raises(hr.DtypeError, match=words):
-        hr.sweep(called_with_three, {"fn": [lambda x: (lock, x)]}, workers=1)
+        hr.sweep(lambda fn: fn(3), {"fn": [lambda x: (lock, x)]}, workers=1)
 
 
 def test_values_that_only_cloudpickle_knows_travel_too():
     pytest.importorskip("cloudpickle")
-    found = hr.sweep(called_with_three, {"fn": [lambda x: x + 1, lambda x: x * x]}, workers=1)
+    found = hr.sweep(lambda fn: fn(3), {"fn": [lambda x: x + 1, lambda x: x * x]}, workers=1)
     assert found.value.values.tolist() == [4, 9]
 
 
