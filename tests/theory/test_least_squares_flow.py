@@ -223,9 +223,10 @@ def test_nothing_is_better_than_the_posterior_mean(spectrum, alpha, t, noise):
     assert (run.test_mse.values >= best.test_mse * (1 - 1e-10)).all()
     assert run.attrs["test_mse_stop"] >= best.test_mse * (1 - 1e-10)
     assert run.attrs["test_mse_stop"] <= run.test_mse.values.min() * (1 + 1e-7)
-    # Training error falls, and it is the smaller one.
-    assert run.train_mse[1] <= run.train_mse[0] + 1e-12
-    assert (run.train_mse <= run.test_mse + 1e-12).all()
+    # Training error falls, and it is the smaller one; late, what is left of its fall is below the rounding of
+    # integrals over a spectrum of 400 atoms (5e-12 seen).
+    assert run.train_mse[1] <= run.train_mse[0] + 1e-10
+    assert (run.train_mse <= run.test_mse + 1e-10).all()
 
 
 @settings(max_examples=6)
