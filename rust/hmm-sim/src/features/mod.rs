@@ -195,7 +195,7 @@ impl<T: Real> Features<T> {
                     let count = chunk.len();
                     let wide: Vec<f64> = chunk
                         .flat_map(|row| matrix.row(row))
-                        .map(|x| x.to_f64())
+                        .map(T::to_f64)
                         .collect();
                     matmul_add(
                         rows_mut(&mut projected, units, d),
