@@ -46,7 +46,6 @@ def counted_by_rust(environment: dict[str, str]) -> list[str]:
     ).stdout
     told = [json.loads(line) for line in built.splitlines()]
     programs = [one["executable"] for one in told if one.get("executable")]
-    # One thread: several that count at once wait for each other's counters.
     subprocess.run([*command, "--quiet", "--", "--test-threads=1"], cwd=TOP, env=environment, check=True)
     return programs
 
@@ -78,6 +77,8 @@ def main() -> None:
         "CARGO_TARGET_DIR": str(TARGET),
         "RUSTFLAGS": "-C instrument-coverage",
         "LLVM_PROFILE_FILE": str(profiles / "%m-%p.profraw"),
+        # One thread: several that count at once wait for each other's counters.
+        "HMM_RS_NUM_THREADS": "1",
     }
     objects = counted_by_rust(environment)
     objects.append(counted_by_python(environment, sys.argv[1:]))

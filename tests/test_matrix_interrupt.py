@@ -142,6 +142,13 @@ def label_projections() -> Call:
 
 
 @long
+def intrinsic_dimension() -> Call:
+    X, _ = hr.Stripe(10).sample(8000)
+    kernel = hr.kernels.ntk(X)
+    return lambda: [hr.kernels.intrinsic_dimension(kernel) for _ in range(4)]
+
+
+@long
 def mutual_information() -> Call:
     phi, y = normals(50_000, 12), np.tile([1.0, -1.0], 25_000)
     return lambda: hr.kernels.mutual_information(phi, y)

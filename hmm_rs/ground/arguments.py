@@ -222,9 +222,10 @@ def array(
     )
     if wrong:
         wanted = "(" + ", ".join("any" if n is None else str(n) for n in shape) + ")"
+        empty = given.ndim == len(shape) and 0 in given.shape
+        remedy = "pass at least one entry along each axis" if empty else "pass an array of that shape"
         raise ShapeError(
-            f"{name} has shape {given.shape}: must be {wanted}{' ' + rule if rule else ''}; "
-            f"pass an array of that shape"
+            f"{name} has shape {given.shape}: must be {wanted}{' ' + rule if rule else ''}; {remedy}"
         )
     result = _converted(name, value, given, np.dtype(dtype))
     finite = np.isfinite(result)

@@ -12,9 +12,12 @@ from ..ground.errors import InvalidParameterError, ShapeError
 from ..ground.linear_algebra import is_positive_definite, scale_of
 from ..ground.overflow import within_range
 
-__all__ = ["both_labels", "positive_gram", "symmetric_gram"]
+__all__ = ["ROWS", "both_labels", "positive_gram", "symmetric_gram"]
 
 Array = npt.NDArray[Any]
+
+#: Rows of a Gram matrix that are looked at at once.
+ROWS = 256
 
 
 def symmetric_gram(K: npt.ArrayLike, name: str = "K") -> Array:
@@ -25,10 +28,12 @@ def symmetric_gram(K: npt.ArrayLike, name: str = "K") -> Array:
         raise ShapeError(
             f"{name} has shape {gram.shape}: must be square; pass the Gram matrix of one point set"
         )
-    # Rounding of the entries' own precision, with room for sums in another order.
+    # Rows at a time: no second matrix of this size, and Ctrl-C waits for one block.
+    blocks = [slice(start, start + ROWS) for start in range(0, len(gram), ROWS)]
     with np.errstate(over="ignore"):
-        difference = float(np.abs(gram - gram.T).max())
-    if difference > (1e-5 if single else 1e-10) * np.abs(gram).max():
+        difference = max(float(np.abs(gram[rows] - gram[:, rows].T).max()) for rows in blocks)
+    # Rounding of the entries' own precision, with room for sums in another order.
+    if difference > (1e-5 if single else 1e-10) * max(float(np.abs(gram[rows]).max()) for rows in blocks):
         raise InvalidParameterError(
             f"{name}: must be symmetric; pass (K + K.T)/2 if the difference is rounding"
         )

@@ -12,7 +12,7 @@ from ..ground import arguments
 from ..ground.errors import InvalidParameterError, ShapeError
 from ..ground.linear_algebra import eigh, frobenius, product
 from ..ground.overflow import finite, within_range
-from .positive import both_labels, symmetric_gram
+from .positive import ROWS, both_labels, symmetric_gram
 
 __all__ = [
     "intrinsic_dimension",
@@ -146,6 +146,18 @@ def _neighbour_distance(points: Array, places: Array, k: int) -> Array:
     return np.asarray(np.concatenate(found))[:, 0]
 
 
+def _squared_distances(gram: Array, rows: slice) -> Array:
+    """Return squared distances of some points to all, shape (rows, p), infinite to themselves."""
+    diagonal = np.diag(gram)
+    # Distances do not see where the origin is; entries of its size would round them away. What one point shares with
+    # all others is taken out exactly where it dominates.
+    with within_range("K"):
+        square = (diagonal[rows, None] - gram[rows]) + (diagonal[None, :] - gram[rows])
+    own = np.arange(len(gram))[rows]
+    square[own - own[0], own] = np.inf
+    return square
+
+
 def intrinsic_dimension(K: npt.ArrayLike) -> tuple[float, float]:
     r"""Return the TwoNN estimate of the dimension that a kernel sees, and its error.
 
@@ -167,21 +179,21 @@ def intrinsic_dimension(K: npt.ArrayLike) -> tuple[float, float]:
     n = len(gram)
     if n < 3:
         raise ShapeError(f"K has shape {gram.shape}: two neighbours need three points; pass more points")
-    diagonal = np.diag(gram).copy()
-    # Distances do not see where the origin is; entries of its size would round them away. What one point shares with
-    # all others is taken out exactly where it dominates.
-    with within_range("K"):
-        square = (diagonal[:, None] - gram) + (diagonal[None, :] - gram)
-    np.fill_diagonal(square, np.inf)
-    nearest = np.partition(square, 1, axis=1)[:, :2]
-    first, second = nearest.T
+    diagonal = np.diag(gram)
+    # Rows at a time: no second matrix of this size, and Ctrl-C waits for one block.
+    nearest = [
+        np.partition(_squared_distances(gram, slice(start, start + ROWS)), 1, axis=1)[:, :2]
+        for start in range(0, n, ROWS)
+    ]
+    first, second = np.concatenate(nearest).T
     # Distances below the rounding of the kernel entries say nothing.
     rounding = 4.0 * np.finfo(np.float64).eps * np.abs(diagonal)
     if (first <= rounding).any():
-        off = square[~np.eye(n, dtype=bool)]
-        if float(np.median(off)) <= 1e4 * float(rounding.max()):
+        square = _squared_distances(gram, slice(None))
+        middle = float(np.median(square[np.isfinite(square)]))
+        if middle <= 1e4 * float(rounding.max()):
             raise InvalidParameterError(
-                f"K: squared distances of about {np.median(off):.1e} drown in the rounding of entries of size "
+                f"K: squared distances of about {middle:.1e} drown in the rounding of entries of size "
                 f"{np.abs(diagonal).max():.1e}; subtract the mean from the points before you take their kernel"
             )
         raise InvalidParameterError(
