@@ -152,7 +152,7 @@ def _squared_distances(gram: Array, rows: slice) -> Array:
     # Distances do not see where the origin is; entries of its size would round them away. What one point shares with
     # all others is taken out exactly where it dominates.
     with within_range("K"):
-        square = (diagonal[rows, None] - gram[rows]) + (diagonal[None, :] - gram[rows])
+        square: Array = (diagonal[rows, None] - gram[rows]) + (diagonal[None, :] - gram[rows])
     own = np.arange(len(gram))[rows]
     square[own - own[0], own] = np.inf
     return square
