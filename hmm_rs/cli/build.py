@@ -5,7 +5,6 @@ from __future__ import annotations
 import difflib
 import inspect
 import math
-import zipfile
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from ..data.files import numpy_arrays
 from ..dynamics.full_batch import FullBatch
 from ..dynamics.online_sgd import OnlineSGD
 from ..dynamics.schedule import logtimes
@@ -290,19 +290,10 @@ def _loaded(table: Table, key: str, value: Mapping[str, Any]) -> Any:
     """Return an array of a file of numpy's; paths count from where the configuration lies."""
     path = table.config.path.parent / Path(str(value["file"]))
     try:
-        found = np.load(path, allow_pickle=False)
-    except (OSError, ValueError, EOFError, MemoryError, zipfile.BadZipFile) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise table.error(
-            key, f"{key}: {path} cannot be read ({reason}); pass a file of numpy's, .npy or .npz"
-        ) from None
-    if isinstance(found, np.ndarray):
-        return found
-    with found:
-        wanted = value.get("key")
-        if wanted not in found.files:
-            raise table.error(key, f"{key}: {path} holds {', '.join(found.files)}; write key = one of them")
-        return found[wanted]
+        (found,) = numpy_arrays(path, [value.get("key")]).values()
+    except HmmError as error:
+        raise table.error(key, f"{key}: {error}") from None
+    return found
 
 
 def _giving(table: Table, *names: str) -> Table:

@@ -34,6 +34,10 @@ _MARK = "hmm_rs_sweep"
 _POINTS, _TABLE = "points", "table"
 #: File that says what a folder of the hierarchy is.
 _SAYS = "zarr.json"
+#: File of the one chunk of an array, below its folder.
+_CHUNK = Path("c", "0")
+#: Largest description that is read, in bytes: attributes of a result are some thousand.
+_LONGEST = 1 << 28
 #: Errors of file systems that know no locks.
 _NO_LOCKS = ("ENOLCK", "ENOSYS", "EOPNOTSUPP")
 
@@ -66,6 +70,9 @@ class Store:
             raise self._unwritable(error) from None
         try:
             self._root = self._opened(identity, resume)
+            description = self.path / _POINTS / _SAYS
+            if description.exists() and not _is_description(description):
+                _remove(description)
             self._points = self._mended(_POINTS, lambda: self._root.require_group(_POINTS))
         except OSError as error:
             self.close()
@@ -79,12 +86,17 @@ class Store:
         there_already = os.listdir(self.path)
         if not there_already:
             return self._new(mine)
-        try:
-            # Without the list of all metadata, which says what was there and not what is.
-            root = self._zarr.open_group(str(self.path), mode="r+", use_consolidated=False)
-            there = root.attrs.get(_MARK)
-        except Exception:
-            there = None
+        there = None
+        if _is_description(self.path / _SAYS):
+            try:
+                # Without the list of all metadata, which says what was there and not what is. Format 2 is never written here,
+                # and its filters can run code.
+                root = self._zarr.open_group(
+                    str(self.path), mode="r+", use_consolidated=False, zarr_format=3
+                )
+                there = root.attrs.get(_MARK)
+            except Exception:
+                there = None
         if not isinstance(there, dict):
             raise InvalidParameterError(
                 f"out = {shown(str(self.path))}: holds something else than a sweep; pass a new folder"
@@ -117,15 +129,24 @@ class Store:
 
     def read(self, key: str) -> Parcel | None:
         """Return the result of a point; None if there is none, or none that is whole."""
-        if not (self.path / _POINTS / key / _SAYS).is_file():
+        place = self.path / _POINTS / key
+        if not _is_description(place / _SAYS):
             return None
         try:
             array = self._points[key]
-            parcel = Parcel(array.attrs["table"], array[:].tobytes())
-            return parcel if array.attrs["checksum"] == parcel.checksum() else None
+            # The bytes as they were put there, never what a description makes of them: a chunk can be announced that
+            # unpacks to any size, and a pipe never ends.
+            chunk = place / _CHUNK
+            if array.size and not (chunk.is_file() and chunk.stat().st_size == array.size):
+                return None
+            parcel = Parcel(array.attrs["table"], chunk.read_bytes() if array.size else b"")
+            if array.attrs["checksum"] != parcel.checksum():
+                return None
+            parcel.dataset()
         except Exception:
             # Torn by a crash: as good as not there.
             return None
+        return parcel
 
     def write(self, key: str, parcel: Parcel) -> None:
         """Keep the result of a point."""
@@ -198,6 +219,11 @@ class Store:
     def close(self) -> None:
         """Let others have it."""
         _unlock(self._lock)
+
+
+def _is_description(path: Path) -> bool:
+    """Return whether a file can be read as a description: no pipe, no device, of a size that one has."""
+    return path.is_file() and path.stat().st_size <= _LONGEST
 
 
 def _of_the_disk(error: Exception) -> bool:

@@ -1,7 +1,11 @@
 """The store of a sweep: what is in it is never computed again, never mixed, never lost."""
 
 import errno
+import hashlib
+import json
 import os
+import pathlib
+import pickle
 import shutil
 import signal
 import subprocess
@@ -204,6 +208,21 @@ def test_a_place_that_cannot_be_written_is_told(toy, tmp_path):
     tmp_path.chmod(0o700)
 
 
+def described(point, **entries):
+    """Change what the description of a point says."""
+    path = point / "zarr.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | entries))
+
+
+def resealed(point, harm):
+    """Change what a point says of its first variable, and make its checksum right again."""
+    attributes = json.loads((point / "zarr.json").read_text())["attributes"]
+    table = json.loads(attributes["table"])
+    harm(table["variables"][0])
+    made = hashlib.sha256(json.dumps(table).encode() + (point / "c" / "0").read_bytes()).hexdigest()
+    described(point, attributes={"table": json.dumps(table), "checksum": made})
+
+
 @pytest.mark.parametrize(
     "harm",
     [
@@ -216,6 +235,20 @@ def test_a_place_that_cannot_be_written_is_told(toy, tmp_path):
         lambda out, point: (shutil.rmtree(point), point.write_text("a file")),
         lambda out, point: (shutil.rmtree(out / "table"), (out / "table").write_text("a file")),
         lambda out, point: (out / "table" / "zarr.json").write_text("[]"),
+        lambda out, point: ((out / "points" / "zarr.json").unlink(), os.mkfifo(out / "points" / "zarr.json")),
+        lambda out, point: ((point / "zarr.json").unlink(), os.mkfifo(point / "zarr.json")),
+        lambda out, point: ((point / "c" / "0").unlink(), os.mkfifo(point / "c" / "0")),
+        lambda out, point: ((point / "c" / "0").unlink(), (point / "c" / "0").symlink_to("/dev/zero")),
+        lambda out, point: os.truncate(point / "c" / "0", 1 << 40),
+        lambda out, point: os.truncate(point / "zarr.json", 1 << 40),
+        lambda out, point: described(point, shape=[1 << 40]),
+        lambda out, point: described(
+            point, codecs=[{"name": "bytes"}, {"name": "gzip", "configuration": {"level": 1}}]
+        ),
+        lambda out, point: resealed(point, lambda entry: entry.update(dtype="|O")),
+        lambda out, point: resealed(point, lambda entry: entry.update(shape=[-1])),
+        lambda out, point: resealed(point, lambda entry: entry.update(shape=[1 << 62])),
+        lambda out, point: resealed(point, lambda entry: entry.pop("dims")),
         lambda out, point: (
             shutil.copytree(point, out / "points" / "another").joinpath("zarr.json").write_text("{")
         ),
@@ -233,6 +266,50 @@ def test_a_damaged_store_is_mended(toy, calls, tmp_path, harm):
     assert again.equals(whole)
     assert total(calls) <= 3 + left
     assert xr.open_zarr(out, group="table").load().equals(whole)
+
+
+def test_filters_of_another_format_are_never_run(toy, calls, tmp_path):
+    """Format 2 knows a codec that unpickles, which is code: what says it is of that format is no store."""
+    pytest.importorskip("numcodecs")
+    out, marker = tmp_path / "s.zarr", tmp_path / "was run"
+    hr.sweep(toy.line, {"x": [1.0]}, executor="here", out=out)
+    (point,) = (path for path in (out / "points").iterdir() if path.is_dir())
+    attributes = json.loads((out / "zarr.json").read_text())["attributes"]
+
+    class Code:
+        def __reduce__(self):
+            return pathlib.Path.touch, (marker,)
+
+    shutil.rmtree(out)
+    point.mkdir(parents=True)
+    for place, text in [
+        (out / ".zgroup", {"zarr_format": 2}),
+        (out / ".zattrs", attributes),
+        (out / "points" / ".zgroup", {"zarr_format": 2}),
+        (point / "zarr.json", {}),
+        (point / ".zattrs", {"table": "{}", "checksum": ""}),
+        (
+            point / ".zarray",
+            {
+                "zarr_format": 2,
+                "shape": [1],
+                "chunks": [1],
+                "dtype": "|O",
+                "order": "C",
+                "fill_value": "",
+                "filters": [{"id": "vlen-utf8"}],
+                "compressor": {"id": "pickle", "protocol": 5},
+            },
+        ),
+    ]:
+        place.write_text(json.dumps(text))
+    (point / "0").write_bytes(pickle.dumps(Code()))
+    with pytest.MonkeyPatch.context() as patch:
+        # Newer versions of numcodecs ask for this first.
+        patch.setattr("numcodecs.pickles.ALLOW_UNSAFE_PICKLE_DECODE", True, raising=False)
+        with pytest.raises(hr.InvalidParameterError, match="something else than a sweep"):
+            hr.sweep(toy.line, {"x": [1.0]}, executor="here", out=out)
+    assert not marker.exists()
 
 
 #: A script without a guard, of which Ctrl-C stops a sweep.
