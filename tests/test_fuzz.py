@@ -33,6 +33,7 @@ import pytest
 import hmm_rs as hr
 from hmm_rs.cli.build import prepare
 from hmm_rs.cli.config import read as read_config
+from hmm_rs.data.files import numpy_arrays
 from hmm_rs.data.images import read_idx
 
 Random = np.random.Generator
@@ -415,8 +416,42 @@ def store_files(folder: Path) -> list[bytes]:
     return [archived(whole), archived(stopped)]
 
 
+#: Part of an archive that says: a point of this store is whole and tells other numbers.
+FORGED = "forged"
+
+
+def resealed_points(parts: dict[str, bytes]) -> None:
+    """Make the checksums of points right again, so that what stands behind them is tried too."""
+    for name in [name for name in parts if name.startswith("points/") and name.endswith("/zarr.json")]:
+        try:
+            said = json.loads(parts[name])
+            made = hashlib.sha256(said["attributes"]["table"].encode())
+        except (ValueError, KeyError, TypeError, AttributeError):
+            continue
+        made.update(parts.get(name.replace("zarr.json", "c/0"), b""))
+        said["attributes"]["checksum"] = made.hexdigest()
+        parts[name] = json.dumps(said).encode()
+
+
+def odd_point(parts: dict[str, bytes], random: Random, others: list[bytes]) -> None:
+    """Make what a point says of its variables something that nobody wrote; its numbers stay."""
+    names = [
+        name for name in parts if name.startswith("points/") and name.count("/") == 2 and "c/0" not in name
+    ]
+    name = names[random.integers(len(names))]
+    said = json.loads(parts[name])
+    if "table" in said["attributes"]:
+        table = damaged(said["attributes"]["table"].encode(), random, others)
+        said["attributes"]["table"] = table.decode("utf-8", "replace")
+        parts[name] = json.dumps(said).encode()
+        resealed_points(parts)
+
+
 def damaged_store(data: bytes, random: Random, others: list[bytes]) -> bytes:
     parts = members(data)
+    if random.integers(4) == 0:
+        odd_point(parts, random, others)
+        return archived({**parts, FORGED: b""})
     lent = [members(other) for other in others]
     for _ in range(int(random.integers(1, 4))):
         names = list(parts)
@@ -442,16 +477,41 @@ def damaged_store(data: bytes, random: Random, others: list[bytes]) -> bytes:
 
 def sweep_again(path: Path) -> None:
     """Go on with a sweep; whatever is damaged is computed again, to the same numbers."""
-    out = path
+    out, forged = path, False
     if path.read_bytes()[:4] in (b"PK\x03\x04", b"PK\x05\x06"):
         out = path.with_name("damaged.zarr")
         shutil.rmtree(out, ignore_errors=True)
-        for name, part in members(path.read_bytes()).items():
+        parts = members(path.read_bytes())
+        forged = parts.pop(FORGED, None) is not None
+        for name, part in parts.items():
             file = out / name
             file.parent.mkdir(parents=True, exist_ok=True)
             file.write_bytes(part)
     table = swept(out)
-    assert table.eg.values.tolist() == [[1.0, 2.0], [2.0, 3.0], [4.0, 5.0]], table.eg.values
+    assert forged or table.eg.values.tolist() == [[1.0, 2.0], [2.0, 3.0], [4.0, 5.0]], table.eg.values
+
+
+def numpy_files(_: Path) -> list[bytes]:
+    """Files of numpy's: one array, several, several packed."""
+    arrays = {"X": np.arange(12.0).reshape(3, 4), "y": np.array([1, -1, 1]), "names": np.array(["a", "bc"])}
+    found = []
+    for write in (
+        lambda file: np.save(file, arrays["X"]),
+        lambda file: np.savez(file, **arrays),
+        lambda file: np.savez_compressed(file, **arrays),
+    ):
+        file = io.BytesIO()
+        write(file)
+        found.append(file.getvalue())
+    return found
+
+
+def damaged_numpy(data: bytes, random: Random, others: list[bytes]) -> bytes:
+    if random.integers(2) or data[:2] != b"PK":
+        return damaged(data, random, others)
+    parts = members(data)
+    name = list(parts)[random.integers(len(parts))]
+    return archived({**parts, name: damaged(parts[name], random, others)})
 
 
 def onnx_files(_: Path) -> list[bytes]:
@@ -490,6 +550,7 @@ KINDS: dict[str, tuple[Callable[[Path], list[bytes]], Callable[..., bytes], Call
     "netCDF": (netcdf_files, damaged_netcdf, make_file_again),
     STORE: (store_files, damaged_store, sweep_again),
     "ONNX": (onnx_files, damaged, draw_from_graph),
+    "numpy": (numpy_files, damaged_numpy, numpy_arrays),
 }
 
 #: Libraries that a kind needs beside those that everybody has.

@@ -67,16 +67,19 @@ def numpy_arrays(value: Any, names: Collection[Any] | None = None) -> dict[str, 
     """
     path = regular_file(value, "a file of numpy's, .npy or .npz", name="file")
     try:
-        found = np.load(path, allow_pickle=False)
-        if isinstance(found, np.ndarray):
-            return {"": found}
-        with found:
+        # Opened here: what fails inside numpy leaves its own file open.
+        with path.open("rb") as file:
+            found = np.load(file, allow_pickle=False)
+            if isinstance(found, np.ndarray):
+                return {"": found}
             if names is None:
                 names = found.files
             elif not set(names) <= set(found.files):
                 raise InvalidParameterError(f"{path} holds {', '.join(found.files)}; write key = one of them")
             members = found.zip.infolist()
-            wanted = sum(member.file_size for member in members if member.filename.removesuffix(".npy") in names)
+            wanted = sum(
+                member.file_size for member in members if member.filename.removesuffix(".npy") in names
+            )
             require(wanted, f"reading {path}", "keep less in one file")
             return {name: found[name] for name in names}
     except HmmError:

@@ -89,11 +89,9 @@ class Store:
         there = None
         if _is_description(self.path / _SAYS):
             try:
-                # Without the list of all metadata, which says what was there and not what is. Format 2 is never written here,
-                # and its filters can run code.
-                root = self._zarr.open_group(
-                    str(self.path), mode="r+", use_consolidated=False, zarr_format=3
-                )
+                # Without the list of all metadata, which says what was there and not what is. Format 2 is never
+                # written here, and its filters can run code.
+                root = self._zarr.open_group(str(self.path), mode="r+", use_consolidated=False, zarr_format=3)
                 there = root.attrs.get(_MARK)
             except Exception:
                 there = None

@@ -207,7 +207,7 @@ MISTAKES = [
     ("t_max = 1", "t_end = 1", 24, r"\[run\] t_end: there is no such key"),
     ("t_max = 1", "save_at = [1]", 23, "lacks t_max"),
     ("t_max = 1", "t_max = 1\nsave_at = {linspace = [0]}", 25, "linspace = .* makes no array"),
-    ("t_max = 1", 't_max = 1\nsave_at = {file = "no.npy"}', 25, "no.npy cannot be read"),
+    ("t_max = 1", 't_max = 1\nsave_at = {file = "no.npy"}', 25, r"no\.npy': cannot be read"),
     ("t_max = 1", "t_max = 1\nsave_at = {words = 3}", 25, "must be a value"),
     ("t_max = 1", "t_max = 1\nsave_at = [2]", 25, r"save_at\[-1\] = 2"),
     ('"OnlineSGD"', '"OnlineSDG"', 1, r"engine = 'OnlineSDG': unknown \(did you mean 'OnlineSGD'\?\)"),
@@ -232,7 +232,7 @@ MISTAKES = [
         "t_max = 1",
         't_max = 1\nsave_at = {file = "run.toml"}',
         25,
-        "run.toml cannot be read .*; pass a file of numpy",
+        "run.toml': cannot be read .*; pass a file of numpy",
     ),
     ("t_max = 1", "t_max = 1\n[plot]\nkind = 3", 26, "kind = 3: must be text in quotes"),
     ('kind = "HiddenManifold"', "kind = 3", 4, "kind = 3: must be text in quotes"),
@@ -371,6 +371,36 @@ def test_an_archive_says_which_arrays_it_holds(capsys):
     np.savez("sets.npz", labels=np.ones(3))
     assert ran("run", write(SGD.replace("lr = 0.2", 'lr = {file = "sets.npz", key = "y"}'))) == 2
     assert "sets.npz holds labels; write key = one of them" in " ".join(capsys.readouterr().err.split())
+
+
+def damaged_archive():
+    """An archive of which one bit of an array has flipped."""
+    np.savez("rates.npz", y=np.ones(50))
+    data = bytearray(Path("rates.npz").read_bytes())
+    data[-200] ^= 1
+    Path("rates.npz").write_bytes(data)
+
+
+def objects():
+    np.savez("rates.npz", y=np.array([{}], dtype=object))
+
+
+@pytest.mark.parametrize(
+    ("made", "told"),
+    [
+        (damaged_archive, "Bad CRC-32"),
+        (objects, "Object arrays cannot be loaded"),
+        (lambda: os.mkfifo("rates.npz"), "no regular file"),
+        (lambda: Path("rates.npz").mkdir(), "no regular file"),
+        (lambda: Path("rates.npz").write_bytes(b"PK\x03\x04"), "cannot be read"),
+    ],
+)
+def test_a_file_of_arrays_that_cannot_be_read_is_a_fault_of_the_line(made, told, capsys):
+    made()
+    assert ran("run", write(SGD.replace("lr = 0.2", 'lr = {file = "rates.npz", key = "y"}'))) == 2
+    said = " ".join(capsys.readouterr().err.split())
+    assert told in said
+    assert "lr: file" in said
 
 
 def test_more_than_there_is_memory_for_is_no_usage_error(capsys):

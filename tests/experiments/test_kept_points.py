@@ -91,6 +91,18 @@ def test_only_the_missing_point_is_made_again(name, tmp_path, steps):
     assert len(steps) == whole // len(finished)
 
 
+def test_a_damaged_point_is_made_again(tmp_path, steps):
+    plain = CALLS["scaling"](tmp_path)
+    whole = len(steps)
+    finished = sorted(tmp_path.glob("*-done.npz"))
+    data = bytearray(finished[0].read_bytes())
+    data[len(data) // 3] ^= 1
+    finished[0].write_bytes(data)
+    steps.clear()
+    same(plain, CALLS["scaling"](tmp_path))
+    assert len(steps) == whole // len(finished)
+
+
 def test_an_interrupted_point_goes_on_in_the_middle_of_its_run(tmp_path, monkeypatch):
     plain = CALLS["learning curves"](None)
     run = GradientFlow.run
