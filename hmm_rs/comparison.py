@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from .ground.arguments import number, reals
+from .ground.arguments import number, reals, shown
 from .ground.errors import InvalidParameterError, ShapeError
 from .ground.linear_algebra import eigh
 from .ground.results import result_of
@@ -235,10 +235,10 @@ def _common_variable(run: xr.Dataset, theory: xr.Dataset, variable: str | None) 
     if variable is None:
         found = next((name for name in _PREFERRED if name in shared), None)
     else:
-        found = variable if variable in shared else None
+        found = variable if isinstance(variable, str) and variable in shared else None
     if found is None:
         raise InvalidParameterError(
-            f"variable = {variable!r}: run and theory must both hold it; they share {', '.join(shared) or 'none'}"
+            f"variable = {shown(variable)}: run and theory must both hold it; they share {', '.join(shared) or 'none'}"
         )
     return found
 

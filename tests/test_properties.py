@@ -128,8 +128,26 @@ def odd_objects() -> Iterator[Odd]:
         10**400,
         np.array("x"),
         ["x", None],
+        np.array([1.0, 2.0]),
+        np.array([object(), object()]),
+        memoryview(b"\1\2"),
+        range(3),
+        slice(3),
+        ...,
+        {1.0},
+        Path("text"),
+        np.datetime64("2020-01-01"),
+        whole_result(),
     ):
         yield Odd(f"{type(value).__name__} {value!r:.20}", value)
+
+
+@functools.cache
+def whole_result() -> Any:
+    """A dataset, which says that it can be an array and cannot."""
+    import xarray as xr
+
+    return xr.Dataset({"a": 1.0})
 
 
 def odd_floats() -> Iterator[Odd]:

@@ -106,6 +106,6 @@ def _rows(name: str, matrix: npt.ArrayLike) -> int:
     """Return the number of rows of a matrix, 0 of what is none."""
     try:
         shape = np.shape(matrix)
-    except ValueError:
+    except (TypeError, ValueError):
         raise DtypeError(f"{name} = {shown(matrix)}: must be a matrix of real numbers; pass floats") from None
     return shape[0] if len(shape) == 2 else 0

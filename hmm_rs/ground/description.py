@@ -95,6 +95,11 @@ def _rebuild(
     return made
 
 
+def _kept(value: Any) -> Any:
+    """Return a copy that later changes of an argument do not reach; views of memory become arrays."""
+    return np.array(value) if isinstance(value, memoryview) else copy.copy(value)
+
+
 def drawn(
     constructor: Callable[Concatenate[type[_D], _P], _D],
 ) -> Callable[Concatenate[type[_D], _P], _D]:
@@ -108,7 +113,7 @@ def drawn(
     def made(cls: type[_D], /, *args: _P.args, **keywords: _P.kwargs) -> _D:
         result = constructor(cls, *args, **keywords)
         _, *given = signature.bind(cls, *args, **keywords).arguments.items()
-        recipe = f"{cls.__name__}.{constructor.__name__}", {key: copy.copy(value) for key, value in given}
+        recipe = f"{cls.__name__}.{constructor.__name__}", {key: _kept(value) for key, value in given}
         object.__setattr__(result, "_recipe", recipe)
         return result
 

@@ -7,6 +7,7 @@ is handed over when the run is made again, unless its network remembers how it w
 from __future__ import annotations
 
 import base64
+import contextlib
 import dataclasses
 import hashlib
 import json
@@ -98,7 +99,9 @@ class TextEncoder(Encoder):
         if isinstance(value, float) and not math.isfinite(value):
             return {"is": "number", "value": str(value)}
         if hasattr(value, "__array__") and not isinstance(value, (np.ndarray, type)):
-            value = np.asarray(value)
+            # What says that it is an array and is none (a whole dataset, say) is what the call itself refuses.
+            with contextlib.suppress(TypeError, ValueError):
+                value = np.asarray(value)
         return super()._data(value, argument)
 
     def _array(self, value: npt.NDArray[Any], argument: str) -> dict[str, str]:

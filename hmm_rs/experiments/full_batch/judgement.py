@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from ...ground.arguments import count, reals
+from ...ground import losses
+from ...ground.arguments import count, instance, reals
 from ...ground.errors import InvalidParameterError, ShapeError
 from ...ground.overflow import within_range
 from ...ground.results import result_of
@@ -54,7 +55,9 @@ def finite_size_allowance(
             f"one per prediction"
         )
     p = count("p", p)
-    bounded = name in _ERRORS or (loss != "ridge" and name == "train_loss")
+    name = instance("name", name, str, 'an observable, "test_error"')
+    regression = losses.loss("loss", loss, losses.FULL_BATCH) == "ridge"
+    bounded = name in _ERRORS or (not regression and name == "train_loss")
     bias = np.full_like(predicted, 0.5 / p) if bounded else 2.0 / p * predicted
     with within_range("theory and standard_error"):
         return np.asarray(4.0 * error + bias)

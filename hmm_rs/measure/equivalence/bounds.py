@@ -38,12 +38,12 @@ _SUPREMA = {
 
 
 def _check_smooth(f: Nonlinearity) -> str:
-    if f == "sign":
+    if isinstance(f, str) and f == "sign":
         raise InvalidParameterError(
             "f = 'sign': its derivative is no function and the bound is infinite; "
             "use test_gaussian_equivalence, which measures the distance"
         )
-    if not isinstance(f, str):
+    if callable(f):
         raise InvalidParameterError(
             "f is a function: the bound needs its derivative in closed form; pass one of "
             + ", ".join(repr(name) for name in SMOOTH)
