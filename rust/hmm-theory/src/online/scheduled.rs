@@ -297,7 +297,7 @@ const DIFFERENCE: f64 = 1e-3;
 
 #[expect(
     clippy::indexing_slicing,
-    reason = "as above; `linearise` has kept the state"
+    reason = "the state ends with u, as `integrate` has seen; `linearise` keeps a state of that length for `factorise`"
 )]
 impl StiffSystem for Piece<'_> {
     type Jacobian = PieceJacobian;

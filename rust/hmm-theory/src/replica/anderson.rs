@@ -95,7 +95,7 @@ fn extrapolate(history: &[(Point, Point)], image: &Point, residual: &Point) -> P
 /// One-sided Jacobi rotations of the three rows give the singular values without squaring them.
 #[expect(
     clippy::indexing_slicing,
-    reason = "rows, target and every column are arrays of three, and so far is counted"
+    reason = "rows, target and every column are arrays of three, and the pairs are of 0, 1 and 2"
 )]
 fn least_squares(columns: &[Point], target: &Point) -> Vec<f64> {
     // rows[i] is row i of the 3 x n matrix; after the rotations rows = V^T A = S U^T.
