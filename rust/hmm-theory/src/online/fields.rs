@@ -57,6 +57,20 @@ impl Committee {
         cancel: &Cancel,
     ) -> Result<()> {
         self.check(q, r, v)?;
+        self.averages(q, r, v, second_layer, out, scratch, cancel)
+    }
+
+    /// [`Self::drive`] of overlaps read off a state, whose sizes are the system's.
+    pub(super) fn averages(
+        &self,
+        q: &[f64],
+        r: &[f64],
+        v: &[f64],
+        second_layer: bool,
+        out: &mut Drive,
+        scratch: &mut Scratch,
+        cancel: &Cancel,
+    ) -> Result<()> {
         let Scratch {
             signs,
             covariance,

@@ -234,7 +234,7 @@ impl OnlineSystem {
     ) -> Result<()> {
         let learns = self.second_layer_learns();
         self.committee
-            .drive(q, r, v, learns, out, scratch, cancel)?;
+            .averages(q, r, v, learns, out, scratch, cancel)?;
         if self.rates.batch > 1 {
             for n in &mut out.n {
                 *n /= self.rates.batch as f64;

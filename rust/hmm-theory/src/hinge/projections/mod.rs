@@ -23,7 +23,7 @@ use super::loss::{HingeLoss, positive};
 use hmm_core::parallel::sum_chunks;
 use hmm_core::{Cancel, Error, Result};
 use libm::erfc;
-use ndarray::{Array1, ArrayView1, Axis};
+use ndarray::{Array1, ArrayView1};
 use std::f64::consts::{FRAC_1_SQRT_2, PI};
 
 /// Nodes of one task: fixes the order of sums.
@@ -170,36 +170,35 @@ impl ProjectedMeanField {
         Ok(())
     }
 
-    #[expect(
-        clippy::indexing_slicing,
-        reason = "`check` holds all arrays of the data to P points and of the nodes to one length; a field has k + 1 numbers"
-    )]
     fn step(&mut self, dt: f64, cancel: &Cancel) -> Result<()> {
         let data = &self.data;
         let k = data.x.ncols();
-        let unsatisfied: Vec<usize> = (0..data.y.len())
-            .filter(|j| self.loss.alpha * data.y[*j] * self.output[*j] < self.loss.h)
+        // x, sigma and the pull of every unsatisfied point.
+        let labels = data.y.iter().zip(&data.weight).zip(&self.output);
+        let points = data.x.rows().into_iter().zip(&data.sigma).zip(labels);
+        let unsatisfied: Vec<(ArrayView1<'_, f64>, f64, f64)> = points
+            .filter(|(_, ((y, _), output))| self.loss.alpha * **y * **output < self.loss.h)
+            .map(|((x, sigma), ((y, weight), _))| (x, *sigma, weight * y))
             .collect();
         // Per node: k + 1 components of <u y theta(w.x) x>.
         let map = |chunk: usize| {
             let mut fields = Vec::with_capacity(CHUNK * (k + 1));
             for node in chunk_of(&self.nodes, chunk) {
                 let start = fields.len();
-                fields.resize(start + k + 1, 0.0);
-                let field: &mut [f64] = &mut fields[start..];
-                for (count, &j) in unsatisfied.iter().enumerate() {
+                fields.extend(std::iter::repeat_n(0.0, k));
+                let mut across = 0.0;
+                for (count, (x, sigma, pull)) in unsatisfied.iter().enumerate() {
                     if count % LOOK == 0 {
                         cancel.check()?;
                     }
-                    let x = data.x.row(j);
-                    let s = node.r * data.sigma[j];
-                    let (cdf, pdf) = normal(dot(node.w_par, x) / s);
-                    let pull = data.weight[j] * data.y[j];
-                    for (g, x) in field.iter_mut().zip(x) {
+                    let s = node.r * sigma;
+                    let (cdf, pdf) = normal(dot(node.w_par, *x) / s);
+                    for (g, x) in fields.iter_mut().skip(start).zip(x) {
                         *g += pull * cdf * x;
                     }
-                    field[k] += pull * pdf * data.sigma[j];
+                    across += pull * pdf * sigma;
                 }
+                fields.push(across);
             }
             Ok(fields)
         };
@@ -209,16 +208,19 @@ impl ProjectedMeanField {
         })?;
         let rate = dt * self.loss.clock_rate() * self.kappa;
         let mut nodes = self.nodes.clone();
-        for (i, field) in fields.chunks_exact(k + 1).enumerate() {
-            let a = nodes.a[i];
-            let mut w_par = nodes.w_par.index_axis_mut(Axis(0), i);
-            let along = dot(w_par.view(), ArrayView1::from(&field[..k]));
-            nodes.a[i] += rate * (along + nodes.r[i] * field[k]);
-            for (w, g) in w_par.iter_mut().zip(field) {
-                *w += rate * a * g;
+        let weights = nodes.a.iter_mut().zip(nodes.w_par.rows_mut());
+        let moved = weights.zip(&mut nodes.r).zip(fields.chunks_exact(k + 1));
+        for (((a, mut w_par), r), field) in moved {
+            let Some((across, along)) = field.split_last() else {
+                continue;
+            };
+            let before = *a;
+            *a += rate * (dot(w_par.view(), ArrayView1::from(along)) + *r * across);
+            for (w, g) in w_par.iter_mut().zip(along) {
+                *w += rate * before * g;
             }
             // A negative length is the opposite direction; the formulas hold for |r|.
-            nodes.r[i] = (nodes.r[i] + rate * a * field[k]).abs();
+            *r = (*r + rate * before * across).abs();
         }
         let output = self.outputs(&nodes, cancel)?;
         if output.iter().any(|f| !f.is_finite()) {
@@ -259,7 +261,7 @@ impl ProjectedMeanField {
 mod tests {
     use super::super::reduction::tests::{UNIT_LOSS, gaussian};
     use super::*;
-    use ndarray::{Array2, array};
+    use ndarray::{Array2, Axis, array};
 
     /// For the linear teacher the self-consistent solution is the exact reduction.
     #[test]
