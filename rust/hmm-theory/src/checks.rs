@@ -18,6 +18,19 @@ pub(crate) fn shape(argument: &'static str, found: &[usize], expected: &[usize])
     ))
 }
 
+/// An error if a side of the shape `found` has length 0.
+pub(crate) fn not_empty(argument: &'static str, found: &[usize]) -> Result<()> {
+    if !found.contains(&0) {
+        return Ok(());
+    }
+    Err(Error::shape(
+        argument,
+        found,
+        "no side may have length 0",
+        "pass at least one entry along every side",
+    ))
+}
+
 /// An error if any of `values` is not finite.
 pub(crate) fn finite(argument: &'static str, values: &[f64]) -> Result<()> {
     match values.iter().find(|x| !x.is_finite()) {
@@ -46,6 +59,10 @@ pub(crate) fn length(argument: &'static str, values: &[f64], expected: &[usize])
 
 /// An error unless the row-major n x n `matrix` is a covariance: symmetric and positive
 /// semi-definite within 1e-8 of its largest entry.
+#[expect(
+    clippy::indexing_slicing,
+    reason = "`length` has refused anything but n x n numbers, and the copy has as many"
+)]
 pub(crate) fn check_covariance(argument: &'static str, matrix: &[f64], n: usize) -> Result<()> {
     length(argument, matrix, &[n, n])?;
     let scale = matrix.iter().fold(0.0_f64, |m, x| m.max(x.abs()));

@@ -10,6 +10,8 @@
 //! * [`compression`]: attractors and exponents of geometric compression; [`kernels`]: closed forms.
 //!
 #![doc = include_str!("../README.md")]
+#![deny(clippy::indexing_slicing)]
+#![cfg_attr(test, allow(clippy::indexing_slicing))]
 
 pub mod activation;
 mod checks;

@@ -64,6 +64,10 @@ pub fn gauss_legendre(n: usize) -> Rule {
 ///
 /// # Errors
 /// [`Error::Convergence`] if the eigenvalue iteration stalls; [`Error::Interrupted`].
+#[expect(
+    clippy::indexing_slicing,
+    reason = "i and n - 1 - i lie below n, the number of nodes and of weights"
+)]
 pub fn gauss_normal(n: usize, cancel: &Cancel) -> Result<Rule> {
     let squares = (1..n).map(|k| k as f64);
     let mut rule = golub_welsch(vec![0.0; n], squares.map(f64::sqrt).collect(), cancel)?;
@@ -93,6 +97,10 @@ pub fn gauss_gamma(n: usize, shape: f64, cancel: &Cancel) -> Result<Rule> {
 
 /// Gauss rule of a probability law from the recurrence of its orthonormal polynomials (Golub & Welsch 1969): nodes are
 /// the eigenvalues of the symmetric tridiagonal matrix, weights the squared first components of its eigenvectors.
+#[expect(
+    clippy::indexing_slicing,
+    reason = "l <= m <= n - 1, and i + 1 <= m: the three columns hold n numbers each"
+)]
 fn golub_welsch(mut diagonal: Vec<f64>, mut off: Vec<f64>, cancel: &Cancel) -> Result<Rule> {
     /// Sweeps that one eigenvalue may take; three are usual.
     const MOST_SWEEPS: usize = 60;
@@ -202,12 +210,14 @@ pub fn integral(f: impl Fn(f64) -> f64, from: f64, to: f64) -> (f64, f64) {
     let (middle, half) = (0.5 * (from + to), 0.5 * (to - from));
     let mut kronrod = KRONROD_MIDDLE * f(middle);
     let mut gauss = 0.0;
-    for (k, (node, weight)) in NODES.iter().zip(KRONROD).enumerate() {
-        let pair = f(middle - half * node) + f(middle + half * node);
-        kronrod += weight * pair;
-        if k % 2 == 1 {
-            gauss += GAUSS[k / 2] * pair;
-        }
+    let pair = |node: f64| f(middle - half * node) + f(middle + half * node);
+    let (nodes, _) = NODES.as_chunks::<2>();
+    let (weights, _) = KRONROD.as_chunks::<2>();
+    for (([alone, shared], [first, second]), in_gauss) in nodes.iter().zip(weights).zip(GAUSS) {
+        kronrod += first * pair(*alone);
+        let both = pair(*shared);
+        kronrod += second * both;
+        gauss += in_gauss * both;
     }
     (half * kronrod, half * (kronrod - gauss).abs())
 }

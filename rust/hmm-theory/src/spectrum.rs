@@ -64,7 +64,8 @@ pub fn marchenko_pastur(delta: f64, n: usize, cancel: &Cancel) -> Result<Spectru
         )
     };
     let (mut rho, mut weights) = (column()?, column()?);
-    for j in 1..=n {
+    let nodes = rho.iter_mut().zip(&mut weights).take(n);
+    for (j, (rho, weight)) in (1_usize..).zip(nodes) {
         if j % 4096 == 0 {
             cancel.check()?;
         }
@@ -72,10 +73,12 @@ pub fn marchenko_pastur(delta: f64, n: usize, cancel: &Cancel) -> Result<Spectru
         // (1 - sqrt delta)^2 + 4 sqrt delta cos^2(angle/2): no cancellation at the lower edge.
         let edge = 1.0 - delta.sqrt();
         let eigenvalue = edge * edge + 4.0 * delta.sqrt() * (0.5 * angle).cos().powi(2);
-        rho[j - 1] = eigenvalue;
-        weights[j - 1] = 2.0 / (n + 1) as f64 * angle.sin().powi(2) / eigenvalue;
+        *rho = eigenvalue;
+        *weight = 2.0 / (n + 1) as f64 * angle.sin().powi(2) / eigenvalue;
     }
-    weights[n] = 1.0 - weights[..n].iter().sum::<f64>();
+    if let Some((atom, others)) = weights.split_last_mut() {
+        *atom = 1.0 - others.iter().sum::<f64>();
+    }
     Ok(Spectrum {
         rho: rho.into(),
         weights: weights.into(),

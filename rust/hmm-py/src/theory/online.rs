@@ -8,7 +8,7 @@ use hmm_core::{Activation, Result};
 use hmm_theory::activation::{Formula, Jet, Moments};
 use hmm_theory::integrals::batch;
 use hmm_theory::integrals::sampled::SampledUnit;
-use hmm_theory::integrate::{Method, Outcome, Tolerance};
+use hmm_theory::integrate::{Method, OdeSystem, Outcome, Tolerance};
 use hmm_theory::online::committee::Unit;
 use hmm_theory::online::covariance::covariance;
 use hmm_theory::online::finite_size;
@@ -336,7 +336,7 @@ impl OnlineEquations {
 
     /// Length of the state vector.
     fn dimension(&self) -> usize {
-        self.0.initial.len()
+        self.0.dimension()
     }
 
     /// `repeats` evaluations of the right-hand side at t = 0, for benchmarks; the last one.

@@ -75,15 +75,16 @@ fn fixed_points(labels: &AxisLabels, d: f64, s: f64) -> Vec<f64> {
     if c1.abs() > ROUNDING && -s * affine > SCAN_REACH {
         roots.push(affine);
     }
-    let mut previous = (grid[0], drift(labels, d, s, grid[0]));
-    for &z in &grid[1..] {
-        let here = (z, drift(labels, d, s, z));
-        if here.1 == 0.0 {
+    let scan: Vec<(f64, f64)> = grid
+        .into_iter()
+        .map(|z| (z, drift(labels, d, s, z)))
+        .collect();
+    for (&(before, previous), &(z, here)) in scan.iter().zip(scan.iter().skip(1)) {
+        if here == 0.0 {
             roots.push(z);
-        } else if previous.1 * here.1 < 0.0 {
-            roots.push(root(labels, d, s, previous.0, z));
+        } else if previous * here < 0.0 {
+            roots.push(root(labels, d, s, before, z));
         }
-        previous = here;
     }
     roots.sort_by(f64::total_cmp);
     roots

@@ -70,14 +70,14 @@ impl NeuronFlow {
         let clock = SQRT_2 / self.width;
         let room = |count: usize| filled(0.0, count, "the rates of neurons", "pass fewer neurons");
         let (mut by_omega, mut by_b, mut by_beta) = (room(n * d)?, room(n)?, room(n)?);
+        let neurons: Vec<_> = omega.rows().into_iter().zip(b.iter().zip(&beta)).collect();
         by_omega
             .par_chunks_exact_mut(d)
             .zip(by_b.par_iter_mut().zip(&mut by_beta))
-            .enumerate()
-            .try_for_each(|(i, (row, (by_b, by_beta)))| {
+            .zip(neurons)
+            .try_for_each(|((row, (by_b, by_beta)), (omega, (b, beta)))| {
                 cancel.check()?;
-                let omega = omega.row(i).to_vec();
-                (*by_b, *by_beta) = self.neuron_rate(clock, &omega, b[i], beta[i], row)?;
+                (*by_b, *by_beta) = self.neuron_rate(clock, &omega.to_vec(), *b, *beta, row)?;
                 Ok(())
             })?;
         Ok(NeuronRates {

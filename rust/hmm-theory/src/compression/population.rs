@@ -62,8 +62,8 @@ fn labelled_probability(labels: &AxisLabels, offset: f64, slope: f64) -> f64 {
     cuts.retain(|cut| cut.abs() <= REACH);
     cuts.sort_by(f64::total_cmp);
     let mut total = 0.0;
-    for panel in cuts.windows(2) {
-        for (low, high, label) in labels.pieces(panel[0], panel[1]) {
+    for (from, to) in cuts.iter().zip(cuts.iter().skip(1)) {
+        for (low, high, label) in labels.pieces(*from, *to) {
             let (middle, half) = (0.5 * (low + high), 0.5 * (high - low));
             total += label
                 * half
@@ -98,14 +98,14 @@ pub fn population_field(
 
 /// The same of a neuron's weights in one piece.
 pub(super) fn field(omega: &[f64], b: f64, labels: &AxisLabels) -> Result<PopulationField> {
-    if omega.is_empty() {
+    let Some((&parallel, others)) = omega.split_first() else {
         return Err(Error::shape(
             "omega",
             &[0],
             "must hold at least one weight",
             "pass the d input weights of a neuron",
         ));
-    }
+    };
     if let Some(bad) = omega
         .iter()
         .chain(std::iter::once(&b))
@@ -119,23 +119,27 @@ pub(super) fn field(omega: &[f64], b: f64, labels: &AxisLabels) -> Result<Popula
         ));
     }
     let d = omega.len() as f64;
-    let (parallel, perpendicular) = (omega[0], libm::sqrt(omega[1..].iter().map(|w| w * w).sum()));
+    let perpendicular = libm::sqrt(others.iter().map(|w| w * w).sum());
     let norm = libm::hypot(parallel, perpendicular);
     let bias = d.sqrt() * b;
-    let mut inputs = Array1::zeros(omega.len());
+    // The component along the axis, then each of the others, given its weight.
+    let along = |first: f64, other: &dyn Fn(f64) -> f64| -> Array1<f64> {
+        std::iter::once(first)
+            .chain(others.iter().map(|weight| other(*weight)))
+            .collect()
+    };
     if norm == 0.0 {
         // The pre-activation is b everywhere; at b = 0 the subgradient 0 is the convention.
         if b <= 0.0 {
             return Ok(PopulationField {
-                inputs,
+                inputs: along(0.0, &|_| 0.0),
                 bias: 0.0,
                 active: 0.0,
             });
         }
         let (first, zeroth) = labels.half_line_moments(f64::NEG_INFINITY, 1.0);
-        inputs[0] = first;
         return Ok(PopulationField {
-            inputs,
+            inputs: along(first, &|_| 0.0),
             bias: zeroth,
             active: 1.0,
         });
@@ -145,12 +149,9 @@ pub(super) fn field(omega: &[f64], b: f64, labels: &AxisLabels) -> Result<Popula
     if perpendicular <= f64::EPSILON * parallel.abs() {
         let (s, z) = (parallel.signum(), -bias / parallel);
         let (first, zeroth) = labels.half_line_moments(z, s);
-        inputs[0] = first;
-        for (field, weight) in inputs.iter_mut().zip(omega).skip(1) {
-            *field = weight / parallel.abs() * density(z) * labels.label(z);
-        }
+        let other = |weight: f64| weight / parallel.abs() * density(z) * labels.label(z);
         return Ok(PopulationField {
-            inputs,
+            inputs: along(first, &other),
             bias: zeroth,
             active,
         });
@@ -181,16 +182,13 @@ pub(super) fn field(omega: &[f64], b: f64, labels: &AxisLabels) -> Result<Popula
             0.0
         }
     };
-    inputs[0] = slope * density_at_step
+    let first = slope * density_at_step
         + labels
             .pieces(f64::NEG_INFINITY, f64::INFINITY)
             .map(|(low, high, label)| label * (step(low) - step(high)))
             .sum::<f64>();
-    for (field, weight) in inputs.iter_mut().zip(omega).skip(1) {
-        *field = weight / perpendicular * density_at_step;
-    }
     Ok(PopulationField {
-        inputs,
+        inputs: along(first, &|weight| weight / perpendicular * density_at_step),
         bias: labelled_probability(labels, offset, slope),
         active,
     })

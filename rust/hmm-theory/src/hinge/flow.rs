@@ -57,6 +57,10 @@ pub fn integrate<const N: usize>(
 }
 
 /// One step and its error in units of the tolerance.
+#[expect(
+    clippy::indexing_slicing,
+    reason = "n runs below N, the length of state and slopes; there is one slope more than the tableau has rows"
+)]
 fn trial<const N: usize>(
     f: &impl Fn(&[f64; N]) -> [f64; N],
     y: &[f64; N],

@@ -148,13 +148,14 @@ pub fn test_errors(
         frozen: Array1::zeros(gammas.len()),
         residual: Array1::zeros(gammas.len()),
     };
-    for (n, gamma) in gammas.iter().enumerate() {
+    let both = errors.frozen.iter_mut().zip(&mut errors.residual);
+    for ((frozen, residual), gamma) in both.zip(&gammas) {
         cancel.check()?;
         let (a2, _, x) = moments(problem, scales, rotation(*gamma)?);
         let even = a2 * scales.sigma_w.powi(2) * (d - 1.0) / width;
         let error = |variance: f64| variance.sqrt().atan2(x) / PI;
-        errors.frozen[n] = error(2.0 * even);
-        errors.residual[n] = error(RESIDUAL_SHARE * even);
+        *frozen = error(2.0 * even);
+        *residual = error(RESIDUAL_SHARE * even);
     }
     Ok(errors)
 }
@@ -184,7 +185,8 @@ pub fn satisfaction_band(
         low: Array1::zeros(gammas.len()),
         high: Array1::zeros(gammas.len()),
     };
-    for (n, gamma) in gammas.iter().enumerate() {
+    let edges = band.low.iter_mut().zip(&mut band.high);
+    for ((low, high), gamma) in edges.zip(&gammas) {
         cancel.check()?;
         let (a2, _, x) = moments(problem, scales, rotation(*gamma)?);
         let frozen = 0.5 * kappa * kappa * a2 * scales.sigma_w.powi(2) * perpendicular;
@@ -199,8 +201,8 @@ pub fn satisfaction_band(
                 f64::NEG_INFINITY
             }
         };
-        band.low[n] = edge(threshold - deviation);
-        band.high[n] = edge(threshold + deviation);
+        *low = edge(threshold - deviation);
+        *high = edge(threshold + deviation);
     }
     Ok(band)
 }

@@ -65,10 +65,11 @@ impl HingeMeanField {
     pub fn observables(&self, gammas: ArrayView1<'_, f64>, cancel: &Cancel) -> Result<Table> {
         let column = || Array1::<f64>::zeros(gammas.len());
         let (mut chi, mut unsatisfied, mut loss) = (column(), column(), column());
-        for (n, gamma) in gammas.iter().enumerate() {
+        let columns = chi.iter_mut().zip(&mut unsatisfied).zip(&mut loss);
+        for (((chi, unsatisfied), loss), gamma) in columns.zip(&gammas) {
             cancel.check()?;
             let seen = self.observables_at(self.alignment(*gamma));
-            (chi[n], unsatisfied[n], loss[n]) = (seen.chi, seen.unsatisfied, seen.loss);
+            (*chi, *unsatisfied, *loss) = (seen.chi, seen.unsatisfied, seen.loss);
         }
         Ok(Table::new()
             .with("chi", chi)

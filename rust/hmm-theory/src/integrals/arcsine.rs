@@ -9,19 +9,13 @@ pub const LANES: usize = 8;
 
 /// R in asin(x) = x + x^3 R(x^2) for |x| <= 1/2: Chebyshev interpolation of degree 11 in x^2 on
 /// [0, 1/4], computed in 60 digits; its relative error in asin is 6e-17.
-const R: [f64; 12] = [
-    0.1666666666666665,
-    0.07500000000020764,
-    0.044642857103423646,
-    0.03038194736709848,
-    0.02237204763174451,
-    0.017355259955786323,
-    0.013929652902326633,
-    0.011875494382636922,
-    0.0078029494773533175,
-    0.01603551434914882,
-    -0.010749050339697808,
-    0.028169218060881414,
+const R: [[f64; 2]; 6] = [
+    [0.1666666666666665, 0.07500000000020764],
+    [0.044642857103423646, 0.03038194736709848],
+    [0.02237204763174451, 0.017355259955786323],
+    [0.013929652902326633, 0.011875494382636922],
+    [0.0078029494773533175, 0.01603551434914882],
+    [-0.010749050339697808, 0.028169218060881414],
 ];
 
 /// Arc sine of `x` clipped to [-1, 1]: round-off may carry a correlation past 1.
@@ -47,10 +41,10 @@ pub fn arcsines(x: &[f64; LANES]) -> [f64; LANES] {
         let root = if large { z.sqrt() } else { size };
         // Estrin's scheme: short chains, so that the calls of a loop overlap.
         let (z2, z4) = (z * z, (z * z) * (z * z));
-        let pair = |i: usize| R[2 * i + 1].mul_add(z, R[2 * i]);
-        let low = pair(1).mul_add(z2, pair(0));
-        let middle = pair(3).mul_add(z2, pair(2));
-        let high = pair(5).mul_add(z2, pair(4));
+        let pair = |[even, odd]: [f64; 2]| odd.mul_add(z, even);
+        let low = pair(R[1]).mul_add(z2, pair(R[0]));
+        let middle = pair(R[3]).mul_add(z2, pair(R[2]));
+        let high = pair(R[5]).mul_add(z2, pair(R[4]));
         let r = high.mul_add(z4, middle).mul_add(z4, low);
         let small = (root * z).mul_add(r, root);
         let value = if large {

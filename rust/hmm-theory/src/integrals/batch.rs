@@ -59,14 +59,12 @@ pub fn averages(
             }
         })
         .collect::<Result<_>>()?;
-    if n == 4 && units[0] != units[1] {
+    if let [first, second, _, _] = units.as_slice()
+        && first != second
+    {
         return Err(Error::invalid(
             "activation",
-            format!(
-                "'{}' and '{}'",
-                units[0].activation(),
-                units[1].activation()
-            ),
+            format!("'{}' and '{}'", first.activation(), second.activation()),
             "the two gates x1, x2 must be of one unit",
             "name it twice",
         ));
@@ -82,7 +80,8 @@ pub fn averages(
                 matrix.clear();
                 matrix.extend(c.index_axis(ndarray::Axis(0), chunk * CHUNK + i));
                 check_covariance("C", &matrix, n)?;
-                *value = average(&units, &matrix);
+                // Every n but 2, 3 and 4 is refused above.
+                *value = average(&units, &matrix).unwrap_or(f64::NAN);
                 if !value.is_finite() {
                     return Err(Error::invalid(
                         "C",
@@ -97,14 +96,17 @@ pub fn averages(
     Ok(values.into())
 }
 
-fn average(units: &[Closed], c: &[f64]) -> f64 {
-    fn square<const N: usize>(c: &[f64]) -> [[f64; N]; N] {
-        std::array::from_fn(|i| std::array::from_fn(|j| c[i * N + j]))
+fn average(units: &[Closed], c: &[f64]) -> Option<f64> {
+    fn square<const N: usize>(c: &[f64]) -> Option<&[[f64; N]; N]> {
+        c.as_chunks::<N>().0.first_chunk::<N>()
     }
     match *units {
-        [g, h] => i2(g, h, c[0], c[1], c[3]),
-        [g, _, h] => i3(g, h, &square(c)),
-        [g, _, h_c, h_d] => i4(g, [h_c, h_d], &square(c)),
-        _ => f64::NAN, // refused above
+        [g, h] => {
+            let [[c_aa, c_ab], [_, c_bb]] = *square(c)?;
+            Some(i2(g, h, c_aa, c_ab, c_bb))
+        }
+        [g, _, h] => Some(i3(g, h, square(c)?)),
+        [g, _, h_c, h_d] => Some(i4(g, [h_c, h_d], square(c)?)),
+        _ => None,
     }
 }

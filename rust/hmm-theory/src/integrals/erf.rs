@@ -41,6 +41,10 @@ pub fn determinant(c_aa: f64, c_ab: f64, c_bb: f64) -> f64 {
 
 /// Mass of two gates on fields 0 and 1, and the tilted covariance (cc, cd, dd) of fields 2 and 3, one gate after the
 /// other and every difference of products without cancellation: for variances so large that [`Tilt`] has no digits.
+#[expect(
+    clippy::indexing_slicing,
+    reason = "gates and fields are counted to 2 and 4, the sides of the array"
+)]
 pub fn tilted_in_turn(c: &[[f64; 4]; 4]) -> (f64, [f64; 3]) {
     let mut tilted = *c;
     let mut determinant = 1.0;

@@ -120,16 +120,15 @@ pub fn i4(g: Closed, [h_c, h_d]: [Closed; 2], c: &[[f64; FIELDS]; FIELDS]) -> f6
         }
         Closed::Erf => {
             let tilt = erf::Tilt::new(c[0][0], c[0][1], c[1][1]);
-            let with_gates = |i: usize| [c[i][0], c[i][1]];
-            let tilted =
-                |i: usize, j: usize| tilt.covariance(c[i][j], with_gates(i), with_gates(j));
+            let [[c_a, c_b, c_cc, c_cd], [d_a, d_b, _, c_dd]] = [c[2], c[3]];
+            let (with_c, with_d) = ([c_a, c_b], [d_a, d_b]);
             tilt.mass
                 * i2(
                     h_c,
                     h_d,
-                    tilted(2, 2).max(0.0),
-                    tilted(2, 3),
-                    tilted(3, 3).max(0.0),
+                    tilt.covariance(c_cc, with_c, with_c).max(0.0),
+                    tilt.covariance(c_cd, with_c, with_d),
+                    tilt.covariance(c_dd, with_d, with_d).max(0.0),
                 )
         }
         Closed::Relu => i4_relu_gates([h_c, h_d], c),
@@ -140,6 +139,10 @@ pub fn i4(g: Closed, [h_c, h_d]: [Closed; 2], c: &[[f64; FIELDS]; FIELDS]) -> f6
 ///
 /// A rectified field is a factor and a gate. An erf is a gate with a fresh standard normal added to
 /// its field, erf(c/sqrt 2) = 2 P(c + xi > 0) - 1: two terms.
+#[expect(
+    clippy::indexing_slicing,
+    reason = "two fields are visited: two factors at most, and terms double at most twice, to four"
+)]
 fn i4_relu_gates(units: [Closed; 2], c: &[[f64; FIELDS]; FIELDS]) -> f64 {
     let mut covariance = *c;
     let mut factors = [0; 2];

@@ -59,19 +59,22 @@ impl SampledUnit {
 
     /// g, g' and g'' at `x`.
     pub fn at(&self, x: f64) -> Jet {
-        let (first, last) = (self.points[0], self.points[self.points.len() - 1]);
+        let [first, .., last] = self.points.as_slice() else {
+            return Jet::default(); // `new` has refused a table this short
+        };
         let place = (x - self.start) / self.step;
         let cells = (self.points.len() - 1) as f64;
         if place <= 0.0 {
-            return straight(first, x - self.start);
+            return straight(*first, x - self.start);
         }
         if place >= cells {
-            return straight(last, x - self.start - cells * self.step);
+            return straight(*last, x - self.start - cells * self.step);
         }
         let cell = place.floor();
-        let left = self.points[cell as usize];
-        let right = self.points[cell as usize + 1];
-        quintic(left, right, place - cell, self.step)
+        match self.points.get(cell as usize..) {
+            Some([left, right, ..]) => quintic(*left, *right, place - cell, self.step),
+            _ => straight(*last, x - self.start - cells * self.step),
+        }
     }
 }
 

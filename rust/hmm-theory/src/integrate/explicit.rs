@@ -45,6 +45,10 @@ impl Interpolant for Dense<'_> {
 
 /// Step until the last time; `None` if the problem has turned stiff and more than
 /// `worth_changing` explicit steps are left.
+#[expect(
+    clippy::indexing_slicing,
+    reason = "k holds EXTENDED vectors and partial one more than STAGES"
+)]
 pub(crate) fn advance<S: OdeSystem>(
     system: &S,
     progress: &mut Progress,
@@ -65,7 +69,7 @@ pub(crate) fn advance<S: OdeSystem>(
     let (mut error_5, mut error_3) = (vec![0.0; n], vec![0.0; n]);
     let (mut stiff_steps, mut easy_steps) = (0, 0);
     let blocks = system.blocks();
-    while progress.reached < times.len() {
+    while let Some(&next_time) = times.get(progress.reached) {
         cancel.check()?;
         if let Some(outcome) = progress.stalled() {
             return Ok(Some(outcome));
@@ -117,7 +121,7 @@ pub(crate) fn advance<S: OdeSystem>(
                 }
             }
         }
-        if times[progress.reached] <= progress.t + h || progress.t + h >= end {
+        if next_time <= progress.t + h || progress.t + h >= end {
             let nested = interpolant(
                 system, progress, h, &mut k, &y_new, &mut stage, work, cancel,
             )?;
@@ -144,10 +148,9 @@ pub(crate) fn advance<S: OdeSystem>(
                 )?;
             } else {
                 partial[0].copy_from_slice(&k[0]);
-                while progress.reached < times.len()
-                    && times[progress.reached] <= progress.t + reach
-                {
-                    let part = times[progress.reached] - progress.t;
+                let within = progress.t + reach;
+                while let Some(time) = times.get(progress.reached).filter(|t| **t <= within) {
+                    let part = time - progress.t;
                     if part >= h {
                         record(progress.reached, &y_new)?;
                     } else {
@@ -182,6 +185,10 @@ pub(crate) fn advance<S: OdeSystem>(
 }
 
 /// All stages of a step, the new state and the derivative there (stage 12).
+#[expect(
+    clippy::indexing_slicing,
+    reason = "stages are counted to STAGES; `advance` makes one vector more in k and in partial, and the tableau has as many rows"
+)]
 fn stages<S: OdeSystem>(
     system: &S,
     y: &[f64],
@@ -232,6 +239,10 @@ fn embedded_error(
 }
 
 /// |lambda| seen between the last stage and the new point, both at t + h.
+#[expect(
+    clippy::indexing_slicing,
+    reason = "`advance` makes k of EXTENDED > STAGES vectors"
+)]
 fn stiffness(k: &[Vec<f64>], stage: &[f64], y_new: &[f64]) -> f64 {
     let square =
         |a: &[f64], b: &[f64]| -> f64 { a.iter().zip(b).map(|(a, b)| (a - b) * (a - b)).sum() };
@@ -244,6 +255,10 @@ fn stiffness(k: &[Vec<f64>], stage: &[f64], y_new: &[f64]) -> f64 {
 }
 
 /// The nested polynomial of the step; three more stages.
+#[expect(
+    clippy::indexing_slicing,
+    reason = "stages are counted to EXTENDED, the side of the tableau and the number of vectors that `advance` makes"
+)]
 fn interpolant<S: OdeSystem>(
     system: &S,
     progress: &mut Progress,
@@ -263,13 +278,16 @@ fn interpolant<S: OdeSystem>(
     progress.statistics.evaluations += EXTENDED - STAGES - 1;
     let n = y.len();
     let mut nested: [Vec<f64>; 7] = std::array::from_fn(|_| vec![0.0; n]);
-    for i in 0..n {
-        let (delta, first, last) = (y_new[i] - y[i], h * k[0][i], h * k[STAGES][i]);
-        nested[0][i] = delta;
-        nested[1][i] = first - delta;
-        nested[2][i] = 2.0 * delta - (last + first);
+    let [deltas, rises, bends, others @ ..] = &mut nested;
+    let ends = y_new.iter().zip(y).zip(k[0].iter().zip(&k[STAGES]));
+    let targets = deltas.iter_mut().zip(rises).zip(bends);
+    for (((delta, rise), bend), ((y_new, y), (first, last))) in targets.zip(ends) {
+        let (step, first, last) = (y_new - y, h * first, h * last);
+        *delta = step;
+        *rise = first - step;
+        *bend = 2.0 * step - (last + first);
     }
-    for (row, coefficients) in nested[3..].iter_mut().zip(&D) {
+    for (row, coefficients) in others.iter_mut().zip(&D) {
         combine(row, None, h, coefficients, k);
     }
     Ok(nested)

@@ -180,6 +180,10 @@ impl Tolerance {
     /// [`Self::norm`] with the absolute part of each block no larger than [`RESOLVED`] of its largest entry.
     ///
     /// Without this, growth from below atol is wrong, and lost by a stiff method, which damps what it does not resolve.
+    #[expect(
+        clippy::indexing_slicing,
+        reason = "`check_sizes` has seen that blocks cut the state in order; the error and both states are as long"
+    )]
     fn norm_by_block(self, blocks: &[Block], error: &[f64], before: &[f64], after: &[f64]) -> f64 {
         let ranges = || {
             let starts = std::iter::once(0).chain(blocks.iter().map(|block| block.end));
@@ -303,8 +307,10 @@ pub(crate) trait Interpolant {
 
 /// Integrate from t = 0 and call `record(i, y)` with the state at every `times[i]`, in order.
 ///
-/// `times` must be sorted. Returns how it ended and what it took; errors are interruptions and
-/// errors of `record`.
+/// `times` must be sorted. Returns how it ended and what it took.
+///
+/// # Errors
+/// An initial state or blocks of another length than the system's, interruptions, errors of `record`.
 pub fn integrate<S: StiffSystem>(
     system: &S,
     initial: &[f64],
@@ -317,6 +323,7 @@ pub fn integrate<S: StiffSystem>(
     let Some(&end) = times.last() else {
         return Ok((Outcome::Complete, Statistics::default()));
     };
+    check_sizes(system, initial)?;
     let mut progress = Progress {
         t: 0.0,
         y: initial.to_vec(),
@@ -325,7 +332,7 @@ pub fn integrate<S: StiffSystem>(
         reached: 0,
         just_rejected: false,
     };
-    while progress.reached < times.len() && times[progress.reached] <= 0.0 {
+    while times.get(progress.reached).is_some_and(|t| *t <= 0.0) {
         record(progress.reached, initial)?;
         progress.reached += 1;
     }
@@ -368,6 +375,29 @@ pub fn integrate<S: StiffSystem>(
     Ok((outcome, progress.statistics))
 }
 
+/// Refuse a state that is not of the system's length, and blocks that do not cut it in order.
+fn check_sizes(system: &impl OdeSystem, initial: &[f64]) -> Result<()> {
+    let n = system.dimension();
+    if initial.len() != n {
+        return Err(Error::shape(
+            "initial",
+            &[initial.len()],
+            format!("the state of this system holds {n} numbers"),
+            "pass one number for each of them",
+        ));
+    }
+    let ends: Vec<usize> = system.blocks().iter().map(|block| block.end).collect();
+    if ends.is_sorted() && ends.last().is_none_or(|end| *end == n) {
+        return Ok(());
+    }
+    Err(Error::shape(
+        "blocks",
+        &ends,
+        format!("blocks end one after the other, the last at {n}"),
+        "pass ends in ascending order",
+    ))
+}
+
 /// Steps a stiff solution takes from where explicit stability ends, as a rule.
 const STIFF_STEPS_EXPECTED: f64 = 120.0;
 
@@ -397,8 +427,8 @@ pub(crate) fn record_within(
     buffer: &mut [f64],
     record: &mut impl FnMut(usize, &[f64]) -> Result<()>,
 ) -> Result<()> {
-    while progress.reached < times.len() && times[progress.reached] <= t_old + h {
-        interpolant.at((times[progress.reached] - t_old) / h, buffer);
+    while let Some(time) = times.get(progress.reached).filter(|t| **t <= t_old + h) {
+        interpolant.at((time - t_old) / h, buffer);
         record(progress.reached, buffer)?;
         progress.reached += 1;
     }
@@ -432,6 +462,12 @@ pub(crate) fn combine(
     );
 }
 
+/// The `N` numbers from `start` on.
+#[inline(always)]
+fn chunk_from<const N: usize>(numbers: &[f64], start: usize) -> Option<&[f64; N]> {
+    numbers.get(start..)?.first_chunk()
+}
+
 /// [`combine`] for the numbers from `start` on; a length that the compiler knows stays in registers while all terms
 /// pass by.
 #[inline(always)]
@@ -446,14 +482,14 @@ fn combine_from<const N: usize>(
     let mut sum = [0.0; N];
     for (c, term) in coefficients.iter().zip(terms) {
         if *c != 0.0
-            && let Some(term) = term[start..].first_chunk::<N>()
+            && let Some(term) = chunk_from::<N>(term, start)
         {
             for (o, x) in sum.iter_mut().zip(term) {
                 *o += c * x;
             }
         }
     }
-    match base.and_then(|base| base[start..].first_chunk::<N>()) {
+    match base.and_then(|base| chunk_from::<N>(base, start)) {
         Some(base) => {
             for ((o, b), x) in out.iter_mut().zip(base).zip(sum) {
                 *o = b + factor * x;
@@ -462,6 +498,106 @@ fn combine_from<const N: usize>(
         None => {
             for (o, x) in out.iter_mut().zip(sum) {
                 *o = factor * x;
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Two decays, in the blocks that are given.
+    struct Decays(Vec<usize>);
+
+    impl OdeSystem for Decays {
+        type Workspace = ();
+
+        fn dimension(&self) -> usize {
+            2
+        }
+
+        fn blocks(&self) -> Vec<Block> {
+            let ends = self.0.iter().enumerate();
+            ends.map(|(group, &end)| Block { end, group }).collect()
+        }
+
+        fn velocity(&self, y: &[f64], out: &mut [f64], (): &mut (), _: &Cancel) -> Result<()> {
+            for (out, y) in out.iter_mut().zip(y) {
+                *out = -y;
+            }
+            Ok(())
+        }
+    }
+
+    impl StiffSystem for Decays {
+        type Jacobian = f64;
+
+        fn stiff_cost(&self) -> f64 {
+            8.0
+        }
+
+        fn linearise(&self, _: &[f64], _: &mut f64, _: &Cancel) -> Result<()> {
+            Ok(())
+        }
+
+        fn factorise(&self, jacobian: &mut f64, shift: f64, _: &Cancel) -> Result<()> {
+            *jacobian = shift;
+            Ok(())
+        }
+
+        fn solve(&self, shift: &mut f64, b: &mut [f64], _: &Cancel) -> Result<()> {
+            for b in b {
+                *b /= *shift + 1.0;
+            }
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn states_and_blocks_that_do_not_fit_are_refused() {
+        let tolerance = Tolerance::new(1e-6, 1e-8).unwrap();
+        let run = |blocks: &[usize], initial: &[f64], method| {
+            let (system, cancel) = (Decays(blocks.to_vec()), Cancel::new());
+            integrate(
+                &system,
+                initial,
+                &[0.0, 1.0],
+                method,
+                tolerance,
+                &cancel,
+                |_, _| Ok(()),
+            )
+        };
+        for method in [Method::Explicit, Method::Stiff, Method::Auto] {
+            for blocks in [&[2][..], &[1, 2], &[0, 1, 1, 2], &[]] {
+                assert!(run(blocks, &[1.0, 2.0], method).is_ok(), "{blocks:?}");
+            }
+            for blocks in [&[3][..], &[1], &[2, 1], &[2, 1, 2], &[usize::MAX, 2]] {
+                let refused = run(blocks, &[1.0, 2.0], method);
+                assert!(matches!(refused, Err(Error::Shape { .. })), "{blocks:?}");
+            }
+            for initial in [&[][..], &[1.0], &[1.0, 2.0, 3.0]] {
+                let refused = run(&[2], initial, method);
+                assert!(matches!(refused, Err(Error::Shape { .. })), "{initial:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn times_out_of_order_end_all_the_same() {
+        let tolerance = Tolerance::new(1e-6, 1e-8).unwrap();
+        for method in [Method::Explicit, Method::Stiff, Method::Auto] {
+            for times in [&[2.0, 1.0][..], &[1.0, f64::NAN], &[-1.0], &[0.0, 0.0]] {
+                let (system, cancel) = (Decays(vec![2]), Cancel::new());
+                let initial = [1.0, 2.0];
+                let mut seen = 0;
+                let record = |_: usize, _: &[f64]| {
+                    seen += 1;
+                    Ok(())
+                };
+                let end = integrate(&system, &initial, times, method, tolerance, &cancel, record);
+                assert!(end.is_ok() && seen <= times.len());
             }
         }
     }

@@ -128,14 +128,17 @@ impl Interpolant for Dense<'_> {
     fn at(&self, x: f64, out: &mut [f64]) {
         let rest = 1.0 - x;
         let [k1, k2, k3] = &self.combinations;
-        for (i, o) in out.iter_mut().enumerate() {
-            let inner = k1[i] + x * (k2[i] + x * k3[i]);
-            *o = rest * self.y_old[i] + x * (self.y_new[i] + rest * inner);
+        let ends = self.y_old.iter().zip(self.y_new);
+        let terms = k1.iter().zip(k2).zip(k3).zip(ends);
+        for (o, (((k1, k2), k3), (y_old, y_new))) in out.iter_mut().zip(terms) {
+            let inner = k1 + x * (k2 + x * k3);
+            *o = rest * y_old + x * (y_new + rest * inner);
         }
     }
 }
 
 /// Step until the last time.
+#[expect(clippy::indexing_slicing, reason = "k holds STAGES vectors")]
 pub(crate) fn advance<S: StiffSystem>(
     system: &S,
     progress: &mut Progress,
@@ -152,7 +155,7 @@ pub(crate) fn advance<S: StiffSystem>(
     let mut jacobian = S::Jacobian::default();
     let blocks = system.blocks();
     let mut fresh = false;
-    while progress.reached < times.len() {
+    while let Some(&next_time) = times.get(progress.reached) {
         cancel.check()?;
         if let Some(outcome) = progress.stalled() {
             return Ok(outcome);
@@ -186,14 +189,14 @@ pub(crate) fn advance<S: StiffSystem>(
             progress.reject(h, error, 5.0);
             continue;
         }
-        if times[progress.reached] <= progress.t + h || progress.t + h >= end {
+        if next_time <= progress.t + h || progress.t + h >= end {
             let y_old = std::mem::take(&mut progress.y);
             let dense = Dense {
                 y_old: &y_old,
                 y_new: &stage,
-                combinations: std::array::from_fn(|i| {
+                combinations: H.map(|coefficients| {
                     let mut sum = vec![0.0; n];
-                    combine(&mut sum, None, 1.0, &H[i], &k);
+                    combine(&mut sum, None, 1.0, &coefficients, &k);
                     sum
                 }),
             };
@@ -222,6 +225,10 @@ pub(crate) fn advance<S: StiffSystem>(
 }
 
 /// All stages; `y_new` holds the new state, the last `k` its error.
+#[expect(
+    clippy::indexing_slicing,
+    reason = "stages are counted to STAGES, the rows of the tableau and, made by `advance`, the vectors of k"
+)]
 fn step<S: StiffSystem>(
     system: &S,
     y: &[f64],

@@ -1,7 +1,7 @@
 //! The isotropic Laplace kernel.
 
 use super::distance::squared_distance;
-use super::pairs::Pair;
+use super::pairs::{Pair, row};
 use hmm_core::{Cancel, Error, Result};
 use ndarray::{Array2, ArrayView2, ArrayViewMut2};
 
@@ -52,7 +52,7 @@ pub fn laplace_into(
     let d = pair.x.dimension();
     let (xs, ys) = (pair.x.values(), pair.y().values());
     pair.fill(out, cancel, |i, j| {
-        let distance = squared_distance(&xs[i * d..(i + 1) * d], &ys[j * d..(j + 1) * d]).sqrt();
+        let distance = squared_distance(row(xs, d, i), row(ys, d, j)).sqrt();
         libm::exp(-distance / scale)
     })
 }

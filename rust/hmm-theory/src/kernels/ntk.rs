@@ -1,7 +1,7 @@
 //! Neural tangent kernel of an infinitely wide one-hidden-layer ReLU network at its start.
 
 use super::distance::{inner_product, squared_distance, squared_sum};
-use super::pairs::{Pair, Points};
+use super::pairs::{Pair, Points, row};
 use hmm_core::memory::filled;
 use hmm_core::{Cancel, Result};
 use ndarray::{Array2, ArrayView2, ArrayViewMut2};
@@ -64,6 +64,10 @@ pub fn ntk(
 /// # Errors
 /// If shapes do not fit; [`hmm_core::Error::Resource`] for the directions of the points;
 /// [`hmm_core::Error::Interrupted`].
+#[expect(
+    clippy::indexing_slicing,
+    reason = "`Pair::fill` counts i and j to the numbers of points, which have a length each"
+)]
 pub fn ntk_into(
     x: ArrayView2<'_, f64>,
     y: Option<ArrayView2<'_, f64>>,
@@ -134,7 +138,9 @@ impl<'a> Directions<'a> {
             for (unit, x) in unit.iter_mut().zip(x) {
                 *unit = x * scale * inverse;
             }
-            unit[d] = bias.variance().sqrt() * inverse;
+            if let Some(last) = unit.last_mut() {
+                *last = bias.variance().sqrt() * inverse;
+            }
             *norm = length;
         }
         Ok(Self {
@@ -146,11 +152,11 @@ impl<'a> Directions<'a> {
     }
 
     fn unit(&self, i: usize) -> &[f64] {
-        &self.units[i * (self.d + 1)..(i + 1) * (self.d + 1)]
+        row(&self.units, self.d + 1, i)
     }
 
     fn point(&self, i: usize) -> &[f64] {
-        &self.points[i * self.d..(i + 1) * self.d]
+        row(self.points, self.d, i)
     }
 }
 

@@ -9,6 +9,16 @@ use rayon::prelude::*;
 /// Entries of a row between two looks at the flag.
 const STRETCH: usize = 4096;
 
+/// Row `i` of numbers that lie in rows of `width`.
+#[inline(always)]
+#[expect(
+    clippy::indexing_slicing,
+    reason = "asked for points that `Pair::fill` counts, of rows made point by point"
+)]
+pub fn row(numbers: &[f64], width: usize, i: usize) -> &[f64] {
+    &numbers[i * width..(i + 1) * width]
+}
+
 /// Points of one kernel evaluation, as contiguous rows.
 pub struct Points<'a> {
     values: CowArray<'a, f64, Ix2>,
@@ -144,7 +154,8 @@ impl<'a> Pair<'a> {
             .enumerate()
             .try_for_each(|(i, row)| {
                 let first = if self.is_symmetric() { i } else { 0 };
-                for (stretch, row) in row[first..].chunks_mut(STRETCH).enumerate() {
+                let rest = row.get_mut(first..).unwrap_or_default();
+                for (stretch, row) in rest.chunks_mut(STRETCH).enumerate() {
                     cancel.check()?;
                     let first = first + stretch * STRETCH;
                     vectorised(
@@ -166,6 +177,10 @@ impl<'a> Pair<'a> {
 }
 
 /// Copy the upper half of a square matrix onto the lower one, tile by tile for the cache's sake.
+#[expect(
+    clippy::indexing_slicing,
+    reason = "tiles end at the size of the square, whose length `fill` has checked"
+)]
 fn mirror(square: &mut [f64], size: usize, cancel: &Cancel) -> Result<()> {
     const TILE: usize = 64;
     for top in (0..size).step_by(TILE) {

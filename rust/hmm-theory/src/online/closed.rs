@@ -10,6 +10,10 @@ use std::f64::consts::FRAC_2_PI;
 
 impl Committee {
     /// (1/2) sum_ab s_a s_b I2(a, b).
+    #[expect(
+        clippy::indexing_slicing,
+        reason = "s and c are of K + M fields, made by the callers in `fields`; fields are counted to that"
+    )]
     pub(super) fn closed_error(
         &self,
         units: [Closed; 2],
@@ -52,6 +56,10 @@ impl Committee {
     }
 
     /// L, G and the second layer's gradient, from two-field averages.
+    #[expect(
+        clippy::indexing_slicing,
+        reason = "s and c are of K + M fields, made by the callers in `fields`; `resize` gives the averages their sizes"
+    )]
     fn pulls(&self, units: [Closed; 2], s: &[f64], c: &[f64], second_layer: bool, out: &mut Drive) {
         let (k, m, n) = (self.k, self.m, self.fields());
         out.resize(k, m);
@@ -79,6 +87,10 @@ impl Committee {
     }
 
     /// N with the four-field averages one by one.
+    #[expect(
+        clippy::indexing_slicing,
+        reason = "s and c are of K + M fields, made by the callers in `fields`; `pulls` has given N its size"
+    )]
     fn squared_gradient(
         &self,
         units: [Closed; 2],
@@ -117,6 +129,10 @@ impl Committee {
     ///
     /// E\[g'(k) g'(l) Delta^2\] = mass_kl sum_ab s_a s_b I2(a, b; tilted C). Pairs of gates lie in the
     /// lanes of vector registers; all else is loops over fields.
+    #[expect(
+        clippy::indexing_slicing,
+        reason = "there is a mass and a sum for each pair of gates, at least K(K + 1)/2; `pulls` has given N its size"
+    )]
     #[inline(always)]
     fn squared_gradient_erf(
         &self,
@@ -161,6 +177,10 @@ pub(super) struct TiltedFields {
     sums: Vec<f64>,
 }
 
+#[expect(
+    clippy::indexing_slicing,
+    reason = "every array is a row of `pairs` numbers for each of n fields, made so in `prepare`, and runs of LANES divide a row; s and c are of the same n fields"
+)]
 impl TiltedFields {
     #[inline(always)]
     pub(super) fn prepare(&mut self, k: usize, n: usize, c: &[f64]) {

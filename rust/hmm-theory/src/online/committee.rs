@@ -18,6 +18,7 @@
 //! # Ok::<(), hmm_core::Error>(())
 //! ```
 
+use super::quadrature::check_quadrature;
 use crate::activation::{Closed, Formula, Jet, Smoothness};
 use crate::integrals::sampled::SampledUnit;
 use hmm_core::{Activation, Error, Result};
@@ -138,8 +139,36 @@ impl Committee {
         out.extend(self.v_teacher.iter().map(|x| -x));
     }
 
+    /// Refuse overlaps, output weights or a teacher of other sizes than K and M.
+    pub(super) fn check(&self, q: &[f64], r: &[f64], v: &[f64]) -> Result<()> {
+        let (k, m) = (self.k, self.m);
+        for (argument, found, expected) in [
+            ("q", q.len(), k.saturating_mul(k)),
+            ("r", r.len(), k.saturating_mul(m)),
+            ("v", v.len(), k),
+            ("t", self.t.len(), m.saturating_mul(m)),
+            ("v_teacher", self.v_teacher.len(), m),
+        ] {
+            if found != expected || found == 0 {
+                return Err(Error::shape(
+                    argument,
+                    &[found],
+                    format!(
+                        "must hold {expected} numbers, as K = {k} and M = {m}, and at least one"
+                    ),
+                    "pass Q (K, K), R (K, M), v (K,), T (M, M) and v_teacher (M,)",
+                ));
+            }
+        }
+        check_quadrature(&self.student, &self.teacher, self.fields())
+    }
+
     /// C = ((Q, R), (R^T, T)), row-major (K+M, K+M), from `q` (K, K) and `r` (K, M).
-    pub fn field_covariance(&self, q: &[f64], r: &[f64], out: &mut Vec<f64>) {
+    #[expect(
+        clippy::indexing_slicing,
+        reason = "`check` has seen that q, r and T are of K and M units, or the state they are read off; the result is made here"
+    )]
+    pub(super) fn field_covariance(&self, q: &[f64], r: &[f64], out: &mut Vec<f64>) {
         let (k, m, n) = (self.k, self.m, self.fields());
         out.clear();
         out.resize(n * n, 0.0);

@@ -9,7 +9,7 @@
 
 use super::initial::{ModeArrays, ModeNumbers, Setting, numbers};
 use super::modes::{Coefficients, Observable, OnlineSystem};
-use crate::checks::{finite, shape};
+use crate::checks::{finite, not_empty, shape};
 use hmm_core::{Error, Result};
 use ndarray::{ArrayView1, ArrayView2};
 
@@ -22,7 +22,7 @@ const SAME_EIGENVALUE: f64 = 1e-13;
 /// Modes of equal eigenvalue are added up first: their equations are linear and the same.
 ///
 /// # Errors
-/// Shapes that disagree, negative eigenvalues, overlaps that are no covariance, rates below 0.
+/// Shapes that disagree or are empty, negative eigenvalues, overlaps that are no covariance, rates below 0.
 pub fn covariance(
     setting: &Setting,
     t: ArrayView2<'_, f64>,
@@ -30,7 +30,8 @@ pub fn covariance(
     weights: ArrayView1<'_, f64>,
     modes: ModeArrays<'_>,
 ) -> Result<OnlineSystem> {
-    let (k, m, s) = (setting.v0.len(), setting.v_teacher.len(), rho.len());
+    let ((k, m), s) = (setting.units()?, rho.len());
+    not_empty("Omega", rho.shape())?;
     shape("T", t.shape(), &[m, m])?;
     shape("weights", weights.shape(), &[s])?;
     shape("q0", modes.covariance.shape(), &[s, k, k])?;
@@ -52,26 +53,21 @@ pub fn covariance(
             "pass E[x x^T] of centred inputs",
         ));
     }
-    let mut order: Vec<usize> = (0..rho.len()).collect();
-    order.sort_by(|&a, &b| rho[a].total_cmp(&rho[b]));
+    let parts = covariance
+        .chunks_exact(k * k)
+        .zip(overlap.chunks_exact(k * m))
+        .zip(teacher.chunks_exact(m * m));
+    let mut order: Vec<_> = rho.iter().zip(weights.iter()).zip(parts).collect();
+    order.sort_by(|((a, _), _), ((b, _), _)| a.total_cmp(b));
     let mut merged = Merged::default();
-    for mode in order {
+    for ((rho, weight), ((covariance, overlap), teacher)) in order {
         // Negative eigenvalues are round-off of zero.
-        let eigenvalue = rho[mode].max(0.0);
+        let eigenvalue = rho.max(0.0);
         let same = merged
             .rho
             .last()
             .is_some_and(|last| (eigenvalue - last).abs() <= SAME_EIGENVALUE * largest);
-        merged.add(
-            eigenvalue,
-            weights[mode],
-            !same,
-            [
-                &covariance[mode * k * k..(mode + 1) * k * k],
-                &overlap[mode * k * m..(mode + 1) * k * m],
-                &teacher[mode * m * m..(mode + 1) * m * m],
-            ],
-        );
+        merged.add(eigenvalue, *weight, !same, [covariance, overlap, teacher]);
     }
     merged.average([k * k, k * m, m * m]);
     let Merged {
@@ -120,7 +116,7 @@ impl Merged {
                 array.extend(part.iter().map(|x| weight * x));
             } else {
                 let start = array.len() - part.len();
-                for (sum, x) in array[start..].iter_mut().zip(part) {
+                for (sum, x) in array.iter_mut().skip(start).zip(part) {
                     *sum += weight * x;
                 }
             }

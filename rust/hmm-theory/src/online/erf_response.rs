@@ -80,6 +80,10 @@ impl OnlineSystem {
     }
 
     /// L, G and dv/dt.
+    #[expect(
+        clippy::indexing_slicing,
+        reason = "s and c are of K + M fields, made in `erf_responses`; `Responses::zeros` has a row for each entry of L, G and v where it learns, and `direction_of` is below its length"
+    )]
     fn pull_responses(&self, s: &[f64], c: &[f64], out: &mut Responses) {
         let (k, m, n) = (self.committee.k, self.committee.m, self.committee.fields());
         let (directions, rows) = (out.directions, self.row_count());
@@ -143,6 +147,10 @@ impl OnlineSystem {
     }
 
     /// N / B.
+    #[expect(
+        clippy::indexing_slicing,
+        reason = "as for `pull_responses`; tilted fields and slopes are made for the pairs of gates counted here"
+    )]
     fn noise_responses(
         &self,
         s: &[f64],
@@ -245,6 +253,10 @@ struct Slopes {
 }
 
 impl Slopes {
+    #[expect(
+        clippy::indexing_slicing,
+        reason = "every array is made here in rows of `pairs` numbers, and runs of LANES divide a row; `prepare` has made those of the tilted fields alike; s and c are of the same n fields"
+    )]
     #[inline(always)]
     fn fill(
         &mut self,

@@ -16,12 +16,12 @@
 //! # Ok::<(), hmm_core::Error>(())
 //! ```
 
-use crate::checks::{finite, shape};
+use crate::checks::{finite, not_empty, shape};
 use hmm_core::decompositions::symmetric_eigen;
 use hmm_core::linalg::{matmul, rows, rows_mut};
 use hmm_core::memory::{bytes_of, filled, require};
 use hmm_core::{Cancel, Error, Result, Table};
-use ndarray::{Array1, Array2, Array3, ArrayView, ArrayView2, Dimension};
+use ndarray::{Array1, Array2, Array3, ArrayView2};
 use rayon::prelude::*;
 
 /// Columns of F this close to orthogonal, of squared norm N, have one eigenvalue.
@@ -30,18 +30,19 @@ const ORTHOGONAL: f64 = 1e-10;
 /// Rows of a product made between two looks at the cancel flag; its bits do not depend on threads.
 const PRODUCT_ROWS: usize = 64;
 
-/// An array as row-major numbers.
+/// An array as row-major numbers, at least one row and one column.
 struct Rows {
     values: Vec<f64>,
     columns: usize,
 }
 
 impl Rows {
-    fn of<D: Dimension>(view: ArrayView<'_, f64, D>, columns: usize) -> Self {
-        Self {
+    fn of(argument: &'static str, view: ArrayView2<'_, f64>) -> Result<Self> {
+        not_empty(argument, view.shape())?;
+        Ok(Self {
             values: view.iter().copied().collect(),
-            columns,
-        }
+            columns: view.ncols(),
+        })
     }
 
     fn count(&self) -> usize {
@@ -70,11 +71,16 @@ impl Rows {
         Ok(Self { values, columns: q })
     }
 
+    #[expect(
+        clippy::indexing_slicing,
+        reason = "asked for rows below `count` and columns below `columns`, of which `values` is made"
+    )]
+    fn at(&self, row: usize, column: usize) -> f64 {
+        self.values[row * self.columns + column]
+    }
+
     fn array(&self) -> Array2<f64> {
-        let columns = self.columns;
-        Array2::from_shape_fn((self.count(), columns), |(i, j)| {
-            self.values[i * columns + j]
-        })
+        Array2::from_shape_fn((self.count(), self.columns), |(i, j)| self.at(i, j))
     }
 }
 
@@ -99,9 +105,8 @@ fn eigenvectors(name: &'static str, matrix: &Rows, cancel: &Cancel) -> Result<(V
 
 /// x yᵀ of every mode: (S, K, M) from rows of S numbers of K and of M vectors.
 fn products(x: &Rows, y: &Rows) -> Array3<f64> {
-    let s = x.columns;
-    Array3::from_shape_fn((s, x.count(), y.count()), |(mode, i, j)| {
-        x.values[i * s + mode] * y.values[j * s + mode]
+    Array3::from_shape_fn((x.columns, x.count(), y.count()), |(mode, i, j)| {
+        x.at(i, mode) * y.at(j, mode)
     })
 }
 
@@ -116,7 +121,7 @@ fn alone(matrix: &Rows) -> Array3<f64> {
 /// obey one equation and are added up.
 ///
 /// # Errors
-/// Shapes that disagree, numbers that are not finite, too little memory, [`Error::Interrupted`] if cancelled.
+/// Shapes that disagree or are empty, numbers that are not finite, too little memory, [`Error::Interrupted`] if cancelled.
 pub fn manifold_modes(
     features: ArrayView2<'_, f64>,
     w: ArrayView2<'_, f64>,
@@ -124,6 +129,7 @@ pub fn manifold_modes(
     cancel: &Cancel,
 ) -> Result<Table> {
     let (n, d) = features.dim();
+    not_empty("F", features.shape())?;
     shape("w", w.shape(), &[w.nrows(), n])?;
     shape("w_teacher", teacher.shape(), &[teacher.nrows(), d])?;
     require(
@@ -131,8 +137,8 @@ pub fn manifold_modes(
         "the spectrum of F",
         "lower N or D",
     )?;
-    let transposed = Rows::of(features.t(), n);
-    let (w, teacher) = (Rows::of(w, n), Rows::of(teacher, d));
+    let transposed = Rows::of("F", features.t())?;
+    let (w, teacher) = (Rows::of("w", w)?, Rows::of("w_teacher", teacher)?);
     finite("F", &transposed.values)?;
     let gram = transposed.times_transposed(&transposed, 1.0 / n as f64, cancel)?;
     // S = w F / sqrt N
@@ -184,7 +190,7 @@ pub fn manifold_modes(
 /// The teacher w~ is (M, D) with Phi = E x cᵀ (N, D), labels on the latents, or (M, N) without Phi, labels on the inputs.
 ///
 /// # Errors
-/// Shapes that disagree, numbers that are not finite, an Omega that is not symmetric, too little memory,
+/// Shapes that disagree or are empty, numbers that are not finite, an Omega that is not symmetric, too little memory,
 /// [`Error::Interrupted`] if cancelled.
 pub fn covariance_modes(
     omega: ArrayView2<'_, f64>,
@@ -196,7 +202,7 @@ pub fn covariance_modes(
     let n = omega.nrows();
     shape("Omega", omega.shape(), &[n, n])?;
     shape("w", w.shape(), &[w.nrows(), n])?;
-    let (omega, w) = (Rows::of(omega, n), Rows::of(w, n));
+    let (omega, w) = (Rows::of("Omega", omega)?, Rows::of("w", w)?);
     finite("Omega", &omega.values)?;
     let largest = omega
         .values
@@ -204,7 +210,7 @@ pub fn covariance_modes(
         .fold(0.0_f64, |most, x| most.max(x.abs()));
     for i in 0..n {
         for j in 0..i {
-            if (omega.values[i * n + j] - omega.values[j * n + i]).abs() > 1e-8 * largest {
+            if (omega.at(i, j) - omega.at(j, i)).abs() > 1e-8 * largest {
                 return Err(Error::invalid(
                     "Omega",
                     format!("[{i}, {j}] != [{j}, {i}]"),
@@ -220,7 +226,7 @@ pub fn covariance_modes(
         let d = phi.ncols();
         shape("Phi", phi.shape(), &[n, d])?;
         shape("w_teacher", teacher.shape(), &[teacher.nrows(), d])?;
-        let (phi, teacher) = (Rows::of(phi, d), Rows::of(teacher, d));
+        let (phi, teacher) = (Rows::of("Phi", phi)?, Rows::of("w_teacher", teacher)?);
         let seen = teacher.times_transposed(&phi, 1.0, cancel)?;
         let scale = (n as f64 / d as f64).sqrt();
         (
@@ -229,7 +235,7 @@ pub fn covariance_modes(
         )
     } else {
         shape("w_teacher", teacher.shape(), &[teacher.nrows(), n])?;
-        let teacher = Rows::of(teacher, n);
+        let teacher = Rows::of("w_teacher", teacher)?;
         let mut drive = teacher.times_transposed(&vectors, 1.0, cancel)?;
         let in_basis = Rows {
             values: drive.values.clone(),
@@ -256,7 +262,7 @@ pub fn covariance_modes(
 /// Overlaps a bᵀ/n of weights a (K, n) and b (M, n).
 ///
 /// # Errors
-/// Rows of different lengths, [`Error::Interrupted`] if cancelled.
+/// Rows of different lengths or none at all, [`Error::Interrupted`] if cancelled.
 pub fn overlaps(
     a: ArrayView2<'_, f64>,
     b: ArrayView2<'_, f64>,
@@ -264,6 +270,55 @@ pub fn overlaps(
 ) -> Result<Array2<f64>> {
     let n = a.ncols();
     shape("w_teacher", b.shape(), &[b.nrows(), n])?;
-    let product = Rows::of(a, n).times_transposed(&Rows::of(b, n), 1.0 / n as f64, cancel)?;
+    let (a, b) = (Rows::of("w", a)?, Rows::of("w_teacher", b)?);
+    let product = a.times_transposed(&b, 1.0 / n as f64, cancel)?;
     Ok(product.array())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ndarray::ArrayView2;
+
+    fn of(rows: usize, columns: usize) -> Array2<f64> {
+        Array2::ones((rows, columns))
+    }
+
+    fn refused<T>(found: Result<T>) -> bool {
+        matches!(found, Err(Error::Shape { .. }))
+    }
+
+    #[test]
+    fn arrays_without_entries_are_refused() {
+        let cancel = Cancel::new();
+        let seen = |a: ArrayView2<'_, f64>, b: ArrayView2<'_, f64>| overlaps(a, b, &cancel);
+        for (k, m, n) in [(0, 2, 3), (2, 0, 3), (2, 2, 0)] {
+            assert!(refused(seen(of(k, n).view(), of(m, n).view())));
+        }
+        assert!(seen(of(1, 1).view(), of(1, 1).view()).is_ok());
+    }
+
+    #[test]
+    fn modes_of_no_inputs_latents_or_units_are_refused() {
+        let cancel = Cancel::new();
+        for (n, d, k, m) in [(0, 2, 1, 1), (3, 0, 1, 1), (3, 2, 0, 1), (3, 2, 1, 0)] {
+            let (features, w, teacher) = (of(n, d), of(k, n), of(m, d));
+            let modes = manifold_modes(features.view(), w.view(), teacher.view(), &cancel);
+            assert!(refused(modes), "N = {n}, D = {d}, K = {k}, M = {m}");
+        }
+        for (n, d, k, m) in [
+            (0, None, 1, 1),
+            (2, None, 0, 1),
+            (2, None, 1, 0),
+            (2, Some(0), 1, 1),
+            (2, Some(3), 1, 0),
+        ] {
+            let omega = Array2::eye(n);
+            let phi = d.map(|d| of(n, d));
+            let (w, teacher) = (of(k, n), of(m, d.unwrap_or(n)));
+            let phi = phi.as_ref().map(|phi| phi.view());
+            let modes = covariance_modes(omega.view(), phi, w.view(), teacher.view(), &cancel);
+            assert!(refused(modes), "N = {n}, D = {d:?}, K = {k}, M = {m}");
+        }
+    }
 }

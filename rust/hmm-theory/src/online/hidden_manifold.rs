@@ -113,7 +113,7 @@ pub fn hidden_manifold(
     manifold: &Manifold<'_>,
     modes: ModeArrays<'_>,
 ) -> Result<OnlineSystem> {
-    let (k, m) = (setting.v0.len(), setting.v_teacher.len());
+    let (k, m) = setting.units()?;
     check_shapes(manifold, modes, k, m)?;
     let (covariance, overlap, teacher) = (
         numbers(&modes.covariance),

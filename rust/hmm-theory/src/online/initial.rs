@@ -73,6 +73,20 @@ fn padded(modes: usize) -> usize {
 }
 
 impl Setting {
+    /// K and M, at least 1 each.
+    pub(super) fn units(&self) -> Result<(usize, usize)> {
+        let (k, m) = (self.v0.len(), self.v_teacher.len());
+        if k == 0 || m == 0 {
+            return Err(Error::shape(
+                if k == 0 { "v0" } else { "v_teacher" },
+                &[0],
+                "student and teacher have at least one unit",
+                "pass K >= 1 and M >= 1 output weights",
+            ));
+        }
+        Ok((k, m))
+    }
+
     /// The schedules of the rates, checked.
     fn schedules(&self) -> Result<Schedules> {
         let schedules = Schedules {
@@ -87,15 +101,7 @@ impl Setting {
 
     /// Committee with teacher overlaps `t` (M, M), and rates; those of t = 0 where they change.
     pub fn committee(&self, t: &[f64]) -> Result<(Committee, Rates)> {
-        let (k, m) = (self.v0.len(), self.v_teacher.len());
-        if k == 0 || m == 0 {
-            return Err(Error::shape(
-                if k == 0 { "v0" } else { "v_teacher" },
-                &[0],
-                "student and teacher have at least one unit",
-                "pass K >= 1 and M >= 1 output weights",
-            ));
-        }
+        let (k, m) = self.units()?;
         if self.batch == 0 {
             return Err(Error::invalid(
                 "batch",
@@ -129,6 +135,10 @@ impl Setting {
     }
 
     /// The system of these modes; `pull` t_s is what the teacher does to mode s.
+    #[expect(
+        clippy::indexing_slicing,
+        reason = "the arrays of the modes hold S of each matrix (`length`), the coefficients S numbers that are padded here with the state"
+    )]
     pub(super) fn system(
         &self,
         t: &[f64],
@@ -214,5 +224,67 @@ impl Setting {
         system.committee.field_covariance(&q, &r, &mut c);
         check_covariance("covariance ((Q, R), (R^T, T)) at t = 0", &c, k + m)?;
         Ok(system)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::activation::{Closed, Moments};
+    use crate::online::covariance::covariance;
+    use crate::online::hidden_manifold::{Manifold, TeacherModes, hidden_manifold};
+    use ndarray::{Array1, Array2, Array3};
+
+    /// Inputs of a covariance and of a hidden manifold, `s` modes.
+    fn systems(k: usize, m: usize, s: usize) -> [Result<OnlineSystem>; 2] {
+        let unit = Unit::Closed(Closed::Erf);
+        let setting = Setting {
+            student: unit.clone(),
+            teacher: unit,
+            v0: vec![1.0; k],
+            v_teacher: vec![1.0; m],
+            lr: 0.1.into(),
+            lr_v: 0.0.into(),
+            noise: 0.0.into(),
+            weight_decay: 0.0.into(),
+            batch: 1,
+        };
+        let rho = Array1::ones(s);
+        let weights = Array1::from_elem(s, 1.0 / s as f64);
+        let (covariances, overlaps) = (Array3::zeros((s, k, k)), Array3::zeros((s, k, m)));
+        let teachers = Array3::zeros((s, m, m));
+        let (t, w0) = (Array2::zeros((m, m)), Array2::zeros((k, k)));
+        let modes = ModeArrays {
+            covariance: covariances.view(),
+            overlap: overlaps.view(),
+            teacher: teachers.view(),
+        };
+        let manifold = Manifold {
+            delta: 0.5,
+            moments: Moments {
+                a: 0.0,
+                b: 0.5,
+                c: 0.5,
+            },
+            center: true,
+            rho: rho.view(),
+            weights: weights.view(),
+            w0: w0.view(),
+            teacher_modes: TeacherModes::Exact,
+        };
+        [
+            covariance(&setting, t.view(), rho.view(), weights.view(), modes),
+            hidden_manifold(&setting, &manifold, modes),
+        ]
+    }
+
+    #[test]
+    fn systems_without_units_or_modes_are_refused() {
+        assert!(systems(2, 1, 3).iter().all(Result::is_ok));
+        for (k, m, s) in [(0, 1, 2), (1, 0, 2), (0, 0, 2), (1, 1, 0)] {
+            for system in systems(k, m, s) {
+                assert!(matches!(system, Err(Error::Shape { .. })), "{k} {m} {s}");
+            }
+        }
     }
 }

@@ -40,8 +40,36 @@ pub struct ModeJacobian {
     answer: Vec<f64>,
 }
 
+impl ModeJacobian {
+    /// Refuse a Jacobian that was not taken of `system`.
+    fn check(&self, system: &OnlineSystem) -> Result<()> {
+        let (k, m) = (system.committee.k, system.committee.m);
+        let found = [
+            self.basis.len(),
+            self.g.len(),
+            self.state.len(),
+            self.responses.directions,
+        ];
+        let rows = system.row_count() * system.modes();
+        let expected = [k * k, k * m, rows, system.directions()];
+        if found == expected {
+            return Ok(());
+        }
+        Err(Error::shape(
+            "jacobian",
+            &found,
+            format!("the Jacobian of this system has sizes {expected:?}"),
+            "call linearise first",
+        ))
+    }
+}
+
 impl OnlineSystem {
     /// (R, upper triangle of Q) of rows in the eigenbasis, turned back to the original one.
+    #[expect(
+        clippy::indexing_slicing,
+        reason = "asked for rows of the state and sums of `row_count`, both made in `solve`"
+    )]
     #[inline(always)]
     fn overlaps_of(
         &self,
@@ -78,7 +106,12 @@ impl StiffSystem for OnlineSystem {
         24.0 + per_direction * self.directions() as f64
     }
 
+    #[expect(
+        clippy::indexing_slicing,
+        reason = "`check_state` has seen the length of y"
+    )]
     fn linearise(&self, y: &[f64], jacobian: &mut ModeJacobian, cancel: &Cancel) -> Result<()> {
+        self.check_state(y)?;
         let mut scratch = Scratch::default();
         let (k, m, s) = (self.committee.k, self.committee.m, self.modes());
         let rows = self.row_count() * s;
@@ -96,8 +129,8 @@ impl StiffSystem for OnlineSystem {
         jacobian.basis = vectors.iter().copied().collect();
         jacobian.eigenvalues = eigenvalues.to_vec();
         jacobian.state.resize(rows, 0.0);
-        jacobian.rotated.resize(rows, 0.0);
-        jacobian.answer.resize(rows, 0.0);
+        // Factors of the Jacobian before.
+        jacobian.dense = None;
         let Responses {
             directions,
             l,
@@ -123,8 +156,13 @@ impl StiffSystem for OnlineSystem {
         )
     }
 
+    #[expect(
+        clippy::indexing_slicing,
+        reason = "`check` has seen that the Jacobian is of this system: K eigenvalues, and rows of one number for each direction"
+    )]
     fn factorise(&self, jacobian: &mut ModeJacobian, shift: f64, cancel: &Cancel) -> Result<()> {
         let (k, m, s) = (self.committee.k, self.committee.m, self.modes());
+        jacobian.check(self)?;
         let count = self.row_count();
         let kappa = self.rates.weight_decay;
         jacobian.shift = shift;
@@ -172,13 +210,30 @@ impl StiffSystem for OnlineSystem {
         Ok(())
     }
 
+    #[expect(
+        clippy::indexing_slicing,
+        reason = "`check` and `check_state` have seen the sizes of Jacobian and b; directions are the rows, and K more where v learns"
+    )]
     fn solve(&self, jacobian: &mut ModeJacobian, b: &mut [f64], cancel: &Cancel) -> Result<()> {
         let (k, m, s) = (self.committee.k, self.committee.m, self.modes());
         let count = self.row_count();
+        jacobian.check(self)?;
+        self.check_state(b)?;
         let (rows, output) = b.split_at_mut(count * s);
         let size = jacobian.responses.directions;
         let mut rotated = std::mem::take(&mut jacobian.rotated);
         let mut answer = std::mem::take(&mut jacobian.answer);
+        // An interruption of the solution before has left them empty.
+        rotated.resize(count * s, 0.0);
+        answer.resize(count * s, 0.0);
+        let Some(dense) = &jacobian.dense else {
+            return Err(Error::invalid(
+                "jacobian",
+                "without factors",
+                "it is solved with once it is factorised",
+                "call factorise first",
+            ));
+        };
         let mut small = vec![0.0; size];
         vectorised(
             #[inline(always)]
@@ -190,9 +245,7 @@ impl StiffSystem for OnlineSystem {
         )?;
         small[count..].copy_from_slice(&output[..size - count]);
         let mut right = Mat::from_fn(size, 1, |i, _| small[i]);
-        if let Some(dense) = &jacobian.dense {
-            dense.solve_in_place(right.as_mut());
-        }
+        dense.solve_in_place(right.as_mut());
         let solution: Vec<f64> = (0..size).map(|i| right[(i, 0)]).collect();
         let responses = &jacobian.responses;
         let along = |rows: &[f64]| -> Vec<f64> {
@@ -215,12 +268,14 @@ impl StiffSystem for OnlineSystem {
                 rotate_rows((k, m, s), &jacobian.basis, false, &answer, rows, cancel)
             },
         )?;
-        for (i, o) in output.iter_mut().enumerate() {
-            *o = if size > count {
-                solution[count + i]
-            } else {
-                *o / jacobian.shift
-            };
+        if self.second_layer_learns() {
+            for (o, x) in output.iter_mut().zip(solution.iter().skip(count)) {
+                *o = *x;
+            }
+        } else {
+            for o in output.iter_mut() {
+                *o /= jacobian.shift;
+            }
         }
         jacobian.rotated = rotated;
         jacobian.answer = answer;
@@ -313,6 +368,70 @@ mod tests {
                 }
             }
         }
+        Ok(())
+    }
+
+    fn refused<T>(found: &Result<T>) -> bool {
+        matches!(
+            found,
+            Err(Error::Shape { .. } | Error::InvalidParameter { .. })
+        )
+    }
+
+    #[test]
+    fn states_and_jacobians_of_other_systems_are_refused() -> Result<()> {
+        let (system, cancel) = (system()?, Cancel::new());
+        let y = system.initial.clone();
+        let (n, shift) = (y.len(), 2.0);
+        let mut work = crate::online::modes::Workspace::default();
+        for (given, room) in [(n - 1, n), (n, n - 1), (n + 1, n), (0, 0)] {
+            let (y, mut out) = (vec![0.1; given], vec![0.0; room]);
+            assert!(refused(&system.velocity(&y, &mut out, &mut work, &cancel)));
+        }
+        let mut jacobian = ModeJacobian::default();
+        let mut b = vec![1.0; n];
+        assert!(refused(&system.linearise(&y[1..], &mut jacobian, &cancel)));
+        assert!(refused(&system.factorise(&mut jacobian, shift, &cancel)));
+        assert!(refused(&StiffSystem::solve(
+            &system,
+            &mut jacobian,
+            &mut b,
+            &cancel
+        )));
+        system.linearise(&y, &mut jacobian, &cancel)?;
+        assert!(refused(&StiffSystem::solve(
+            &system,
+            &mut jacobian,
+            &mut b,
+            &cancel
+        )));
+        system.factorise(&mut jacobian, shift, &cancel)?;
+        assert!(refused(&StiffSystem::solve(
+            &system,
+            &mut jacobian,
+            &mut b[1..],
+            &cancel
+        )));
+        // The same with a second layer that does not learn has other directions.
+        let mut fixed = system.clone();
+        fixed.rates.second_layer = false;
+        assert!(refused(&fixed.factorise(&mut jacobian, shift, &cancel)));
+        StiffSystem::solve(&system, &mut jacobian, &mut b, &cancel)
+    }
+
+    #[test]
+    fn an_interrupted_solution_can_be_taken_up() -> Result<()> {
+        let (system, cancel, raised) = (system()?, Cancel::new(), Cancel::new());
+        raised.raise();
+        let mut jacobian = ModeJacobian::default();
+        system.linearise(&system.initial, &mut jacobian, &cancel)?;
+        system.factorise(&mut jacobian, 2.0, &cancel)?;
+        let (mut once, mut b) = (system.initial.clone(), system.initial.clone());
+        StiffSystem::solve(&system, &mut jacobian, &mut once, &cancel)?;
+        let stopped = StiffSystem::solve(&system, &mut jacobian, &mut b.clone(), &raised);
+        assert!(matches!(stopped, Err(Error::Interrupted)));
+        StiffSystem::solve(&system, &mut jacobian, &mut b, &cancel)?;
+        assert_eq!(b, once);
         Ok(())
     }
 

@@ -71,7 +71,7 @@ pub fn generalisation_errors(
     v: ArrayView2<'_, f64>,
     cancel: &Cancel,
 ) -> Result<Array1<f64>> {
-    let (k, m, count) = (setting.v0.len(), setting.v_teacher.len(), q.dim().0);
+    let ((k, m), count) = (setting.units()?, q.dim().0);
     shape("Q", q.shape(), &[count, k, k])?;
     shape("R", r.shape(), &[count, k, m])?;
     shape("T", t.shape(), &[m, m])?;

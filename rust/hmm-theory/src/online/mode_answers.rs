@@ -1,5 +1,10 @@
 //! What the modes answer to a change of the averages, at frozen L, G, N in the eigenbasis of L.
 
+#![expect(
+    clippy::indexing_slicing,
+    reason = "`ModeJacobian::check` has seen sizes, or they are made in `linearise`: rows of S modes for each entry of r and sigma, rows of one number for each direction; runs of B end at S"
+)]
+
 use super::jacobian::ModeJacobian;
 use super::modes::{Blocks, OnlineSystem, add_scaled, in_blocks, triangle, weighted_sum};
 use super::response::Change;

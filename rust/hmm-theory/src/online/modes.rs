@@ -60,31 +60,32 @@ pub struct Observable {
     pub weights: Vec<f64>,
 }
 
-/// A complete initial value problem of online learning.
+/// A complete initial value problem of online learning, as [`super::saad_solla`], [`super::hidden_manifold`] and
+/// [`super::covariance`] make it: all its sizes agree.
 ///
 /// The state vector holds r (K M rows), the upper triangle of sigma (K(K+1)/2 rows), each row the
 /// values of all modes, and then v.
 #[derive(Clone, Debug)]
 pub struct OnlineSystem {
     /// Units, teacher, noise.
-    pub committee: Committee,
+    pub(super) committee: Committee,
     /// Rates; where they change, those of t = 0.
-    pub rates: Rates,
+    pub(super) rates: Rates,
     /// Rates and noise as functions of time.
-    pub schedules: Schedules,
+    pub(super) schedules: Schedules,
     /// Coefficients of the modes.
-    pub coefficients: Coefficients,
+    pub(super) coefficients: Coefficients,
     /// p_s t_s in rows like r: (M M rows, row-major in m, n) of one value per mode.
-    pub pulled_teacher: Vec<f64>,
+    pub(super) pulled_teacher: Vec<f64>,
     /// Further matrices to report.
-    pub observables: Vec<Observable>,
+    pub(super) observables: Vec<Observable>,
     /// State at t = 0.
-    pub initial: Vec<f64>,
+    pub(super) initial: Vec<f64>,
 }
 
 /// Index of (i, j), i <= j, in the rows of an upper triangle of size k.
 #[inline(always)]
-pub fn triangle(k: usize, i: usize, j: usize) -> usize {
+pub(super) fn triangle(k: usize, i: usize, j: usize) -> usize {
     let (i, j) = if i <= j { (i, j) } else { (j, i) };
     i * (2 * k - i + 1) / 2 + (j - i)
 }
@@ -136,22 +137,30 @@ pub(super) fn in_blocks(count: usize, work: &mut impl Blocks) -> Result<()> {
 #[inline(always)]
 pub(super) fn weighted_sum(x: &[f64], y: &[f64]) -> f64 {
     let mut partial = [0.0; 8];
-    let (x_chunks, y_chunks) = (x.chunks_exact(8), y.chunks_exact(8));
-    let rest: f64 = x_chunks
-        .remainder()
-        .iter()
-        .zip(y_chunks.remainder())
-        .map(|(a, b)| a * b)
-        .sum();
-    for (a, b) in x_chunks.zip(y_chunks) {
-        for i in 0..8 {
-            partial[i] += a[i] * b[i];
+    let ((x_chunks, x_rest), (y_chunks, y_rest)) = (x.as_chunks::<8>(), y.as_chunks::<8>());
+    let rest: f64 = x_rest.iter().zip(y_rest).map(|(a, b)| a * b).sum();
+    for (a, b) in x_chunks.iter().zip(y_chunks) {
+        for (sum, (a, b)) in partial.iter_mut().zip(a.iter().zip(b)) {
+            *sum += a * b;
         }
     }
     partial.iter().sum::<f64>() + rest
 }
 
 impl OnlineSystem {
+    /// Refuse a state of another length.
+    pub(super) fn check_state(&self, y: &[f64]) -> Result<()> {
+        if y.len() == self.initial.len() {
+            return Ok(());
+        }
+        Err(Error::shape(
+            "y",
+            &[y.len()],
+            format!("a state holds {} numbers", self.initial.len()),
+            "pass r, sigma and v of every mode",
+        ))
+    }
+
     /// Number of modes S.
     pub fn modes(&self) -> usize {
         self.coefficients.decay.len()
@@ -164,17 +173,25 @@ impl OnlineSystem {
     }
 
     /// The part of the state with output weights.
-    pub fn output_weights<'a>(&self, y: &'a [f64]) -> &'a [f64] {
+    #[expect(
+        clippy::indexing_slicing,
+        reason = "the end of the state, whose length `check_state` sees wherever one comes in"
+    )]
+    pub(super) fn output_weights<'a>(&self, y: &'a [f64]) -> &'a [f64] {
         &y[self.row_count() * self.modes()..]
     }
 
     /// Q (K, K) of a state.
-    pub fn q(&self, y: &[f64], out: &mut Vec<f64>) {
+    pub(super) fn q(&self, y: &[f64], out: &mut Vec<f64>) {
         self.symmetric_sum(y, &self.coefficients.in_q, out);
     }
 
     /// sum_s weight_s sigma_s as a full (K, K) matrix.
-    pub fn symmetric_sum(&self, y: &[f64], weights: &[f64], out: &mut Vec<f64>) {
+    #[expect(
+        clippy::indexing_slicing,
+        reason = "rows of the state, whose length `check_state` sees wherever one comes in; the matrix is made here"
+    )]
+    pub(super) fn symmetric_sum(&self, y: &[f64], weights: &[f64], out: &mut Vec<f64>) {
         let (k, m, s) = (self.committee.k, self.committee.m, self.modes());
         out.resize(k * k, 0.0);
         for i in 0..k {
@@ -188,7 +205,11 @@ impl OnlineSystem {
     }
 
     /// R (K, M) of a state.
-    pub fn r(&self, y: &[f64], out: &mut Vec<f64>) {
+    #[expect(
+        clippy::indexing_slicing,
+        reason = "rows of the state, whose length `check_state` sees wherever one comes in"
+    )]
+    pub(super) fn r(&self, y: &[f64], out: &mut Vec<f64>) {
         let (rows, s) = (self.committee.k * self.committee.m, self.modes());
         out.clear();
         out.extend(
@@ -202,7 +223,7 @@ impl OnlineSystem {
     }
 
     /// L, G, N / B and the second layer's gradient at given overlaps.
-    pub fn drive(
+    pub(super) fn drive(
         &self,
         q: &[f64],
         r: &[f64],
@@ -213,7 +234,7 @@ impl OnlineSystem {
     ) -> Result<()> {
         let learns = self.second_layer_learns();
         self.committee
-            .drive(q, r, v, learns, out, scratch, cancel)?;
+            .averages(q, r, v, learns, out, scratch, cancel)?;
         if self.rates.batch > 1 {
             for n in &mut out.n {
                 *n /= self.rates.batch as f64;
@@ -223,7 +244,7 @@ impl OnlineSystem {
     }
 
     /// dv/dt at given gradient.
-    pub fn output_weight_velocity(&self, drive: &Drive, v: &[f64], out: &mut [f64]) {
+    pub(super) fn output_weight_velocity(&self, drive: &Drive, v: &[f64], out: &mut [f64]) {
         for ((o, gradient), v) in out.iter_mut().zip(&drive.second_layer).zip(v) {
             *o = if self.second_layer_learns() {
                 -self.rates.lr_v * gradient - self.rates.weight_decay * v
@@ -234,6 +255,10 @@ impl OnlineSystem {
     }
 
     /// Velocities of `B` modes from `start` on: sums stay in registers.
+    #[expect(
+        clippy::indexing_slicing,
+        reason = "rows of the state, whose length `check_state` sees wherever one comes in; runs of B end at S; `Drive::resize` has made L, G and N"
+    )]
     #[inline(always)]
     fn block_velocities<const B: usize>(
         &self,
@@ -359,6 +384,10 @@ impl OdeSystem for OnlineSystem {
         ]
     }
 
+    #[expect(
+        clippy::indexing_slicing,
+        reason = "`check_state` has seen that out is a state"
+    )]
     fn velocity(
         &self,
         y: &[f64],
@@ -366,6 +395,8 @@ impl OdeSystem for OnlineSystem {
         work: &mut Workspace,
         cancel: &Cancel,
     ) -> Result<()> {
+        self.check_state(y)?;
+        self.check_state(out)?;
         let inner = self.row_count() * self.modes();
         vectorised(
             #[inline(always)]

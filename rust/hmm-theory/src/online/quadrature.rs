@@ -3,6 +3,11 @@
 //! The last field, a teacher's, enters the output error linearly: its average given the others is a
 //! smooth function of one number, tabulated once per evaluation. That leaves K + M - 1 dimensions.
 
+#![expect(
+    clippy::indexing_slicing,
+    reason = "`check_quadrature` allows K + M <= MOST_FIELDS fields, the side of every array, and `Committee::check` at least one of each layer; s and c are of these fields"
+)]
+
 use super::committee::{Committee, Drive, Unit};
 use crate::activation::Jet;
 use crate::integrals::sampled::SampledUnit;

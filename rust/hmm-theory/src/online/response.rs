@@ -84,7 +84,9 @@ impl Responses {
         let directions = self.directions;
         let put = |rows: &mut [f64], values: &[f64]| {
             for (row, x) in rows.chunks_exact_mut(directions).zip(values) {
-                row[j] = *x;
+                if let Some(entry) = row.get_mut(j) {
+                    *entry = *x;
+                }
             }
         };
         put(&mut self.l, &change.l);
@@ -134,6 +136,10 @@ impl OnlineSystem {
     }
 
     /// Move (Q, R, v) along direction `j` of c by `fraction` of its size; the size times |fraction|.
+    #[expect(
+        clippy::indexing_slicing,
+        reason = "j is below the number of directions: one for each entry of R, of the triangle of Q and of v; T is (M, M)"
+    )]
     pub(super) fn displace(
         &self,
         j: usize,
@@ -177,26 +183,26 @@ impl OnlineSystem {
         scratch: &mut Scratch,
         cancel: &Cancel,
     ) -> Result<Change> {
-        let mut sides = [Drive::default(), Drive::default()];
-        let mut velocities = [vec![0.0; v.len()], vec![0.0; v.len()]];
-        let mut width = 0.0;
-        for (side, sign) in [1.0, -1.0].into_iter().enumerate() {
+        let mut side = |sign: f64| -> Result<(Drive, Vec<f64>, f64)> {
             let (mut q, mut r, mut v) = (q.to_vec(), r.to_vec(), v.to_vec());
-            width = self.displace(j, sign * DIFFERENCE, &mut q, &mut r, &mut v);
-            self.drive(&q, &r, &v, &mut sides[side], scratch, cancel)?;
-            self.output_weight_velocity(&sides[side], &v, &mut velocities[side]);
-        }
+            let width = self.displace(j, sign * DIFFERENCE, &mut q, &mut r, &mut v);
+            let (mut drive, mut velocity) = (Drive::default(), vec![0.0; v.len()]);
+            self.drive(&q, &r, &v, &mut drive, scratch, cancel)?;
+            self.output_weight_velocity(&drive, &v, &mut velocity);
+            Ok((drive, velocity, width))
+        };
+        let (plus, rising, _) = side(1.0)?;
+        let (minus, falling, width) = side(-1.0)?;
         let slope = |plus: &[f64], minus: &[f64]| -> Vec<f64> {
             let pairs = plus.iter().zip(minus);
             pairs.map(|(p, n)| (p - n) / (2.0 * width)).collect()
         };
-        let [plus, minus] = &sides;
         Ok(Change {
             l: slope(&plus.l, &minus.l),
             g: slope(&plus.g, &minus.g),
             n: slope(&plus.n, &minus.n),
             v: if self.second_layer_learns() {
-                slope(&velocities[0], &velocities[1])
+                slope(&rising, &falling)
             } else {
                 Vec::new()
             },

@@ -18,6 +18,10 @@ struct Rotation<'a> {
 }
 
 impl Blocks for Rotation<'_> {
+    #[expect(
+        clippy::indexing_slicing,
+        reason = "rows, out and basis are of K, M and the width that `rotate_rows` is called with; runs of B end at the width and are LONGEST at most, the room in sigma and half"
+    )]
     #[inline(always)]
     fn block<const B: usize>(&mut self, start: usize) -> Result<()> {
         self.cancel.check()?;
@@ -69,6 +73,10 @@ impl Blocks for Rotation<'_> {
 }
 
 /// Two matrix products with a small square matrix, columns V (or V^T): rows of r by it, rows of sigma by it on both sides.
+#[expect(
+    clippy::indexing_slicing,
+    reason = "the basis is (K, K), as the eigenvectors of L"
+)]
 #[inline(always)]
 pub(super) fn rotate_rows(
     (k, m, width): (usize, usize, usize),
@@ -97,6 +105,10 @@ pub(super) fn rotate_rows(
 }
 
 /// V^T g for a matrix of `columns` columns in the rows of V's index, whose entries are runs of `width` numbers.
+#[expect(
+    clippy::indexing_slicing,
+    reason = "g has K rows of runs, and the basis is (K, K), as the eigenvectors of L"
+)]
 #[inline(always)]
 pub(super) fn project(
     k: usize,

@@ -43,7 +43,7 @@ pub fn saad_solla(
     r0: ArrayView2<'_, f64>,
     t: ArrayView2<'_, f64>,
 ) -> Result<OnlineSystem> {
-    let (k, m) = (setting.v0.len(), setting.v_teacher.len());
+    let (k, m) = setting.units()?;
     shape("Q0", q0.shape(), &[k, k])?;
     shape("R0", r0.shape(), &[k, m])?;
     shape("T", t.shape(), &[m, m])?;

@@ -159,14 +159,14 @@ impl OnlineSystem {
         let mut state = self.initial.clone();
         let (mut start, mut done) = (0.0, 0);
         for edge in self.schedules.edges(end) {
-            let here = times[done..].iter().take_while(|t| **t <= edge);
+            let here = times.iter().skip(done).take_while(|t| **t <= edge);
             let mut local: Vec<f64> = here.map(|t| t - start).collect();
             let count = local.len();
             // Where the next piece starts.
             local.push(edge - start);
             let mut last = Vec::new();
             let note = |at: usize, y: &[f64]| {
-                let y = &y[..state.len()];
+                let y = y.get(..state.len()).unwrap_or(y);
                 if at < count {
                     record(done + at, y)
                 } else {
@@ -245,6 +245,10 @@ pub(super) struct PieceWorkspace {
     inner: Workspace,
 }
 
+#[expect(
+    clippy::indexing_slicing,
+    reason = "the state ends with u: `integrate` has seen that it is as long as `dimension` says, one more than that of the ordinary equations"
+)]
 impl OdeSystem for Piece<'_> {
     type Workspace = PieceWorkspace;
 
@@ -291,6 +295,10 @@ pub(super) struct PieceJacobian {
 /// what the step resolves, rounding 1e-12 of the solution's change.
 const DIFFERENCE: f64 = 1e-3;
 
+#[expect(
+    clippy::indexing_slicing,
+    reason = "the state ends with u, as `integrate` has seen; `linearise` keeps a state of that length for `factorise`"
+)]
 impl StiffSystem for Piece<'_> {
     type Jacobian = PieceJacobian;
 

@@ -82,7 +82,7 @@ fn mismatch(error: &ndarray::ShapeError) -> Error {
 }
 
 /// Sorted, finite, non-negative output times.
-fn check_times(times: &[f64]) -> Result<()> {
+pub(super) fn check_times(times: &[f64]) -> Result<()> {
     if times.is_empty() {
         return Err(Error::shape(
             "t_eval",

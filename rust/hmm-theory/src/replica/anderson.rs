@@ -76,18 +76,15 @@ pub fn fixed_point(
 
 /// `G(z) - sum_k gamma_k (dz_k + dr_k)` with `gamma = argmin |r - sum_k gamma_k dr_k|`.
 fn extrapolate(history: &[(Point, Point)], image: &Point, residual: &Point) -> Point {
-    let pairs = history.windows(2).map(|pair| {
-        (
-            subtract(&pair[1].0, &pair[0].0),
-            subtract(&pair[1].1, &pair[0].1),
-        )
-    });
+    let neighbours = history.iter().zip(history.iter().skip(1));
+    let pairs = neighbours
+        .map(|(before, after)| (subtract(&after.0, &before.0), subtract(&after.1, &before.1)));
     let (steps, changes): (Vec<Point>, Vec<Point>) = pairs.unzip();
     let gamma = least_squares(&changes, residual);
     let mut next = *image;
     for ((step, change), gamma) in steps.iter().zip(&changes).zip(gamma) {
-        for i in 0..3 {
-            next[i] -= gamma * (step[i] + change[i]);
+        for (next, (step, change)) in next.iter_mut().zip(step.iter().zip(change)) {
+            *next -= gamma * (step + change);
         }
     }
     next
@@ -96,6 +93,10 @@ fn extrapolate(history: &[(Point, Point)], image: &Point, residual: &Point) -> P
 /// The shortest `gamma` that minimises `|target - sum_k gamma_k columns_k|`.
 ///
 /// One-sided Jacobi rotations of the three rows give the singular values without squaring them.
+#[expect(
+    clippy::indexing_slicing,
+    reason = "rows, target and every column are arrays of three, and the pairs are of 0, 1 and 2"
+)]
 fn least_squares(columns: &[Point], target: &Point) -> Vec<f64> {
     // rows[i] is row i of the 3 x n matrix; after the rotations rows = V^T A = S U^T.
     let mut rows: [Vec<f64>; 3] =
@@ -147,8 +148,8 @@ fn dot(a: &[f64], b: &[f64]) -> f64 {
     a.iter().zip(b).map(|(a, b)| a * b).sum()
 }
 
-fn subtract(a: &Point, b: &Point) -> Point {
-    std::array::from_fn(|i| a[i] - b[i])
+fn subtract([a, b, c]: &Point, [x, y, z]: &Point) -> Point {
+    [a - x, b - y, c - z]
 }
 
 #[cfg(test)]

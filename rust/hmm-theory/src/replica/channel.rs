@@ -216,6 +216,10 @@ impl Channel {
     }
 
     /// Weighted sums of three functions of `(node, f)`: two over `D`, the last over the tilt.
+    #[expect(
+        clippy::indexing_slicing,
+        reason = "`evaluate` has given all buffers the length of the nodes; lanes are counted to LANES"
+    )]
     fn sums(&self, terms: impl Fn(f64, f64) -> [f64; 3]) -> [f64; 3] {
         let (nodes, _) = self.panels.nodes.as_chunks::<LANES>();
         let (weights, _) = self.panels.weights.as_chunks::<LANES>();

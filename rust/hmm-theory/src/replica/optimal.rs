@@ -58,11 +58,11 @@ pub fn optimal_ridge(
     loop {
         cancel.check()?;
         let step = (upper - lower) / (GRID - 1) as f64;
-        let points: Vec<f64> = (0..GRID).map(|i| lower + step * i as f64).collect();
-        let (mut index, mut solution) = (0, solve(points[0], None)?);
+        let point = |i: usize| lower + step * i as f64;
+        let (mut index, mut solution) = (0, solve(point(0), None)?);
         let mut near = solution;
-        for (next, log_lam) in points.iter().enumerate().skip(1) {
-            near = solve(*log_lam, near.converged.then_some(&near))?;
+        for next in 1..GRID {
+            near = solve(point(next), near.converged.then_some(&near))?;
             if target(&near, settings) < target(&solution, settings) {
                 (index, solution) = (next, near);
             }
@@ -80,12 +80,12 @@ pub fn optimal_ridge(
         }
         if at_edge {
             return Ok(OptimalRidge {
-                lam: points[index].exp(),
+                lam: point(index).exp(),
                 solution: scale.undo(solution, settings.loss),
                 at_edge,
             });
         }
-        let log_lam = golden_section(points[index - 1], points[index + 1], |log_lam| {
+        let log_lam = golden_section(point(index - 1), point(index + 1), |log_lam| {
             Ok(target(&solve(log_lam, Some(&solution))?, settings))
         })?;
         return Ok(OptimalRidge {

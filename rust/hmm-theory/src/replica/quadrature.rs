@@ -12,7 +12,14 @@ const MOST_PIECES: f64 = 4096.0;
 /// Nodes and weights on [-1, 1].
 pub static RULE: LazyLock<([f64; NODES], [f64; NODES])> = LazyLock::new(|| {
     let Rule { nodes, weights } = gauss_legendre(NODES);
-    let fixed = |numbers: ndarray::Array1<f64>| std::array::from_fn(|i| numbers[i]);
+    let fixed = |numbers: ndarray::Array1<f64>| {
+        let mut array = [0.0; NODES];
+        array
+            .iter_mut()
+            .zip(numbers)
+            .for_each(|(x, number)| *x = number);
+        array
+    };
     (fixed(nodes), fixed(weights))
 });
 
@@ -74,8 +81,7 @@ impl Panels {
         self.edges.sort_unstable_by(f64::total_cmp);
         let shortest = 1e-7 * (upper - lower);
         let mut left = lower;
-        for index in 1..self.edges.len() {
-            let right = self.edges[index];
+        for &right in self.edges.iter().skip(1) {
             // Two features at one place make one edge; the last one stays.
             if right - left < shortest && right < upper {
                 continue;

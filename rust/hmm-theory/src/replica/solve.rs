@@ -187,21 +187,15 @@ pub fn learning_curve(
     }
     let (scale, spectrum) = Scale::of(spectrum);
     let scaled = scale.settings(settings)?;
-    let mut order: Vec<usize> = (0..alphas.len()).collect();
-    order.sort_by(|a, b| alphas[*a].total_cmp(&alphas[*b]));
+    let mut order: Vec<(usize, f64)> = alphas.iter().copied().enumerate().collect();
+    order.sort_by(|a, b| a.1.total_cmp(&b.1));
     let chunks: Result<Vec<Vec<(usize, Solution)>>> = order
         .par_chunks(WARM_CHUNK)
         .map(|chunk| {
             let mut previous = None;
             let mut solved = Vec::with_capacity(chunk.len());
-            for index in chunk {
-                let solution = solve_from(
-                    &spectrum,
-                    alphas[*index],
-                    &scaled,
-                    previous.as_ref(),
-                    cancel,
-                )?;
+            for (index, alpha) in chunk {
+                let solution = solve_from(&spectrum, *alpha, &scaled, previous.as_ref(), cancel)?;
                 previous = solution.converged.then_some(solution.overlaps);
                 solved.push((*index, scale.undo(solution, settings.loss)));
             }
@@ -418,7 +412,8 @@ pub(crate) fn iterate(
             Ok(unknowns(&spectrum.overlaps(&conjugates, lam)))
         },
         |from, to| {
-            let step = (0..3).fold(0.0_f64, |a, i| a.max((to[i] - from[i]).abs()));
+            let moves = to.iter().zip(from).map(|(to, from)| (to - from).abs());
+            let step = moves.fold(0.0, f64::max);
             // Cauchy-Schwarz: m^2/q <= rho_lin.
             step <= LARGEST_STEP && (seen == 0.0 || to[2].abs() < 0.999999 * seen)
         },

@@ -234,11 +234,11 @@ impl Spectrum {
             "the eigenvectors of Omega",
             "use fewer features",
         )?;
-        let scale = (0..p).fold(0.0, |a: f64, i| a.max(omega[(i, i)].abs()));
-        for i in 0..p {
+        let scale = omega.diag().iter().fold(0.0, |a: f64, x| a.max(x.abs()));
+        for (i, (row, column)) in omega.rows().into_iter().zip(omega.columns()).enumerate() {
             cancel.check()?;
-            for j in 0..i {
-                let gap = (omega[(i, j)] - omega[(j, i)]).abs();
+            for (j, (x, mirrored)) in row.iter().zip(column).enumerate().take(i) {
+                let gap = (x - mirrored).abs();
                 if gap.is_nan() || gap > TOLERANCE * scale {
                     return Err(Error::invalid(
                         "Omega",
@@ -260,17 +260,17 @@ impl Spectrum {
         let (values, vectors) = symmetric_eigen(omega, cancel)?;
         let mut omega = Vec::with_capacity(p);
         let mut t = Vec::with_capacity(p);
-        for (i, vector) in vectors.columns().into_iter().enumerate() {
-            if values[i] < -TOLERANCE * scale {
+        for (value, vector) in values.iter().zip(vectors.columns()) {
+            if *value < -TOLERANCE * scale {
                 return Err(Error::invalid(
                     "Omega",
-                    format!("eigenvalue {}", values[i]),
+                    format!("eigenvalue {value}"),
                     "must be positive semi-definite within 1e-8",
                     "pass a covariance",
                 ));
             }
             let projection: f64 = vector.iter().zip(&b).map(|(u, b)| u * b).sum();
-            omega.push(values[i].max(0.0));
+            omega.push(value.max(0.0));
             t.push(projection * projection);
         }
         Self::of_atoms(omega, vec![1.0 / p as f64; p], t, rho)
@@ -437,6 +437,10 @@ impl Spectrum {
     }
 
     /// The sums of the covariate side at `den_j = lam + v_hat omega_j`.
+    #[expect(
+        clippy::indexing_slicing,
+        reason = "a chunk holds BLOCK atoms at most, and so many terms there are"
+    )]
     pub fn sums(&self, lam: f64, v_hat: f64) -> Sums {
         vectorised(
             #[inline(always)]

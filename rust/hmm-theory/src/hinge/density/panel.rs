@@ -45,7 +45,7 @@ impl Panel {
         })
     }
 
-    pub(super) fn interpolate(from: f64, to: f64, values: &[f64]) -> Self {
+    pub(super) fn interpolate(from: f64, to: f64, values: &[f64; POINTS]) -> Self {
         let coefficients = std::array::from_fn(|j| {
             let sum: f64 = values
                 .iter()
@@ -121,7 +121,7 @@ pub(super) fn side(
             &mut panels,
             cancel,
         )?;
-        let heaviest = panels[before..].iter().fold(0.0_f64, |m, panel| {
+        let heaviest = panels.iter().skip(before).fold(0.0_f64, |m, panel| {
             let moments = panel.moments(panel.from, panel.to);
             m.max(moments.mass).max(moments.first.abs() / scale)
         });
@@ -147,7 +147,8 @@ fn resolve(
         let mut points = Panel::points(from, to).to_vec();
         points.extend([from + inset, to - inset]);
         let values = density(&points)?;
-        if values.len() != points.len() {
+        let complete = values.len() == points.len();
+        let Some(inner) = values.first_chunk::<POINTS>().filter(|_| complete) else {
             return Err(Error::invalid(
                 "law",
                 format!(
@@ -158,7 +159,7 @@ fn resolve(
                 "must return one density per z",
                 "pass a vectorised density",
             ));
-        }
+        };
         if let Some((z, value)) = points
             .iter()
             .zip(&values)
@@ -172,7 +173,7 @@ fn resolve(
             ));
         }
         *largest = values.iter().fold(*largest, |m, v| m.max(*v));
-        let panel = Panel::interpolate(from, to, &values[..POINTS]);
+        let panel = Panel::interpolate(from, to, inner);
         let ends = points.iter().zip(&values).skip(POINTS);
         let whole = ends
             .map(|(z, value)| (panel.density(*z) - value).abs())

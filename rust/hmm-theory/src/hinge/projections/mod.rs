@@ -23,7 +23,7 @@ use super::loss::{HingeLoss, positive};
 use hmm_core::parallel::sum_chunks;
 use hmm_core::{Cancel, Error, Result};
 use libm::erfc;
-use ndarray::{Array1, ArrayView1, Axis};
+use ndarray::{Array1, ArrayView1};
 use std::f64::consts::{FRAC_1_SQRT_2, PI};
 
 /// Nodes of one task: fixes the order of sums.
@@ -61,6 +61,29 @@ fn normal(q: f64) -> (f64, f64) {
 /// Scalar product.
 fn dot(left: ArrayView1<'_, f64>, right: ArrayView1<'_, f64>) -> f64 {
     left.iter().zip(right).map(|(l, r)| l * r).sum()
+}
+
+/// One node.
+struct Node<'a> {
+    a: f64,
+    w_par: ArrayView1<'a, f64>,
+    r: f64,
+    weight: f64,
+}
+
+/// The nodes of one task.
+fn chunk_of(nodes: &ProjectedNodes, chunk: usize) -> impl Iterator<Item = Node<'_>> {
+    let weights = nodes.a.iter().zip(nodes.w_par.rows());
+    let columns = weights.zip(nodes.r.iter().zip(&nodes.weight));
+    columns
+        .skip(chunk * CHUNK)
+        .take(CHUNK)
+        .map(|((a, w_par), (r, weight))| Node {
+            a: *a,
+            w_par,
+            r: *r,
+            weight: *weight,
+        })
 }
 
 impl ProjectedMeanField {
@@ -106,24 +129,19 @@ impl ProjectedMeanField {
         &self.data
     }
 
-    /// Node numbers of one chunk.
-    fn chunk(&self, chunk: usize) -> std::ops::Range<usize> {
-        chunk * CHUNK..((chunk + 1) * CHUNK).min(self.nodes.a.len())
-    }
-
     fn outputs(&self, nodes: &ProjectedNodes, cancel: &Cancel) -> Result<Array1<f64>> {
         let points = self.data.y.len();
         let map = |chunk: usize| {
             let mut sum = Array1::<f64>::zeros(points);
-            for i in self.chunk(chunk) {
-                let amplitude = self.kappa * nodes.weight[i] * nodes.a[i];
-                let w_par = nodes.w_par.row(i);
-                for (j, f) in sum.iter_mut().enumerate() {
+            for node in chunk_of(nodes, chunk) {
+                let amplitude = self.kappa * node.weight * node.a;
+                let points = self.data.x.rows().into_iter().zip(&self.data.sigma);
+                for (j, (f, (x, sigma))) in sum.iter_mut().zip(points).enumerate() {
                     if j % LOOK == 0 {
                         cancel.check()?;
                     }
-                    let s = nodes.r[i] * self.data.sigma[j];
-                    let m = dot(w_par, self.data.x.row(j));
+                    let s = node.r * sigma;
+                    let m = dot(node.w_par, x);
                     let (cdf, pdf) = normal(m / s);
                     *f += amplitude * (m * cdf + s * pdf);
                 }
@@ -155,30 +173,32 @@ impl ProjectedMeanField {
     fn step(&mut self, dt: f64, cancel: &Cancel) -> Result<()> {
         let data = &self.data;
         let k = data.x.ncols();
-        let unsatisfied: Vec<usize> = (0..data.y.len())
-            .filter(|j| self.loss.alpha * data.y[*j] * self.output[*j] < self.loss.h)
+        // x, sigma and the pull of every unsatisfied point.
+        let labels = data.y.iter().zip(&data.weight).zip(&self.output);
+        let points = data.x.rows().into_iter().zip(&data.sigma).zip(labels);
+        let unsatisfied: Vec<(ArrayView1<'_, f64>, f64, f64)> = points
+            .filter(|(_, ((y, _), output))| self.loss.alpha * **y * **output < self.loss.h)
+            .map(|((x, sigma), ((y, weight), _))| (x, *sigma, weight * y))
             .collect();
         // Per node: k + 1 components of <u y theta(w.x) x>.
         let map = |chunk: usize| {
             let mut fields = Vec::with_capacity(CHUNK * (k + 1));
-            for i in self.chunk(chunk) {
+            for node in chunk_of(&self.nodes, chunk) {
                 let start = fields.len();
-                fields.resize(start + k + 1, 0.0);
-                let field: &mut [f64] = &mut fields[start..];
-                let w_par = self.nodes.w_par.row(i);
-                for (count, &j) in unsatisfied.iter().enumerate() {
+                fields.extend(std::iter::repeat_n(0.0, k));
+                let mut across = 0.0;
+                for (count, (x, sigma, pull)) in unsatisfied.iter().enumerate() {
                     if count % LOOK == 0 {
                         cancel.check()?;
                     }
-                    let x = data.x.row(j);
-                    let s = self.nodes.r[i] * data.sigma[j];
-                    let (cdf, pdf) = normal(dot(w_par, x) / s);
-                    let pull = data.weight[j] * data.y[j];
-                    for (g, x) in field.iter_mut().zip(x) {
+                    let s = node.r * sigma;
+                    let (cdf, pdf) = normal(dot(node.w_par, *x) / s);
+                    for (g, x) in fields.iter_mut().skip(start).zip(x) {
                         *g += pull * cdf * x;
                     }
-                    field[k] += pull * pdf * data.sigma[j];
+                    across += pull * pdf * sigma;
                 }
+                fields.push(across);
             }
             Ok(fields)
         };
@@ -188,16 +208,19 @@ impl ProjectedMeanField {
         })?;
         let rate = dt * self.loss.clock_rate() * self.kappa;
         let mut nodes = self.nodes.clone();
-        for (i, field) in fields.chunks_exact(k + 1).enumerate() {
-            let a = nodes.a[i];
-            let mut w_par = nodes.w_par.index_axis_mut(Axis(0), i);
-            let along = dot(w_par.view(), ArrayView1::from(&field[..k]));
-            nodes.a[i] += rate * (along + nodes.r[i] * field[k]);
-            for (w, g) in w_par.iter_mut().zip(field) {
-                *w += rate * a * g;
+        let weights = nodes.a.iter_mut().zip(nodes.w_par.rows_mut());
+        let moved = weights.zip(&mut nodes.r).zip(fields.chunks_exact(k + 1));
+        for (((a, mut w_par), r), field) in moved {
+            let Some((across, along)) = field.split_last() else {
+                continue;
+            };
+            let before = *a;
+            *a += rate * (dot(w_par.view(), ArrayView1::from(along)) + *r * across);
+            for (w, g) in w_par.iter_mut().zip(along) {
+                *w += rate * before * g;
             }
             // A negative length is the opposite direction; the formulas hold for |r|.
-            nodes.r[i] = (nodes.r[i] + rate * a * field[k]).abs();
+            *r = (*r + rate * before * across).abs();
         }
         let output = self.outputs(&nodes, cancel)?;
         if output.iter().any(|f| !f.is_finite()) {
@@ -238,7 +261,7 @@ impl ProjectedMeanField {
 mod tests {
     use super::super::reduction::tests::{UNIT_LOSS, gaussian};
     use super::*;
-    use ndarray::array;
+    use ndarray::{Array2, Axis, array};
 
     /// For the linear teacher the self-consistent solution is the exact reduction.
     #[test]
@@ -281,6 +304,35 @@ mod tests {
         let growing = 0.5 * (field.nodes().a[0] + field.nodes().w_par[[0, 0]]);
         assert!((growing / grown - 1.0).abs() < 2e-3, "{growing} {grown}");
         assert!((field.nodes().r[0] - 7.0).abs() < 1e-12);
+    }
+
+    #[test]
+    fn inputs_of_no_more_dimensions_than_projections_are_refused() {
+        let scales = Scales {
+            sigma_a: 1.0,
+            sigma_w: 1.0,
+            sigma_x: 1.0,
+        };
+        let (x, ones) = (Array2::ones((2, 3)), Array1::ones(2));
+        for (d, k) in [(2, 3), (3, 3), (0, 3), (5, usize::MAX)] {
+            let nodes = ProjectedNodes::gaussian(2, k, d, scales, &Cancel::new());
+            assert!(
+                matches!(nodes, Err(Error::InvalidParameter { .. })),
+                "{d} {k}"
+            );
+        }
+        for d in [0, 2, 3] {
+            let points = ProjectedData::with_lengths(
+                x.view(),
+                ones.view(),
+                ones.view(),
+                2,
+                d,
+                1.0,
+                &Cancel::new(),
+            );
+            assert!(matches!(points, Err(Error::InvalidParameter { .. })), "{d}");
+        }
     }
 
     #[test]

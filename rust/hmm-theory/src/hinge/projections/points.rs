@@ -50,13 +50,30 @@ fn require(count: Option<usize>, numbers: usize, what: &str, remedy: &str) -> Re
     Ok(count)
 }
 
+/// d - k, the dimensions that no projection sees.
+fn unseen(d: usize, k: usize) -> Result<f64> {
+    match d.checked_sub(k) {
+        None | Some(0) => Err(Error::invalid(
+            "d",
+            d,
+            format!("must be above the number k = {k} of projections"),
+            "pass the dimension of the inputs",
+        )),
+        Some(rest) => Ok(rest as f64),
+    }
+}
+
 impl ProjectedNodes {
     /// Independent Gaussian nodes: a product rule of `points` Gauss nodes for `a` and each of the `k` projections,
     /// `|w_perp|` at its mean square of `d - k` dimensions.
     ///
     /// # Errors
-    /// [`Error::InvalidParameter`] for scales that are not positive, [`Error::Resource`] for more nodes than memory
+    /// [`Error::InvalidParameter`] for scales that are not positive or `d <= k`, [`Error::Resource`] for more nodes than memory
     /// holds, [`Error::Interrupted`].
+    #[expect(
+        clippy::indexing_slicing,
+        reason = "`place` is a remainder by the number of points of the rule"
+    )]
     pub fn gaussian(
         points: usize,
         k: usize,
@@ -66,6 +83,7 @@ impl ProjectedNodes {
     ) -> Result<Self> {
         positive("sigma_a", scales.sigma_a)?;
         positive("sigma_w", scales.sigma_w)?;
+        let rest = unseen(d, k)?;
         let dimensions = k + 1;
         let power = u32::try_from(dimensions).ok();
         let count = power.and_then(|power| points.checked_pow(power));
@@ -75,7 +93,6 @@ impl ProjectedNodes {
         let place = |node: usize, coordinate: usize| {
             node / points.pow((dimensions - 1 - coordinate) as u32) % points
         };
-        let rest = (d - k) as f64;
         Ok(Self {
             a: (0..count)
                 .map(|node| scales.sigma_a * rule.nodes[place(node, 0)])
@@ -110,8 +127,12 @@ impl ProjectedData {
     /// Gauss node of the law of `|x_perp|` in `d - k` dimensions.
     ///
     /// # Errors
-    /// [`Error::Shape`] and [`Error::InvalidParameter`] for labels other than signs, [`Error::Resource`] for more points
-    /// than memory holds, [`Error::Interrupted`].
+    /// [`Error::Shape`] for lengths that disagree, [`Error::InvalidParameter`] for `d <= k`, [`Error::Resource`] for more
+    /// points than memory holds, [`Error::Interrupted`].
+    #[expect(
+        clippy::indexing_slicing,
+        reason = "n runs below P times the number of lengths; the lengths of y and the probabilities are checked"
+    )]
     pub fn with_lengths(
         x: ArrayView2<'_, f64>,
         y: ArrayView1<'_, f64>,
@@ -131,7 +152,7 @@ impl ProjectedData {
             "the points",
             "pass fewer points or lengths",
         )?;
-        let shape = 0.5 * (d - k) as f64;
+        let shape = 0.5 * unseen(d, k)?;
         let Rule { nodes, weights } = gauss_gamma(lengths, shape, cancel)?;
         let sigma: Array1<f64> = nodes.mapv(|square| sigma_x * (square / shape).sqrt());
         Ok(Self {

@@ -41,6 +41,7 @@ pub(super) struct Layout {
 }
 
 impl Layout {
+    #[expect(clippy::indexing_slicing, reason = "counted to the number of weights")]
     pub(super) fn of(system: &OnlineSystem) -> Self {
         let weights = &system.coefficients.in_r;
         Self {
@@ -72,6 +73,10 @@ impl Layout {
 }
 
 /// Lower triangular root of a covariance that may be singular, row-major (n, n).
+#[expect(
+    clippy::indexing_slicing,
+    reason = "c is the covariance of n fields, made by `field_covariance`, and the root as large"
+)]
 fn root(c: &[f64], n: usize) -> Vec<f64> {
     let mut root = vec![0.0; n * n];
     for j in 0..n {
@@ -90,6 +95,10 @@ fn root(c: &[f64], n: usize) -> Vec<f64> {
 }
 
 /// cov(., z) from cov(., Y), where Y = root z.
+#[expect(
+    clippy::indexing_slicing,
+    reason = "asked for rows of n fields with their root (n, n)"
+)]
 fn whiten(root: &[f64], n: usize, values: &mut [f64]) {
     for a in 0..n {
         let known: f64 = (0..a).map(|b| root[a * n + b] * values[b]).sum();
@@ -135,6 +144,10 @@ impl OnlineSystem {
     }
 
     /// J.
+    #[expect(
+        clippy::indexing_slicing,
+        reason = "live modes are places of coefficients and states; L and G are made by `Drive::resize`"
+    )]
     pub(super) fn answer(&self, at: &Instant, layout: &Layout) -> Mat<f64> {
         let (k, m, s) = (self.committee.k, self.committee.m, self.modes());
         let (lr, kappa) = (self.rates.lr, self.rates.weight_decay);
@@ -195,6 +208,10 @@ impl OnlineSystem {
     }
 
     /// Change of the velocities with the averages.
+    #[expect(
+        clippy::indexing_slicing,
+        reason = "live modes are places of coefficients and states; a change has the sizes of L, G and N; `out` has a place for each that the layout counts"
+    )]
     fn change(&self, at: &Instant, change: &Change, layout: &Layout, out: &mut [f64]) {
         let (k, m, s) = (self.committee.k, self.committee.m, self.modes());
         let lr = self.rates.lr;
@@ -235,6 +252,10 @@ impl OnlineSystem {
     }
 
     /// cov(X_s, z) of every mode with weight, ((K + M) rows of K + M) each.
+    #[expect(
+        clippy::indexing_slicing,
+        reason = "live modes are places of coefficients and states; a state has K M rows of r and K(K + 1)/2 of sigma"
+    )]
     fn fields_of_modes(&self, at: &Instant, layout: &Layout) -> Vec<f64> {
         let (k, m, s) = (self.committee.k, self.committee.m, self.modes());
         let n = k + m;
@@ -269,6 +290,10 @@ impl OnlineSystem {
     }
 
     /// Psi with h = Psi phi + (what the fields of the modes have of their own), row-major (size, parts).
+    #[expect(
+        clippy::indexing_slicing,
+        reason = "rows and parts are counted by the layout and the moments; `fields` are those of `fields_of_modes`, (K + M) rows of K + M for each live mode"
+    )]
     fn loadings(&self, at: &Instant, layout: &Layout, fields: &[f64]) -> Vec<f64> {
         let (k, m) = (self.committee.k, self.committee.m);
         let n = k + m;
@@ -318,6 +343,10 @@ impl OnlineSystem {
     }
 
     /// D.
+    #[expect(
+        clippy::indexing_slicing,
+        reason = "live modes are places of coefficients and states; loadings, covariance and fields have the sizes that they are read with"
+    )]
     pub(super) fn diffusion(&self, at: &Instant, layout: &Layout) -> Mat<f64> {
         let (k, m, s) = (self.committee.k, self.committee.m, self.modes());
         let n = k + m;
@@ -371,6 +400,10 @@ impl OnlineSystem {
     }
 
     /// (R, triangle of Q, v) as a linear map of the deviations, (overlaps, size).
+    #[expect(
+        clippy::indexing_slicing,
+        reason = "live modes are places of coefficients and states"
+    )]
     pub(super) fn overlap_map(&self, layout: &Layout) -> Mat<f64> {
         let km = self.committee.k * self.committee.m;
         let mut map = Mat::<f64>::zeros(layout.overlaps(), layout.size());
@@ -393,6 +426,10 @@ impl OnlineSystem {
     }
 
     /// The rate at which the overlaps move, if every mode moves as its share of them: largest row sum of |J| so reduced.
+    #[expect(
+        clippy::indexing_slicing,
+        reason = "live modes are places of coefficients and states; a state has K M rows of r and K(K + 1)/2 of sigma, and the teacher M M"
+    )]
     pub(super) fn rate(
         &self,
         answer: &Mat<f64>,

@@ -47,6 +47,7 @@ mod moments;
 pub use moments::NormalRule;
 
 use super::modes::OnlineSystem;
+use super::solution::check_times;
 use crate::integrate::{Method, Tolerance};
 use faer::Mat;
 use faer::linalg::solvers::Solve;
@@ -115,7 +116,7 @@ impl OnlineSystem {
     /// Covariances at `times`, (n,), as far as the solution gets.
     ///
     /// # Errors
-    /// A rule over another number of fields, a solution too large for memory, [`Error::Interrupted`] if cancelled,
+    /// Times out of order, a rule over another number of fields, a solution too large for memory, [`Error::Interrupted`] if cancelled,
     /// [`Error::Divergence`] where deviations grow beyond the finite numbers.
     pub fn fluctuations(
         &self,
@@ -127,18 +128,16 @@ impl OnlineSystem {
     ) -> Result<Fluctuations> {
         let layout = self.layout(rule)?;
         let times = times.to_vec();
+        check_times(&times)?;
         let map = self.overlap_map(&layout);
         let looks = self.looks(&times, method, tolerance, rule, &layout, &map, cancel)?;
-        let reached = times
-            .iter()
-            .filter(|&&t| looks.last().is_some_and(|x| t <= x.0))
-            .count();
-        let times = &times[..reached];
+        let last = looks.last().map_or(f64::NEG_INFINITY, |look| look.0);
+        let times: Vec<f64> = times.into_iter().filter(|t| *t <= last).collect();
         let edges = match times.last() {
             Some(&end) => self.schedules.edges(end),
             None => Vec::new(),
         };
-        let plan = plan(times, &edges, &looks)?;
+        let plan = plan(&times, &edges, &looks)?;
         // States at the middle of every step, and at its end where the result is read off.
         let mut wanted = Vec::new();
         for step in &plan {
@@ -148,7 +147,7 @@ impl OnlineSystem {
             }
         }
         let states = self.states(&wanted, method, tolerance, cancel)?;
-        let (n, size) = (reached, layout.size());
+        let (n, size) = (times.len(), layout.size());
         let mut walk = Walk {
             covariance: Mat::zeros(size, size),
             echoes: Mat::zeros(size, n),
@@ -156,7 +155,7 @@ impl OnlineSystem {
             error: Array2::zeros((n, n)),
             read: 0,
         };
-        while walk.read < n && times[walk.read] <= 0.0 {
+        while times.get(walk.read).is_some_and(|time| *time <= 0.0) {
             walk.read += 1;
         }
         let mut state = states.iter();
@@ -187,7 +186,7 @@ impl OnlineSystem {
                 if let Some(end) = end {
                     let slopes = &self.error_slopes(end, &layout, cancel)? * &map;
                     let t = step.start + step.length;
-                    while walk.read < n && times[walk.read] <= t {
+                    while times.get(walk.read).is_some_and(|time| *time <= t) {
                         walk.read_off(&map, &slopes);
                     }
                 }
@@ -320,9 +319,10 @@ fn plan(times: &[f64], edges: &[f64], looks: &[(f64, f64)]) -> Result<Vec<Step>>
     for (end, read) in stops {
         while t < end {
             let rate = looks
-                .windows(2)
-                .find(|pair| t < pair[1].0)
-                .map_or(0.0, |pair| pair[0].1.max(pair[1].1));
+                .iter()
+                .zip(looks.iter().skip(1))
+                .find(|(_, after)| t < after.0)
+                .map_or(0.0, |(before, after)| before.1.max(after.1));
             let length = (STEP / rate).max(GROWTH * t);
             // The last two steps before an output share what is left.
             let left = end - t;
@@ -381,6 +381,10 @@ impl Walk {
     }
 
     /// Note covariances at an output time; `slopes` is that of the error along the deviations, (1, size).
+    #[expect(
+        clippy::indexing_slicing,
+        reason = "`read` is below the number of output times where this is called, and `echoes`, `overlaps` and `error` are made for them"
+    )]
     fn read_off(&mut self, map: &Mat<f64>, slopes: &Mat<f64>) {
         let here = self.read;
         let overlaps = map * &self.covariance * map.transpose();
@@ -399,5 +403,49 @@ impl Walk {
             self.error[(before, here)] = along[(0, before)];
         }
         self.read += 1;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::activation::Closed;
+    use crate::online::Setting;
+    use crate::online::committee::Unit;
+    use crate::online::saad_solla::saad_solla;
+    use ndarray::{array, aview1};
+
+    #[test]
+    fn times_out_of_order_are_refused() {
+        let unit = Unit::Closed(Closed::Erf);
+        let setting = Setting {
+            student: unit.clone(),
+            teacher: unit,
+            v0: vec![1.0],
+            v_teacher: vec![1.0],
+            lr: 0.1.into(),
+            lr_v: 0.0.into(),
+            noise: 0.0.into(),
+            weight_decay: 0.0.into(),
+            batch: 1,
+        };
+        let (q, r, t) = (array![[0.3]], array![[0.1]], array![[1.0]]);
+        let system = saad_solla(&setting, q.view(), r.view(), t.view()).unwrap();
+        let rule = NormalRule::new(array![[0.0, 0.0]].view(), aview1(&[1.0])).unwrap();
+        let tolerance = Tolerance::new(1e-6, 1e-8).unwrap();
+        let at = |times: &[f64]| {
+            system.fluctuations(
+                aview1(times),
+                Method::Auto,
+                tolerance,
+                &rule,
+                &Cancel::new(),
+            )
+        };
+        assert_eq!(at(&[0.0, 1.0, 3.0]).unwrap().error.dim(), (3, 3));
+        // The second of these would be lost without a word.
+        for times in [&[3.0, 1.0][..], &[-1.0, 1.0], &[f64::NAN], &[]] {
+            assert!(at(times).is_err(), "{times:?}");
+        }
     }
 }

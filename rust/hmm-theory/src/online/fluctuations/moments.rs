@@ -8,6 +8,11 @@
 //! orthogonal up to 1/sqrt(N), so that their pairs add nothing to leading order: what is left is Cov(phi') / B with
 //! phi' = (F_k z_c, ..., F_k F_l / B).
 
+#![expect(
+    clippy::indexing_slicing,
+    reason = "`moments` makes all buffers in blocks of BLOCK points, one for each of n fields or of the parts; the rule holds whole blocks of n variables (`layout` refuses others); signs and root are of the same n fields"
+)]
+
 use super::super::committee::{Committee, Unit};
 use super::super::modes::triangle;
 use crate::activation::Closed;
