@@ -124,6 +124,7 @@ pub fn solve(
         ));
     }
     let a = matrix(a, n, 1.0)?;
+    #[expect(clippy::indexing_slicing, reason = "b was found to have n entries")]
     let right = Mat::from_fn(n, 1, |i, _| b[i]);
     let solution = apart_if(n >= LARGE, cancel, move || {
         let direct = a.partial_piv_lu().solve(&right);
@@ -158,6 +159,10 @@ fn square(argument: &'static str, a: ArrayView2<'_, f64>) -> Result<usize> {
 }
 
 /// A copy in faer's layout and in a unit; the decomposition takes some more of its size.
+#[expect(
+    clippy::indexing_slicing,
+    reason = "n is what `square` found for both sides of the matrix"
+)]
 fn matrix(a: ArrayView2<'_, f64>, n: usize, unit: f64) -> Result<Mat<f64>> {
     let bytes = (n as u64).saturating_mul(n as u64).saturating_mul(5 * 8);
     require(bytes, "a decomposition", "pass a smaller matrix")?;

@@ -8,6 +8,9 @@
 //! order, and matrix products run serially inside a chunk.
 //!
 #![doc = include_str!("../README.md")]
+// What is indexed all the same says who has checked its sizes, at the narrowest place that can say it.
+#![deny(clippy::indexing_slicing)]
+#![cfg_attr(test, allow(clippy::indexing_slicing))]
 
 mod aligned;
 pub mod cancel;

@@ -11,14 +11,14 @@
 //!     entries.copy_from_slice(&stored[row]);
 //! })?;
 //! let mut fields = [f64::NAN; 2];
-//! packed.product(&[1.0, 10.0, 100.0], 0.5, &mut fields);
+//! packed.product(&[1.0, 10.0, 100.0], 0.5, &mut fields)?;
 //! assert_eq!(fields, [0.5 * 321.0, 0.5 * 10.0]);
 //! assert_eq!(packed.row(1).collect::<Vec<f64>>(), stored[1]);
 //! # Ok::<(), hmm_core::Error>(())
 //! ```
 
 use crate::memory::zeros;
-use crate::{Real, Result};
+use crate::{Error, Real, Result};
 use rayon::prelude::*;
 
 /// Inner numbers that are summed at a time: a panel of so many stays in the second cache, and all sums are made of the
@@ -50,7 +50,8 @@ impl<T: Real> PackedRows<T> {
             .saturating_mul(T::PANEL)
             .saturating_mul(width);
         let mut panels = zeros(length, what, remedy)?;
-        if width > 0 {
+        // Without an entry there is no panel, and no room is asked for.
+        if !panels.is_empty() {
             panels
                 .par_chunks_exact_mut(T::PANEL * width)
                 .enumerate()
@@ -75,12 +76,17 @@ impl<T: Real> PackedRows<T> {
         })
     }
 
-    /// The entries of a row.
+    /// The entries of a row; nothing for one that the matrix does not have.
     pub fn row(&self, row: usize) -> impl Iterator<Item = T> + '_ {
         let panel = T::PANEL * self.width;
+        let first = if row < self.rows {
+            row / T::PANEL * panel + row % T::PANEL
+        } else {
+            self.panels.len()
+        };
         self.panels
             .iter()
-            .skip(row / T::PANEL * panel + row % T::PANEL)
+            .skip(first)
             .step_by(T::PANEL)
             .take(self.width)
             .copied()
@@ -89,8 +95,23 @@ impl<T: Real> PackedRows<T> {
     /// `out = scale lhs (this matrix)ᵀ` on the calling thread, for `lhs` (count x width) and `out` (count x rows).
     ///
     /// A row of `out` has the same bits whatever rows are asked for beside it.
-    pub fn product(&self, lhs: &[T], scale: T, out: &mut [T]) {
-        T::packed_product(&self.panels, (self.rows, self.width), lhs, scale, out);
+    ///
+    /// # Errors
+    /// [`Error::Shape`] for slices of other lengths.
+    pub fn product(&self, lhs: &[T], scale: T, out: &mut [T]) -> Result<()> {
+        let (rows, width) = (self.rows, self.width);
+        let whole = |numbers: usize, row: usize| numbers.checked_div(row).unwrap_or_default();
+        let count = whole(lhs.len(), width).max(whole(out.len(), rows));
+        if (lhs.len(), out.len()) != (count * width, count * rows) {
+            return Err(Error::shape(
+                "lhs, out",
+                &[lhs.len(), out.len()],
+                format!("must hold as many rows of {width} numbers as of {rows}"),
+                "pass whole rows, and room for the product of each",
+            ));
+        }
+        T::packed_product(&self.panels, (rows, width), lhs, scale, out);
+        Ok(())
     }
 }
 
@@ -98,6 +119,11 @@ macro_rules! packed_kernel {
     ($type:ident, $panel:literal, $vectors:ident, $as_simd:ident, $as_mut_simd:ident, $splat:ident, $mul:ident,
      $mul_add:ident) => {
         /// The kernel of one precision.
+        #[expect(
+            clippy::indexing_slicing,
+            reason = "`product` cuts both operands to whole rows, `chunks_exact` the panels, and every other size is \
+                      a constant of the kernel or made from these; bounds are checked per tile, not per entry"
+        )]
         pub(crate) mod $type {
             use super::DEPTH;
             use pulp::{Simd, WithSimd};
@@ -261,7 +287,7 @@ macro_rules! packed_kernel {
                 }
             }
 
-            /// `out = scale lhs matrixᵀ` for packed rows.
+            /// `out = scale lhs matrixᵀ` for packed rows; of `lhs` and `out` the rows that both have.
             pub(crate) fn product(
                 panels: &[$type],
                 (rows, width): (usize, usize),
@@ -273,6 +299,8 @@ macro_rules! packed_kernel {
                     out.fill(0.0);
                     return;
                 }
+                let count = (lhs.len() / width).min(out.len() / rows);
+                let (lhs, out) = (&lhs[..count * width], &mut out[..count * rows]);
                 crate::instructions::arch().dispatch(Product {
                     panels,
                     rows,
@@ -330,7 +358,7 @@ mod tests {
 
     fn product<T: Real>(packed: &PackedRows<T>, lhs: &[T], scale: T) -> Vec<T> {
         let mut out = vec![T::from_f64(f64::NAN); lhs.len() / packed.width.max(1) * packed.rows];
-        packed.product(lhs, scale, &mut out);
+        packed.product(lhs, scale, &mut out).unwrap();
         out
     }
 
@@ -395,8 +423,49 @@ mod tests {
     fn nothing_times_something_is_nothing() -> Result<()> {
         assert_eq!(product(&packed::<f64>(&[], 0, 3)?, &[1.0; 6], 1.0), []);
         let mut out = [f64::NAN; 2];
-        packed::<f64>(&[], 2, 0)?.product(&[], 1.0, &mut out);
+        packed::<f64>(&[], 2, 0)?.product(&[], 1.0, &mut out)?;
         assert_eq!(out, [0.0; 2]);
+        // A matrix without rows may be of any width.
+        let none = PackedRows::<f64>::new((0, usize::MAX / 2), ["", ""], |_, _| {})?;
+        assert_eq!(none.row(0).count(), 0);
+        Ok(())
+    }
+
+    #[test]
+    fn slices_of_other_lengths_are_refused_and_rows_beyond_the_last_are_empty() -> Result<()> {
+        let (rows, width) = (5, 3);
+        let packed = packed(&entries::<f64>(rows * width, 0.5), rows, width)?;
+        for (lhs, out) in [
+            (2 * width, rows),
+            (width, 2 * rows),
+            (width + 1, rows),
+            (width, rows - 1),
+        ] {
+            let mut out = vec![0.0; out];
+            let refused = packed
+                .product(&entries(lhs, 0.0), 1.0, &mut out)
+                .unwrap_err();
+            assert!(
+                refused
+                    .to_string()
+                    .contains("as many rows of 3 numbers as of 5"),
+                "{refused}"
+            );
+        }
+        // The kernel itself takes the rows that both sides have, and leaves the others alone.
+        let mut out = vec![-1.0; 2 * rows];
+        f64::packed_product(
+            &packed.panels,
+            (rows, width),
+            &entries(width, 0.0),
+            1.0,
+            &mut out,
+        );
+        assert_eq!(out[..rows], product(&packed, &entries(width, 0.0), 1.0));
+        assert_eq!(out[rows..], [-1.0; 5]);
+        for row in [rows, rows + 1, 1000, usize::MAX] {
+            assert_eq!(packed.row(row).count(), 0);
+        }
         Ok(())
     }
 }

@@ -68,7 +68,7 @@ impl UserRate {
         }
         // The function may do anything, call us again for one: nothing is held while it works.
         drop(kept);
-        let steps = first..first + BLOCK;
+        let steps = first..first.saturating_add(BLOCK);
         let times: Vec<f64> = steps.map(|step| step as f64 / inputs as f64).collect();
         let rates = self.call(&times)?;
         let block = Arc::new(Block {
@@ -158,6 +158,16 @@ impl From<f64> for Schedule {
     }
 }
 
+/// The refusal of steps whose values and jumps do not fit.
+fn unequal(values: &[f64], at: &[f64], argument: &'static str) -> Error {
+    Error::invalid(
+        argument,
+        format!("{} values, {} jumps", values.len(), at.len()),
+        "there is one value more than jumps",
+        "pass the value before the first jump too",
+    )
+}
+
 impl Schedule {
     /// Refuse numbers that no schedule can have; `argument` is the rate's name.
     ///
@@ -184,14 +194,10 @@ impl Schedule {
         };
         match self {
             Self::Step { values, at } => {
-                let ascending = at.windows(2).all(|pair| pair[0] < pair[1]);
+                let ascending = at.iter().zip(at.iter().skip(1)).all(|(t, next)| t < next);
                 let sound = at.iter().all(|t| t.is_finite() && *t > 0.0);
                 if values.len() != at.len() + 1 {
-                    refused(
-                        &format!("{} values, {} jumps", values.len(), at.len()),
-                        "there is one value more than jumps",
-                        "pass the value before the first jump too",
-                    )
+                    Err(unequal(values, at, argument))
                 } else if !(ascending && sound) {
                     refused(
                         &format!("jumps at {at:?}"),
@@ -241,12 +247,17 @@ impl Schedule {
     /// The rate at time `t` >= 0.
     ///
     /// # Errors
-    /// What a user's function raises, and rates that it must not give.
+    /// What a user's function raises, and rates that it must not give; a value that [`Self::check`] would miss.
     pub fn at(&self, t: f64) -> Result<f64> {
         Ok(match self {
             Self::Constant(rate) => *rate,
             Self::Step { values, at } => {
-                values[at.partition_point(|jump| *jump <= t * (1.0 + ROUNDING))]
+                let jumps = at.partition_point(|jump| *jump <= t * (1.0 + ROUNDING));
+                match values.get(jumps) {
+                    Some(rate) => *rate,
+                    // The very sentence of `check`: there is a value too few.
+                    None => return Err(unequal(values, at, "schedule")),
+                }
             }
             Self::Power { a, b, c } => a * (1.0 + t / b).powf(-c),
             Self::Cosine {
@@ -258,8 +269,9 @@ impl Schedule {
                 end + (start - end) * (0.5 * (1.0 + phase.cos()))
             }
             Self::User(rate) => {
-                let found = rate.call(&[t])?;
-                rate.sound(found[0], t)?
+                // `call` has seen to it that there is one rate for one time.
+                let found = rate.call(&[t])?.first().copied();
+                rate.sound(found.unwrap_or(f64::NAN), t)?
             }
         })
     }
@@ -267,25 +279,33 @@ impl Schedule {
     /// The rates of the steps from `first` on, at times step / `inputs`.
     ///
     /// # Errors
-    /// As [`Self::at`].
+    /// As [`Self::at`]; steps beyond those that can be counted.
     pub fn of_steps(&self, first: u64, inputs: usize, out: &mut [f64]) -> Result<()> {
+        let end = first.checked_add(out.len() as u64).ok_or_else(|| {
+            Error::invalid(
+                "steps",
+                format!("{} from step {first} on", out.len()),
+                "steps are counted in 64 bits",
+                "take fewer steps",
+            )
+        })?;
         let Self::User(rate) = self else {
             for (step, out) in (first..).zip(out) {
                 *out = self.at(step as f64 / inputs as f64)?;
             }
             return Ok(());
         };
-        let end = first + out.len() as u64;
+        let mut places = out.iter_mut();
         let mut step = first;
         while step < end {
             let block = rate.block(step - step % BLOCK, inputs)?;
-            let stop = end.min(block.first + BLOCK);
-            for step in step..stop {
-                // What the block has beyond the steps that are taken is not looked at.
-                let at = (step - block.first) as usize;
-                out[(step - first) as usize] = rate.sound(block.rates[at], block.times[at])?;
+            // What the block has beyond the steps that are taken is not looked at.
+            let skipped = (step - block.first) as usize;
+            let made = block.rates.iter().zip(&block.times).skip(skipped);
+            for ((&rate_of_step, &time), place) in made.zip(&mut places) {
+                *place = rate.sound(rate_of_step, time)?;
             }
-            step = stop;
+            step = end.min(block.first.saturating_add(BLOCK));
         }
         Ok(())
     }
@@ -302,9 +322,10 @@ impl Schedule {
     /// The schedule between two breaks, from time `start` on: smooth, also where the next break ends it.
     pub fn piece_from(&self, start: f64) -> Self {
         match self {
-            Self::Step { values, at } => {
-                Self::Constant(values[at.partition_point(|jump| *jump <= start)])
-            }
+            Self::Step { values, at } => values
+                .get(at.partition_point(|jump| *jump <= start))
+                // Where [`Self::check`] misses a value there is no such piece, and asking for its rate says so.
+                .map_or_else(|| self.clone(), |rate| Self::Constant(*rate)),
             Self::Cosine { end, duration, .. } if start >= *duration => Self::Constant(*end),
             other => other.clone(),
         }
@@ -328,6 +349,28 @@ mod tests {
             let mut part = vec![0.0; count];
             rate.of_steps(first as u64, 10, &mut part)?;
             assert_eq!(part, whole[first..first + count]);
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn steps_are_counted_to_the_last_number_and_no_further() -> Result<()> {
+        let user = Schedule::User(UserRate::new("lr", |t| {
+            Ok(t.iter().map(|t| t / 1e20).collect())
+        }));
+        for schedule in [Schedule::Constant(0.5), user] {
+            let mut rates = [f64::NAN; 3];
+            schedule.of_steps(u64::MAX - 3, 1, &mut rates)?;
+            let last = (u64::MAX - 1) as f64;
+            assert_eq!(rates[2], schedule.at(last)?);
+            let words = schedule
+                .of_steps(u64::MAX - 2, 1, &mut rates)
+                .unwrap_err()
+                .to_string();
+            assert!(
+                words.starts_with("steps = 3 from step 18446744073709551613"),
+                "{words}"
+            );
         }
         Ok(())
     }
@@ -391,6 +434,15 @@ mod tests {
                 "{words}"
             );
         }
+        // Asked without a look at them first: the same sentence, and no piece of what is not there.
+        let (values, at) = (vec![1.0], vec![2.0, 3.0]);
+        let short = Schedule::Step { values, at };
+        assert_eq!(short.at(1.0).unwrap(), 1.0);
+        let words = short.at(2.5).unwrap_err().to_string();
+        assert!(words.starts_with("schedule = 1 values, 2 jumps"), "{words}");
+        assert!(short.piece_from(9.0).at(9.0).is_err());
+        let words = short.of_steps(0, 1, &mut [0.0; 4]).unwrap_err().to_string();
+        assert!(words.contains("one value more"), "{words}");
         let short = Schedule::User(UserRate::new("lr", |_| Ok(vec![1.0; 3])));
         let words = short.of_steps(0, 5, &mut [0.0; 2]).unwrap_err().to_string();
         assert!(words.starts_with("lr has shape [3]"), "{words}");

@@ -13,6 +13,11 @@ macro_rules! walsh {
     ($type:ident, $vectors:ident, $as_simd:ident, $as_mut_simd:ident, $add:ident, $sub:ident,
      $mul_add:ident) => {
         /// The transform of one precision.
+        #[expect(
+            clippy::indexing_slicing,
+            reason = "places of arrays whose lengths are constants here: a vector has at most LONGEST entries, \
+                      `eights` splits each part into eight rows of `step` vectors"
+        )]
         pub mod $type {
             use super::{INSIDE, LONGEST};
             use pulp::{Simd, WithSimd};

@@ -31,7 +31,7 @@ fn products<T: Real>(rows: usize) -> Result<Vec<f64>> {
         entries.copy_from_slice(&stored[row * width..(row + 1) * width]);
     })?;
     let mut out = vec![T::ZERO; 9 * rows];
-    packed.product(&numbers::<T>(9 * width, 0.6), T::from_f64(0.3), &mut out);
+    packed.product(&numbers::<T>(9 * width, 0.6), T::from_f64(0.3), &mut out)?;
     Ok(out.iter().map(|x| x.to_f64()).collect())
 }
 

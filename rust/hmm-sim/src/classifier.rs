@@ -145,6 +145,10 @@ impl<T: Real> Classifier<T> {
     }
 
     /// w (hidden x inputs) and v (classes x hidden).
+    #[expect(
+        clippy::indexing_slicing,
+        reason = "`new` read the values of a layer row by row from an array of this shape"
+    )]
     pub fn into_layers(self) -> (Array2<T>, Array2<T>) {
         let (inputs, hidden) = (self.inputs, self.v.len() / self.classes);
         let layer = |values: &[T], rows: usize, columns: usize| {
@@ -162,6 +166,11 @@ impl<T: Real> Classifier<T> {
     /// # Errors
     /// [`Error::Divergence`] if the loss leaves the range of finite numbers, [`Error::Interrupted`]
     /// if cancelled, an invalid parameter for a row or label that does not exist.
+    #[expect(
+        clippy::indexing_slicing,
+        reason = "`check` found the numbers in `order` to be of rows of x, and a batch to be no longer than \
+                  its buffer"
+    )]
     pub fn learn(
         &mut self,
         x: ArrayView2<'_, T>,
@@ -229,6 +238,10 @@ impl<T: Real> Classifier<T> {
     }
 
     /// One step; returns the sum of the losses of the batch before it.
+    #[expect(
+        clippy::indexing_slicing,
+        reason = "`drawn` are numbers of labels, by `check`"
+    )]
     fn step(&mut self, x: &[T], labels: &[u32], drawn: &[u32], lr: f64) -> f64 {
         let (count, classes) = (drawn.len(), self.classes);
         let hidden = self.v.len() / classes;
@@ -275,6 +288,10 @@ impl<T: Real> Classifier<T> {
 }
 
 /// Turn logits into the slope softmax - onehot of their cross-entropy with `label`; returns the loss.
+#[expect(
+    clippy::indexing_slicing,
+    reason = "labels are below the number of classes, by `check`"
+)]
 fn cross_entropy_slope<T: Real>(logits: &mut [T], label: usize) -> f64 {
     let largest = logits
         .iter()

@@ -246,6 +246,10 @@ impl CovarianceStream {
     ///
     /// # Errors
     /// Fewer than two samples, [`Error::Resource`].
+    #[expect(
+        clippy::indexing_slicing,
+        reason = "the tiles cover the N x N and N x D entries: `tiles` cut them"
+    )]
     pub fn estimate(&self) -> Result<Covariances> {
         if self.count < 2 {
             return Err(Error::invalid(

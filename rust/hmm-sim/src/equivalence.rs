@@ -65,6 +65,11 @@ pub fn mean_pair_kernel(points: ArrayView2<'_, f64>, width: f64, cancel: &Cancel
 }
 
 /// `sum_j exp(factor |x_i - x_j|^2)` over a range of points.
+#[expect(
+    clippy::indexing_slicing,
+    reason = "i and the others are below the number of points, the length of every column; there are at most \
+              BLOCK others"
+)]
 fn block_kernel(
     columns: &[Vec<f64>],
     i: usize,

@@ -17,7 +17,7 @@
 
 use crate::activation::{CLOSED, Formula};
 use crate::monomorphic;
-use crate::source::Source;
+use crate::source::{Source, block_size};
 use hmm_core::linalg::{matmul, rows, rows_mut};
 use hmm_core::{Activation, Cancel, Error, Named, Real, Result};
 use ndarray::{ArrayView1, ArrayView2};
@@ -116,13 +116,26 @@ impl<T: Real> Teacher<T> {
     }
 
     /// Fields ν of a block of samples: `fields` is rows x M.
-    pub fn fields(&self, inputs: &[T], latents: &[T], fields: &mut [f64]) {
+    ///
+    /// # Errors
+    /// [`Error::Shape`] unless there are as many rows of what the teacher sees.
+    pub fn fields(&self, inputs: &[T], latents: &[T], fields: &mut [f64]) -> Result<()> {
         let (teachers, width) = (self.v.len(), self.width());
         let seen = match self.labels {
             Labels::Latent => latents,
             Labels::Input => inputs,
         };
         let count = fields.len() / teachers;
+        if (fields.len(), seen.len()) != (count * teachers, count * width) {
+            return Err(Error::shape(
+                "fields",
+                &[fields.len(), seen.len()],
+                format!(
+                    "must hold {teachers} numbers for each row of {width} that the teacher sees"
+                ),
+                "pass whole rows, and room for the fields of each",
+            ));
+        }
         let mut narrow = vec![T::ZERO; fields.len()];
         matmul(
             rows_mut(&mut narrow, count, teachers),
@@ -133,30 +146,52 @@ impl<T: Real> Teacher<T> {
         for (field, x) in fields.iter_mut().zip(narrow) {
             *field = x.to_f64();
         }
+        Ok(())
     }
 
     /// Noiseless labels of given fields.
-    pub fn labels(&self, fields: &[f64], labels: &mut [f64]) {
+    ///
+    /// # Errors
+    /// [`Error::Shape`] unless there are M fields for each label.
+    pub fn labels(&self, fields: &[f64], labels: &mut [f64]) -> Result<()> {
+        if labels.len().checked_mul(self.v.len()) != Some(fields.len()) {
+            return Err(Error::shape(
+                "fields",
+                &[fields.len()],
+                format!(
+                    "must be {} for each of {} labels",
+                    self.v.len(),
+                    labels.len()
+                ),
+                "pass the fields of as many samples",
+            ));
+        }
         weighted_values(self.unit, &self.v, fields, labels);
         if self.classify {
             for label in labels {
                 *label = if *label < 0.0 { -1.0 } else { 1.0 };
             }
         }
+        Ok(())
     }
 
-    /// R (K x M) and T (M x M) for a hidden manifold, from the student's weights w and their
-    /// projection S.
+    /// R (K x M) and T (M x M) for a hidden manifold, from the student's weights w (K x N) and their
+    /// projection S (K x D).
+    ///
+    /// # Errors
+    /// A teacher of other inputs, weights and projections of other sizes.
     pub fn overlaps(
         &self,
         source: &dyn Source<T>,
         moments: &FieldMoments,
         w: &[f64],
         projected: &[f64],
-    ) -> (Vec<f64>, Vec<f64>) {
+    ) -> Result<(Vec<f64>, Vec<f64>)> {
         let (n, d) = (source.inputs(), source.latents());
+        self.check_width(n, d)?;
+        block_size(projected, d, w, n)?;
         let teacher: Vec<f64> = self.w.iter().map(|x| x.to_f64()).collect();
-        match self.labels {
+        Ok(match self.labels {
             // R = (b/D) S w̃ᵀ, T = w̃ w̃ᵀ/D
             Labels::Latent => (
                 gram(projected, &teacher, d, moments.b / d as f64),
@@ -165,7 +200,7 @@ impl<T: Real> Teacher<T> {
             // The teacher's fields have the student's form: ζ w.w̃/N + b² S.S̃/D.
             Labels::Input => {
                 let seen = source
-                    .project(&teacher, self.v.len())
+                    .project(&teacher, self.v.len())?
                     .unwrap_or_else(|| vec![f64::NAN; self.v.len() * d]);
                 let overlap = |a: &[f64], a_seen: &[f64]| {
                     moments.student_overlap(
@@ -175,12 +210,12 @@ impl<T: Real> Teacher<T> {
                 };
                 (overlap(w, projected), overlap(&teacher, &seen))
             }
-        }
+        })
     }
 }
 
-/// Outputs Σ_k v_k g(field_k) of a network, for rows of fields.
-pub fn weighted_values(unit: Activation, v: &[f64], fields: &[f64], outputs: &mut [f64]) {
+/// Outputs Σ_k v_k g(field_k) of a network of one unit or more, for rows of fields.
+pub(crate) fn weighted_values(unit: Activation, v: &[f64], fields: &[f64], outputs: &mut [f64]) {
     monomorphic!(unit, UNIT => hmm_core::special::vectorised(
         #[inline(always)]
         || {
@@ -270,8 +305,8 @@ pub(crate) fn large_gram(
     Ok(product)
 }
 
-/// `scale` a bᵀ for row-major a and b with rows of length `n`.
-pub fn gram(a: &[f64], b: &[f64], n: usize, scale: f64) -> Vec<f64> {
+/// `scale` a bᵀ for row-major a and b with rows of length `n` > 0.
+pub(crate) fn gram(a: &[f64], b: &[f64], n: usize, scale: f64) -> Vec<f64> {
     let (p, q) = (a.len() / n, b.len() / n);
     let mut product = vec![0.0; p * q];
     matmul(
@@ -296,7 +331,11 @@ pub struct Outputs<'a> {
 /// without closed averages.
 ///
 /// # Errors
-/// [`Error::Interrupted`] if cancelled.
+/// [`Error::Shape`] for order parameters of other sizes, [`Error::Interrupted`] if cancelled.
+#[expect(
+    clippy::indexing_slicing,
+    reason = "the sizes of Q, R and T are checked at the door against those of v"
+)]
 pub fn squared_error(
     [q, r, t]: [&[f64]; 3],
     student: Outputs<'_>,
@@ -304,6 +343,20 @@ pub fn squared_error(
     cancel: &Cancel,
 ) -> Result<Option<f64>> {
     let (students, teachers) = (student.v.len(), teacher.v.len());
+    for (argument, found, rows, columns) in [
+        ("Q", q.len(), students, students),
+        ("R", r.len(), students, teachers),
+        ("T", t.len(), teachers, teachers),
+    ] {
+        if rows.checked_mul(columns) != Some(found) {
+            return Err(Error::shape(
+                argument,
+                &[found],
+                format!("must have {rows} x {columns} entries, as the second layers say"),
+                "pass order parameters of these networks",
+            ));
+        }
+    }
     let mut sum = 0.0;
     let mut add = |weight: f64, average: Option<f64>| match average {
         Some(average) => {

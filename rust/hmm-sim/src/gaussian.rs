@@ -17,7 +17,8 @@
 //! # Ok::<(), hmm_core::Error>(())
 //! ```
 
-use crate::source::{INPUT_NOISE_UNIT, Source};
+use crate::features::check_weights;
+use crate::source::{INPUT_NOISE_UNIT, Source, block_size};
 use hmm_core::decompositions::symmetric_eigen;
 use hmm_core::linalg::{matmul, matmul_add, rows, rows_mut};
 use hmm_core::memory::{bytes_of, require, zero_matrix};
@@ -49,13 +50,15 @@ impl<T: Real> Source<T> for GaussianInputs {
         latents: &[T],
         inputs: &mut [T],
     ) -> Result<()> {
+        block_size(latents, self.inputs, inputs, self.inputs)?;
         inputs.copy_from_slice(latents);
         Ok(())
     }
 
-    fn project(&self, weights: &[f64], _: usize) -> Option<Vec<f64>> {
+    fn project(&self, weights: &[f64], units: usize) -> Result<Option<Vec<f64>>> {
+        check_weights(weights, units, self.inputs)?;
         // F = √N 1, so S = w.
-        Some(weights.to_vec())
+        Ok(Some(weights.to_vec()))
     }
 }
 
@@ -138,8 +141,10 @@ impl<T: Real> CorrelatedGaussian<T> {
             ));
         }
         let (values, vectors) = symmetric_eigen(rest.view(), cancel)?;
-        for ((i, j), root) in rest.indexed_iter_mut() {
-            *root = vectors[(i, j)] * values[j].max(0.0).sqrt();
+        for (mut roots, vectors) in rest.rows_mut().into_iter().zip(vectors.rows()) {
+            for ((root, vector), value) in roots.iter_mut().zip(vectors).zip(&values) {
+                *root = vector * value.max(0.0).sqrt();
+            }
         }
         Self::new(phi, rest.view())
     }
@@ -161,7 +166,7 @@ impl<T: Real> Source<T> for CorrelatedGaussian<T> {
         latents: &[T],
         inputs: &mut [T],
     ) -> Result<()> {
-        let count = latents.len() / self.latents;
+        let count = block_size(latents, self.latents, inputs, self.inputs)?;
         let mut noise = vec![T::ZERO; count * self.noises];
         fill_normal(&mut stream.generator(INPUT_NOISE_UNIT, block), &mut noise);
         matmul(
@@ -179,8 +184,8 @@ impl<T: Real> Source<T> for CorrelatedGaussian<T> {
         Ok(())
     }
 
-    fn project(&self, _: &[f64], _: usize) -> Option<Vec<f64>> {
-        None
+    fn project(&self, _: &[f64], _: usize) -> Result<Option<Vec<f64>>> {
+        Ok(None)
     }
 }
 

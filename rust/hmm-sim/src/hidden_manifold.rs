@@ -27,7 +27,7 @@
 
 use crate::features::Features;
 use crate::nonlinearity::Nonlinearity;
-use crate::source::{INPUT_NOISE_UNIT, Source};
+use crate::source::{INPUT_NOISE_UNIT, Source, block_size};
 use hmm_core::random::{GROUP, Stream, fill_normal};
 use hmm_core::{Error, Real, Result};
 use ndarray::{Array1, ArrayView1};
@@ -105,6 +105,7 @@ impl<T: Real> Source<T> for HiddenManifold<T> {
         inputs: &mut [T],
     ) -> Result<()> {
         let (n, d) = (self.features.inputs(), self.features.latents());
+        block_size(latents, d, inputs, n)?;
         let rows = match self.nonlinearity {
             // A function of the caller gets whole blocks: calling it costs.
             Nonlinearity::Custom(_) => usize::MAX,
@@ -112,7 +113,7 @@ impl<T: Real> Source<T> for HiddenManifold<T> {
         };
         let pieces = inputs.chunks_mut(n.saturating_mul(rows));
         for (latents, inputs) in latents.chunks(d.saturating_mul(rows)).zip(pieces) {
-            self.features.fields(latents, inputs);
+            self.features.fields(latents, inputs)?;
             self.nonlinearity.apply(inputs, n, self.common)?;
             if !self.of_row.is_empty() {
                 for row in inputs.chunks_exact_mut(n) {
@@ -125,8 +126,8 @@ impl<T: Real> Source<T> for HiddenManifold<T> {
         Ok(())
     }
 
-    fn project(&self, weights: &[f64], units: usize) -> Option<Vec<f64>> {
-        Some(self.features.project(weights, units))
+    fn project(&self, weights: &[f64], units: usize) -> Result<Option<Vec<f64>>> {
+        self.features.project(weights, units).map(Some)
     }
 }
 
@@ -178,14 +179,14 @@ impl<T: Real> Source<T> for ConjugateManifold<T> {
         latents: &[T],
         inputs: &mut [T],
     ) -> Result<()> {
-        self.features.fields(latents, inputs);
+        self.features.fields(latents, inputs)?;
         let width = self.lines.len();
         // The fewest rows that hold whole groups of normals: pieces of them have the bits of one stretch.
         let rows = GROUP >> width.trailing_zeros().min(GROUP.trailing_zeros());
         let mut generator = stream.generator(INPUT_NOISE_UNIT, block);
         let mut noise = vec![T::ZERO; inputs.len().min(rows * width)];
         for piece in inputs.chunks_mut(rows * width) {
-            let noise = &mut noise[..piece.len()];
+            let noise = noise.get_mut(..piece.len()).unwrap_or_default();
             fill_normal(&mut generator, noise);
             let rows = piece.chunks_exact_mut(width);
             for (row, noise) in rows.zip(noise.chunks_exact(width)) {
@@ -197,7 +198,7 @@ impl<T: Real> Source<T> for ConjugateManifold<T> {
         Ok(())
     }
 
-    fn project(&self, weights: &[f64], units: usize) -> Option<Vec<f64>> {
-        Some(self.features.project(weights, units))
+    fn project(&self, weights: &[f64], units: usize) -> Result<Option<Vec<f64>>> {
+        self.features.project(weights, units).map(Some)
     }
 }

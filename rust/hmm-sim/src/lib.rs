@@ -4,6 +4,9 @@
 //! so any thread may make it. [`online`] learns from the stream by one-pass gradient descent.
 //!
 #![doc = include_str!("../README.md")]
+// What is indexed all the same says who has checked its sizes, at the narrowest place that can say it.
+#![deny(clippy::indexing_slicing)]
+#![cfg_attr(test, allow(clippy::indexing_slicing))]
 
 pub mod activation;
 pub mod classifier;

@@ -76,7 +76,8 @@ impl<T: Real> MeanField<'_, T> {
                         cancel.check()?;
                         let first = chunk * nodes;
                         let last = width.min(first + nodes);
-                        Ok(self.partial(x, &w[first * d..last * d], first..last))
+                        let w = w.chunks(nodes * d).nth(chunk).unwrap_or_default();
+                        Ok(self.partial(x, w, first..last))
                     },
                     |sums, part| {
                         for (sum, part) in sums.iter_mut().zip(part) {
@@ -111,7 +112,8 @@ impl<T: Real> MeanField<'_, T> {
             }
         }
         self.apply(&mut values);
-        let a: Vec<f64> = nodes.map(|node| self.a[node].to_f64()).collect();
+        let a = self.a.iter().skip(nodes.start).take(width);
+        let a: Vec<f64> = a.map(|a| a.to_f64()).collect();
         let mut wide = vec![0.0; width];
         values
             .chunks_exact(width)

@@ -43,6 +43,9 @@ pub trait Source<T: Real>: Send + Sync {
     /// Fill `inputs` (block_rows x N) from `latents` (block_rows x D) in block `block` of `stream`.
     ///
     /// `stream` serves noise inside the inputs; the latents are there already.
+    ///
+    /// # Errors
+    /// Slices that do not hold the same number of whole rows, and what the maker of the inputs raises.
     fn inputs_from_latents(
         &self,
         stream: &Stream,
@@ -61,6 +64,9 @@ pub trait Source<T: Real>: Send + Sync {
     }
 
     /// Latents ~ N(0, 1) and inputs of block `block` of `stream`.
+    ///
+    /// # Errors
+    /// As of [`Self::inputs_from_latents`].
     fn fill(&self, stream: &Stream, block: u64, latents: &mut [T], inputs: &mut [T]) -> Result<()> {
         fill_normal(&mut stream.generator(LATENT_UNIT, block), latents);
         self.inputs_from_latents(stream, block, latents, inputs)
@@ -68,7 +74,27 @@ pub trait Source<T: Real>: Send + Sync {
 
     /// Weights seen from the latents: S = w F / √N, (units x D) for w (units x N); `None` where
     /// the inputs are not a nonlinearity of linear features.
-    fn project(&self, weights: &[f64], units: usize) -> Option<Vec<f64>>;
+    ///
+    /// # Errors
+    /// Weights that are not those of so many units.
+    fn project(&self, weights: &[f64], units: usize) -> Result<Option<Vec<f64>>>;
+}
+
+/// Rows of a block whose latents, `d` a row, and inputs, `n` a row, these are.
+///
+/// # Errors
+/// [`Error::Shape`] unless both hold the same number of whole rows.
+pub(crate) fn block_size<T>(latents: &[T], d: usize, inputs: &[T], n: usize) -> Result<usize> {
+    let count = latents.len().checked_div(d).unwrap_or_default();
+    if (latents.len(), inputs.len()) == (count * d, count * n) {
+        return Ok(count);
+    }
+    Err(Error::shape(
+        "latents, inputs",
+        &[latents.len(), inputs.len()],
+        format!("must hold as many rows of D = {d} numbers as of N = {n}"),
+        "pass whole rows, of latents and of room for their inputs",
+    ))
 }
 
 /// Samples of a stream whose blocks have so many rows.
@@ -165,8 +191,12 @@ pub fn sample<T: Real>(
             let mut all_latents = vec![T::ZERO; size * d];
             let mut all_inputs = vec![T::ZERO; size * n];
             source.fill(stream, block, &mut all_latents, &mut all_inputs)?;
-            c.copy_from_slice(&all_latents[offset * d..offset * d + c.len()]);
-            x.copy_from_slice(&all_inputs[offset * n..offset * n + x.len()]);
+            for (c, made) in c.iter_mut().zip(all_latents.iter().skip(offset * d)) {
+                *c = *made;
+            }
+            for (x, made) in x.iter_mut().zip(all_inputs.iter().skip(offset * n)) {
+                *x = *made;
+            }
             Ok(())
         })
 }

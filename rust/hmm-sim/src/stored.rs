@@ -17,7 +17,7 @@
 //! # Ok::<(), hmm_core::Error>(())
 //! ```
 
-use crate::source::Source;
+use crate::source::{Source, block_size};
 use hmm_core::memory::zeros;
 use hmm_core::random::{Rng, Stream};
 use hmm_core::{Error, Real, Result};
@@ -81,7 +81,12 @@ impl<T: Real> Source<T> for StoredSamples<T> {
         ))
     }
 
+    #[expect(
+        clippy::indexing_slicing,
+        reason = "`drawn` is below the number of samples, for each of which `new` found a label and a row"
+    )]
     fn fill(&self, stream: &Stream, block: u64, latents: &mut [T], inputs: &mut [T]) -> Result<()> {
+        block_size(latents, 1, inputs, self.inputs)?;
         let mut generator = stream.generator(ROW_UNIT, block);
         for (label, row) in latents.iter_mut().zip(inputs.chunks_exact_mut(self.inputs)) {
             // The high word of u P, u uniform on 64 bits: uniform on 0..P up to P/2^64.
@@ -92,8 +97,8 @@ impl<T: Real> Source<T> for StoredSamples<T> {
         Ok(())
     }
 
-    fn project(&self, _: &[f64], _: usize) -> Option<Vec<f64>> {
-        None
+    fn project(&self, _: &[f64], _: usize) -> Result<Option<Vec<f64>>> {
+        Ok(None)
     }
 }
 

@@ -46,7 +46,7 @@ proptest! {
         }
         let latents: Vec<f64> = (0..3 * d).map(|i| ((i * 37 + 11) % 17) as f64 / 8.0 - 1.0).collect();
         let mut fields = vec![0.0; 3 * n];
-        features.fields(&latents, &mut fields);
+        features.fields(&latents, &mut fields)?;
         for (c, u) in latents.chunks(d).zip(fields.chunks(n)) {
             for (row, u) in dense.chunks(d).zip(u) {
                 let expected: f64 = row.iter().zip(c).map(|(f, c)| f * c).sum::<f64>() / (d as f64).sqrt();
@@ -54,7 +54,7 @@ proptest! {
             }
         }
         let weights: Vec<f64> = (0..2 * n).map(|i| ((i * 29 + 5) % 13) as f64 / 6.0 - 1.0).collect();
-        let projected = features.project(&weights, 2);
+        let projected = features.project(&weights, 2)?;
         for (w, s) in weights.chunks(n).zip(projected.chunks(d)) {
             for (r, s) in s.iter().enumerate() {
                 let expected: f64 =

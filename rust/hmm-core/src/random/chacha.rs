@@ -48,6 +48,10 @@ macro_rules! double_round {
 impl Position {
     /// Word `w` of block `self.block + lane` as `[w][lane]`; moves on by [`BLOCKS`] blocks.
     #[inline(always)]
+    #[expect(
+        clippy::indexing_slicing,
+        reason = "a lane of arrays that have BLOCKS of them; a loop over rows instead would not vectorise"
+    )]
     pub(super) fn next_blocks(&mut self, out: &mut [[u32; BLOCKS]; WORDS]) {
         let mut state = [0; WORDS];
         state[..4].copy_from_slice(&CONSTANT);

@@ -115,7 +115,9 @@ pub fn fill_normal<T: Real>(generator: &mut ChaCha8Rng, out: &mut [T]) {
                 let mut group = [T::ZERO; GROUP];
                 position.next_blocks(&mut words);
                 normals_of(&words, &mut group);
-                rest.copy_from_slice(&group[..rest.len()]);
+                for (place, &normal) in rest.iter_mut().zip(&group) {
+                    *place = normal;
+                }
             }
         },
     );
@@ -139,6 +141,10 @@ fn next_block(generator: &ChaCha8Rng) -> Position {
 /// are rows `2 p` and `2 p + 1`.
 #[inline(always)]
 #[allow(clippy::needless_range_loop)] // lanes of six rows, which the compiler finds to be vectors
+#[expect(
+    clippy::indexing_slicing,
+    reason = "the arrays have BLOCKS lanes, both halves of a pair too, and `low` is 0 or 2 of four rows"
+)]
 fn normals_of<T: Real>(words: &[[u32; BLOCKS]; 16], group: &mut [T; GROUP]) {
     let pairs = group.as_chunks_mut::<{ 2 * BLOCKS }>().0;
     for (rows, pair) in words.as_chunks::<4>().0.iter().zip(pairs) {

@@ -69,7 +69,12 @@ macro_rules! special_functions {
     ($type:ident, $bits:ident, $mantissa:literal, $bias:literal) => {
         /// `sum_k coefficients[k] x^k` in four interleaved Horner chains, so that the latencies overlap.
         #[inline(always)]
+        #[expect(
+            clippy::indexing_slicing,
+            reason = "k falls in fours from the last of the N coefficients to j < 4 <= N; the compiler sees both"
+        )]
         pub(crate) fn polynomial<const N: usize>(x: $type, coefficients: &[$type; N]) -> $type {
+            const { assert!(N >= 4) };
             let square = x * x;
             let fourth = square * square;
             let mut chains = [0.0; 4];

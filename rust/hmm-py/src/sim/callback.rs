@@ -139,7 +139,7 @@ impl<T: Element + Real> Source<T> for PythonGenerator {
         Ok(())
     }
 
-    fn project(&self, _: &[f64], _: usize) -> Option<Vec<f64>> {
-        None
+    fn project(&self, _: &[f64], _: usize) -> hmm_core::Result<Option<Vec<f64>>> {
+        Ok(None)
     }
 }

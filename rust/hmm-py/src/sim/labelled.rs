@@ -109,7 +109,7 @@ impl PyLabelledLaw {
         let purpose = if test { Purpose::Test } else { Purpose::Sample };
         let stream = Stream::new(&seed.0, purpose);
         let remedy = "take fewer at a time: start= continues the stream";
-        let mut x = fresh(py, Ix2(count, self.0.d), "a sample", remedy)?;
+        let mut x = fresh(py, Ix2(count, self.0.inputs()), "a sample", remedy)?;
         let mut y = fresh(py, Ix1(count), "a sample", remedy)?;
         let (inputs, labels) = (x.as_slice_mut()?, y.as_slice_mut()?);
         run(py, threads, |cancel| {

@@ -60,6 +60,11 @@ pub(super) fn orthogonal(
 ///
 /// The columns are cut into panels; reflectors of a panel go through those to its right side by side, and back
 /// through the identity for Q. No piece depends on the number of threads.
+#[expect(
+    clippy::indexing_slicing,
+    reason = "there is a factor for each panel, as many as `axis_chunks_iter` gives parts, and the parts have \
+              the shape of the matrix"
+)]
 fn orthonormal(mut matrix: Array2<f64>, panel: usize, cancel: &Cancel) -> Result<Array2<f64>> {
     let (inputs, latents) = matrix.dim();
     // The panels, their reflectors and Q.

@@ -14,7 +14,7 @@
 //! assert!(matrix.iter().all(|x| x.abs() == 1.0));
 //! assert_eq!(matrix.t().dot(&matrix), ndarray::Array2::<f64>::eye(d) * n as f64);
 //! // Weights along a column of F, seen from the latents: S = w F/√N is √N at that latent.
-//! let s = f.project(&matrix.column(1).to_vec(), 1);
+//! let s = f.project(&matrix.column(1).to_vec(), 1)?;
 //! assert!((s[1] - (n as f64).sqrt()).abs() < 1e-14 && s[0].abs() < 1e-14);
 //! # Ok::<(), hmm_core::Error>(())
 //! ```
@@ -22,6 +22,7 @@
 mod dense;
 mod structured;
 
+use crate::source::block_size;
 use dense::DISORDER_ROWS;
 use hmm_core::linalg::{matmul_add, rows, rows_mut};
 use hmm_core::memory::zero_matrix;
@@ -168,8 +169,12 @@ impl<T: Real> Features<T> {
     }
 
     /// Fields u = C Fᵀ / √D: `latents` (count x D) into `fields` (count x N).
-    pub fn fields(&self, latents: &[T], fields: &mut [T]) {
+    ///
+    /// # Errors
+    /// [`Error::Shape`] unless both hold the same number of whole rows.
+    pub fn fields(&self, latents: &[T], fields: &mut [T]) -> Result<()> {
         let (n, d) = (self.inputs, self.latents);
+        block_size(latents, d, fields, n)?;
         let scale = T::from_f64(1.0 / (d as f64).sqrt());
         match &self.form {
             Form::Dense(matrix) => matrix.product(latents, scale, fields),
@@ -178,13 +183,18 @@ impl<T: Real> Features<T> {
                 for (c, u) in latents.chunks_exact(d).zip(fields.chunks_exact_mut(n)) {
                     structured.expand(c, u, scale, &mut scratch);
                 }
+                Ok(())
             }
         }
     }
 
     /// S = w F / √N for weights w (units x N), result units x D, in double precision.
-    pub fn project(&self, weights: &[f64], units: usize) -> Vec<f64> {
+    ///
+    /// # Errors
+    /// [`Error::Shape`] for weights that are not those of so many units.
+    pub fn project(&self, weights: &[f64], units: usize) -> Result<Vec<f64>> {
         let (n, d) = (self.inputs, self.latents);
+        check_weights(weights, units, n)?;
         let scale = 1.0 / (n as f64).sqrt();
         let mut projected = vec![0.0; units * d];
         match &self.form {
@@ -211,7 +221,7 @@ impl<T: Real> Features<T> {
                 }
             }
         }
-        projected
+        Ok(projected)
     }
 
     /// F as a dense matrix, shape (N, D).
@@ -262,9 +272,11 @@ impl<T: Real> Features<T> {
                     || (structured.scratch(), vec![T::ZERO; d], vec![T::ZERO; n]),
                     |(scratch, unit, values), (r, mut column)| {
                         cancel.check()?;
-                        unit[r] = T::ONE;
+                        unit.fill(T::ZERO);
+                        if let Some(entry) = unit.get_mut(r) {
+                            *entry = T::ONE;
+                        }
                         structured.expand(unit, values, T::ONE, scratch);
-                        unit[r] = T::ZERO;
                         for (entry, value) in column.iter_mut().zip(values) {
                             *entry = value.to_f64();
                         }
@@ -282,6 +294,19 @@ fn normalise<T: Real>(row: &mut [T]) {
     for x in row {
         *x *= scale;
     }
+}
+
+/// An error unless these are the weights of so many units on `inputs` inputs.
+pub(crate) fn check_weights(weights: &[f64], units: usize, inputs: usize) -> Result<()> {
+    if units.checked_mul(inputs) == Some(weights.len()) {
+        return Ok(());
+    }
+    Err(Error::shape(
+        "weights",
+        &[weights.len()],
+        format!("must be those of {units} units on N = {inputs} inputs"),
+        "pass w row by row",
+    ))
 }
 
 fn empty(inputs: usize, latents: usize) -> Error {

@@ -74,6 +74,11 @@ impl<T: Real> Structured<T> {
     }
 
     /// Scale every row to squared norm D.
+    #[expect(
+        clippy::indexing_slicing,
+        reason = "`draw` takes the columns from 0..N, and N is the length of whatever a row of the transform \
+                  is in"
+    )]
     pub(super) fn normalise_rows(&mut self) {
         // Rows of the Hadamard matrix have it already.
         if let Transform::Dct(plan) = &self.transform {
@@ -112,6 +117,11 @@ impl<T: Real> Structured<T> {
     }
 
     /// u = scale F c. The transform works in `scratch`, which stays in the cache: fresh memory is written once.
+    #[expect(
+        clippy::indexing_slicing,
+        reason = "`draw` takes the columns from 0..N, and N is the length of whatever a row of the transform \
+                  is in"
+    )]
     pub(super) fn expand(&self, c: &[T], u: &mut [T], scale: T, scratch: &mut Scratch<T>) {
         let Scratch {
             row,
@@ -150,6 +160,11 @@ impl<T: Real> Structured<T> {
     }
 
     /// s = scale w F, in double precision.
+    #[expect(
+        clippy::indexing_slicing,
+        reason = "`draw` takes the columns from 0..N, and N is the length of whatever a row of the transform \
+                  is in"
+    )]
     pub(super) fn contract(&self, w: &[f64], s: &mut [f64], scale: f64) {
         let mut weighted: Vec<f64> = w
             .iter()

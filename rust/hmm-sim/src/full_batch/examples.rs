@@ -46,6 +46,11 @@ impl<'a> Examples<'a> {
     }
 
     /// Inputs of example `mu`.
+    #[expect(
+        clippy::indexing_slicing,
+        reason = "mu is the number of one of the y.len() examples, and `Problem::check` found as many rows of \
+                  x"
+    )]
     pub(super) fn row(&self, mu: usize) -> &'a [f64] {
         &self.x[mu * self.features..(mu + 1) * self.features]
     }
@@ -96,6 +101,7 @@ pub(super) fn dot(a: &[f64], b: &[f64]) -> f64 {
 
 /// `sum_i a_i b_i` in a fixed order of 32 lanes: four registers of eight hide the latency of the sum.
 #[inline(always)]
+#[expect(clippy::indexing_slicing, reason = "a lane of chunks of 32")]
 pub(super) fn dot_lanes(a: &[f64], b: &[f64]) -> f64 {
     let (a, a_rest) = a.as_chunks::<32>();
     let (b, b_rest) = b.as_chunks::<32>();

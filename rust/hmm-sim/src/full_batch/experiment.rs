@@ -320,19 +320,17 @@ pub fn run(
         .saturating_mul(features.omega.len())
         .saturating_mul(draws.min(rayon::current_num_threads()));
     require(bytes_of::<f64>(held), EXAMPLES, REMEDY)?;
-    let observed: Result<Vec<Observation>> = (0..draws)
+    let of_draws: Vec<usize> = sizes
+        .iter()
+        .flat_map(|&size| std::iter::repeat_n(size, repeats))
+        .collect();
+    let observed: Result<Vec<Observation>> = of_draws
         .into_par_iter()
-        .map(|index| {
+        .enumerate()
+        .map(|(index, size)| {
             cancel.check()?;
             let stream = stream.with_purpose(Purpose::Sample);
-            features.observe(
-                sizes[index / repeats],
-                unexplained,
-                task,
-                &stream,
-                index as u64,
-                cancel,
-            )
+            features.observe(size, unexplained, task, &stream, index as u64, cancel)
         })
         .collect();
     Array2::from_shape_vec(shape, observed?).map_err(|error| {

@@ -172,6 +172,10 @@ impl Dual<'_> {
     }
 
     /// `a_mu <- clip(a_mu + lam (1 - y_mu x_mu.w)/|x_mu|^2, 0, 1)` for every example once.
+    #[expect(
+        clippy::indexing_slicing,
+        reason = "`order` holds the numbers of the examples; y, norms and a have an entry for each of them"
+    )]
     fn pass(&mut self, order: &[usize], cancel: &Cancel) -> Result<()> {
         let lam = self.problem.lam;
         self.spent += 2.0 * self.problem.x.len() as f64;
@@ -195,6 +199,10 @@ impl Dual<'_> {
     }
 
     /// Move the free coordinates towards the solution of `y x.w = 1`, up to the first bound.
+    #[expect(
+        clippy::indexing_slicing,
+        reason = "`free` holds numbers of examples; y, norms and a have an entry for each of them"
+    )]
     fn solve_margin(&mut self, cancel: &Cancel) -> Result<()> {
         let free: Vec<usize> = (0..self.a.len())
             .filter(|mu| self.a[*mu] > 0.0 && self.a[*mu] < 1.0)

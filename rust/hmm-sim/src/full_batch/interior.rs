@@ -135,12 +135,19 @@ impl Point {
 
     /// `1/D = xi/b + s/a`.
     fn widths(&self) -> Vec<f64> {
-        (0..self.a.len())
-            .map(|i| self.xi[i] / self.b[i] + self.s[i] / self.a[i])
+        let lack = self.xi.iter().zip(&self.b);
+        let excess = self.s.iter().zip(&self.a);
+        lack.zip(excess)
+            .map(|((xi, b), (s, a))| xi / b + s / a)
             .collect()
     }
 
     /// Mean of `a s` and `b xi` after a step of `length` along `direction`.
+    #[expect(
+        clippy::indexing_slicing,
+        reason = "every vector of a point, of a direction and of what is wanted has an entry for each of the n \
+                  examples: `fit` and `direction` made them"
+    )]
     fn complementarity(&self, direction: &Direction, length: f64) -> f64 {
         let n = self.a.len();
         let sum: f64 = (0..n)
@@ -171,6 +178,11 @@ impl Point {
     }
 
     /// One step; whether it led anywhere.
+    #[expect(
+        clippy::indexing_slicing,
+        reason = "every vector of a point, of a direction and of what is wanted has an entry for each of the n \
+                  examples: `fit` and `direction` made them"
+    )]
     fn advance(
         &mut self,
         problem: &Examples<'_>,
@@ -224,6 +236,11 @@ impl Point {
     }
 
     /// The direction that closes the residuals and moves `(a s, b xi)` by `wanted`.
+    #[expect(
+        clippy::indexing_slicing,
+        reason = "every vector of a point, of a direction and of what is wanted has an entry for each of the n \
+                  examples: `fit` and `direction` made them"
+    )]
     fn direction(
         &self,
         problem: &Examples<'_>,
@@ -304,8 +321,8 @@ impl System {
                 let w = solve_factored(matrix, &right);
                 let a = margins(problem, &w)
                     .iter()
-                    .enumerate()
-                    .map(|(i, z)| (right_margin[i] - z) / widths[i])
+                    .zip(right_margin.iter().zip(widths))
+                    .map(|(z, (right, width))| (right - z) / width)
                     .collect();
                 (w, a)
             }

@@ -26,6 +26,10 @@ pub(super) struct Point {
 }
 
 impl Point {
+    #[expect(
+        clippy::indexing_slicing,
+        reason = "chunks of the rows that x and y both have by `Problem::check`; the last one ends with them"
+    )]
     fn new(problem: &Examples<'_>, w: Vec<f64>, cancel: &Cancel) -> Result<Self> {
         let p = problem.features;
         let (mut value, mut gradient) = sum_chunks(
@@ -53,6 +57,11 @@ impl Point {
 }
 
 /// Loss and its gradient over a few rows.
+#[expect(
+    clippy::indexing_slicing,
+    reason = "`chunks_exact` gives ROWS rows of p = w.len() numbers and ROWS labels; what is left starts at \
+              whole < y.len()"
+)]
 fn chunk_gradient(x: &[f64], y: &[f64], w: &[f64]) -> (f64, Vec<f64>) {
     let mut gradient = vec![0.0; w.len()];
     let mut value = 0.0;
@@ -91,6 +100,10 @@ fn chunk_gradient(x: &[f64], y: &[f64], w: &[f64]) -> (f64, Vec<f64>) {
 
 /// `x_r.w` of four rows, reading w once.
 #[inline(always)]
+#[expect(
+    clippy::indexing_slicing,
+    reason = "a lane of chunks of LANES, and one of ROWS = 4 sums"
+)]
 fn predictions(rows: [&[f64]; ROWS], w: &[f64]) -> [f64; ROWS] {
     const LANES: usize = 8;
     let (w, w_rest) = w.as_chunks::<LANES>();

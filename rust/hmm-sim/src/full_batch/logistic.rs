@@ -62,6 +62,10 @@ impl Hessian {
     ) -> Result<Self> {
         if let Some(kernel) = kernel {
             let n = problem.count();
+            #[expect(
+                clippy::indexing_slicing,
+                reason = "`root` has a curvature for each of the n examples, `fit` made both"
+            )]
             let matrix = Mat::from_fn(n, n, |i, j| {
                 let shift = if i == j { problem.lam } else { 0.0 };
                 root[i] * kernel[(i, j)] * root[j] + shift

@@ -319,6 +319,10 @@ impl<T: Real> Layer<T> {
     }
 }
 
+#[expect(
+    clippy::indexing_slicing,
+    reason = "`Layer::sizes` found the positions to be those of a row, each of them once"
+)]
 fn couple<T: Real>(
     block: &mut [T],
     count: usize,

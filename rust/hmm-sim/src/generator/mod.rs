@@ -7,7 +7,7 @@
 mod layer;
 mod window;
 
-use crate::source::Source;
+use crate::source::{Source, block_size};
 use hmm_core::memory::{bytes_of, require};
 use hmm_core::random::Stream;
 use hmm_core::{Error, Real, Result};
@@ -17,9 +17,10 @@ pub use window::Window;
 
 /// A stack of layers with its widths checked.
 pub struct Network<T> {
-    layers: Vec<Layer<T>>,
-    /// Width before every layer, and after the last.
-    widths: Vec<usize>,
+    inputs: usize,
+    /// The layers, and the width after each.
+    layers: Vec<(Layer<T>, usize)>,
+    outputs: usize,
     held: usize,
 }
 
@@ -46,29 +47,30 @@ impl<T: Real> Network<T> {
                 "describe the layers in order",
             ));
         }
-        let mut widths = vec![inputs];
         let (mut width, mut held) = (inputs, inputs);
-        for (index, layer) in layers.iter().enumerate() {
+        let mut fitted = Vec::with_capacity(layers.len());
+        for (index, layer) in layers.into_iter().enumerate() {
             let sizes = layer.sizes(index, width)?;
             width = sizes.outputs;
             held = held.max(sizes.held);
-            widths.push(width);
+            fitted.push((layer.contiguous(), width));
         }
         Ok(Self {
-            layers: layers.into_iter().map(Layer::contiguous).collect(),
-            widths,
+            inputs,
+            layers: fitted,
+            outputs: width,
             held,
         })
     }
 
     /// Numbers that go in.
     pub fn inputs(&self) -> usize {
-        self.widths[0]
+        self.inputs
     }
 
     /// Numbers that come out.
     pub fn outputs(&self) -> usize {
-        self.widths[self.layers.len()]
+        self.outputs
     }
 
     /// Numbers held at most while one row is evaluated.
@@ -79,9 +81,20 @@ impl<T: Real> Network<T> {
     /// Outputs (count x outputs) of `block` (count x inputs), row-major.
     ///
     /// # Errors
-    /// A user's function that fails.
+    /// [`Error::Shape`] unless the block is of so many rows; a user's function that fails.
     pub fn forward(&self, mut block: Vec<T>, count: usize) -> Result<Vec<T>> {
-        for (layer, width) in self.layers.iter().zip(&self.widths[1..]) {
+        if count.checked_mul(self.inputs) != Some(block.len()) {
+            return Err(Error::shape(
+                "block",
+                &[block.len()],
+                format!("must hold {count} rows of {} inputs", self.inputs),
+                "pass whole rows and their number",
+            ));
+        }
+        if count == 0 {
+            return Ok(block);
+        }
+        for (layer, width) in &self.layers {
             block = layer.apply(block, count, *width)?;
         }
         Ok(block)
@@ -141,7 +154,8 @@ impl<T: Real> Source<T> for DeepGenerator<T> {
         latents: &[T],
         inputs: &mut [T],
     ) -> Result<()> {
-        let count = latents.len() / self.network.inputs();
+        let (n, d) = (self.network.outputs(), self.network.inputs());
+        let count = block_size(latents, d, inputs, n)?;
         let made = self.network.forward(latents.to_vec(), count)?;
         let rows = made.chunks_exact(self.mean.len());
         for (row, made) in inputs.chunks_exact_mut(self.mean.len()).zip(rows) {
@@ -152,7 +166,7 @@ impl<T: Real> Source<T> for DeepGenerator<T> {
         Ok(())
     }
 
-    fn project(&self, _: &[f64], _: usize) -> Option<Vec<f64>> {
-        None
+    fn project(&self, _: &[f64], _: usize) -> Result<Option<Vec<f64>>> {
+        Ok(None)
     }
 }

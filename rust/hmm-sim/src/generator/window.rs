@@ -114,6 +114,11 @@ fn for_taps(
 }
 
 /// Convolution as one product of unfolded windows with the kernels.
+#[expect(
+    clippy::indexing_slicing,
+    reason = "`Layer::sizes` found window, weight, bias and image to fit each other, and `tap_position` keeps \
+              to the image"
+)]
 pub(super) fn convolve<T: Real>(
     window: &Window,
     weight: &[T],
@@ -161,6 +166,11 @@ pub(super) fn convolve<T: Real>(
 }
 
 /// Transposed convolution: the product with the kernels, folded back onto the larger image.
+#[expect(
+    clippy::indexing_slicing,
+    reason = "`Layer::sizes` found window, weight, bias and image to fit each other, and `tap_position` keeps \
+              to the image"
+)]
 pub(super) fn convolve_transposed<T: Real>(
     window: &Window,
     weight: &[T],

@@ -19,7 +19,8 @@ const BLOCK: usize = 256;
 pub trait Fused: Real {
     /// Add `sum_n beta_n max(0, v_n.x + b_n)` to `out` for the examples of one chunk.
     ///
-    /// `columns` (d, EXAMPLES), `weights` (h, d + 1) rows `(v_n, b_n)`, `beta` (h,).
+    /// `columns` (d, EXAMPLES), `weights` (h, d + 1) rows `(v_n, b_n)`, `beta` (h,). Nothing is added where `columns`
+    /// are fewer.
     fn add_outputs(
         d: usize,
         columns: &[Self],
@@ -30,7 +31,8 @@ pub trait Fused: Real {
 
     /// Add `sum_mu slope_mu 1(v_n.x_mu + b_n > 0) (x_mu, 1)` to `out` for up to `NEURONS` neurons.
     ///
-    /// `weights` (neurons, d + 1), `rows` (p, d), `slopes` (p,), `out` (d + 1, NEURONS).
+    /// `weights` (neurons, d + 1), `rows` (p, d), `slopes` (p,), `out` (d + 1, NEURONS). Nothing is added where `out` has
+    /// less room or there are more neurons.
     fn add_forces(d: usize, weights: &[Self], rows: &[Self], slopes: &[Self], out: &mut [f64]);
 }
 
@@ -66,6 +68,11 @@ macro_rules! fused {
         $select:ident, $as_simd:ident, $as_mut_simd:ident, $lanes:ident, $vector:ident
     ) => {
         impl Fused for $real {
+            #[expect(
+                clippy::indexing_slicing,
+                reason = "EXAMPLES is a multiple of two vectors of any machine, and d columns of as many entries are \
+                          asked for at the door; `chunks_exact` gives rows of D + 1 weights"
+            )]
             fn add_outputs(
                 d: usize,
                 columns: &[Self],
@@ -142,9 +149,16 @@ macro_rules! fused {
                         })
                     };
                 }
-                for_dimension!(d, dispatch);
+                if columns.len() >= d.saturating_mul(EXAMPLES) {
+                    for_dimension!(d, dispatch);
+                }
             }
 
+            #[expect(
+                clippy::indexing_slicing,
+                reason = "NEURONS is a multiple of a vector of any machine, at most so many neurons and room for them \
+                          in `out` are asked for at the door; `chunks_exact` gives rows of D inputs and D + 1 weights"
+            )]
             fn add_forces(
                 d: usize,
                 weights: &[Self],
@@ -265,7 +279,10 @@ macro_rules! fused {
                         })
                     };
                 }
-                for_dimension!(d, dispatch);
+                let sizes = d.saturating_add(1).saturating_mul(NEURONS);
+                if weights.len() <= sizes && out.len() >= sizes {
+                    for_dimension!(d, dispatch);
+                }
             }
         }
     };

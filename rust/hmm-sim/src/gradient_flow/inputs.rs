@@ -46,10 +46,13 @@ impl<T: Real> Inputs<T> {
             *row = T::from_f64(T::from_f64(*x).to_f64() * scale);
         }
         let mut columns = layout(count.div_ceil(EXAMPLES) * EXAMPLES)?;
-        for (mu, row) in rows.chunks_exact(d).enumerate() {
-            let chunk = mu / EXAMPLES * EXAMPLES * d;
-            for (i, x) in row.iter().enumerate() {
-                columns[chunk + i * EXAMPLES + mu % EXAMPLES] = *x;
+        let chunks = columns.chunks_exact_mut(EXAMPLES * d);
+        for (chunk, rows) in chunks.zip(rows.chunks(EXAMPLES * d)) {
+            for (mu, row) in rows.chunks_exact(d).enumerate() {
+                let places = chunk.iter_mut().skip(mu).step_by(EXAMPLES);
+                for (place, x) in places.zip(row) {
+                    *place = *x;
+                }
             }
         }
         Ok(Self {

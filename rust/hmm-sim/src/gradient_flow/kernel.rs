@@ -1,6 +1,6 @@
 //! A predictor in a frozen kernel: `f(x_mu) = sum_nu K_mu,nu a_nu`, `a(0) = 0`.
 
-use super::Model;
+use super::{Model, check_length};
 use hmm_core::memory::{bytes_of, filled, require};
 use hmm_core::{Cancel, Error, Result};
 use ndarray::{Array2, ArrayView2};
@@ -101,15 +101,31 @@ impl Model for FrozenKernel {
     }
 
     fn outputs(&self, theta: &[f64], outputs: &mut [f64], cancel: &Cancel) -> Result<()> {
+        check_length("theta", theta.len(), self.parameters())?;
+        check_length("outputs", outputs.len(), self.examples())?;
         decisions(&self.gram, theta, outputs, cancel)
     }
 
     fn gradient(&self, _: &[f64], slopes: &[f64], gradient: &mut [f64], _: &Cancel) -> Result<()> {
+        check_length("slopes", slopes.len(), self.examples())?;
+        check_length("gradient", gradient.len(), self.parameters())?;
         gradient.copy_from_slice(slopes);
         Ok(())
     }
 
     fn outputs_at(&self, points: &Array2<f64>, theta: &[f64], cancel: &Cancel) -> Result<Vec<f64>> {
+        check_length("theta", theta.len(), self.parameters())?;
+        if points.ncols() != self.gram.nrows() || !points.is_standard_layout() {
+            return Err(Error::shape(
+                "K_test",
+                points.shape(),
+                format!(
+                    "must have {} columns, in row-major order",
+                    self.gram.nrows()
+                ),
+                "make the points by FrozenKernel::points",
+            ));
+        }
         let mut out = filled(0.0, points.nrows(), "predictions", "pass fewer points")?;
         decisions(points, theta, &mut out, cancel)?;
         Ok(out)

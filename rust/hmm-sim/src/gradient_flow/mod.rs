@@ -47,7 +47,20 @@ pub use network::{ReluLayer, ReluWeights, slope};
 pub use stepper::Question;
 pub use stepping::{Controller, Limits, Method};
 
-use hmm_core::{Cancel, Entry, Real, Result};
+use hmm_core::{Cancel, Entry, Error, Real, Result};
+
+/// An error unless the slice `argument` of a model's function has the length it needs.
+fn check_length(argument: &'static str, found: usize, wanted: usize) -> Result<()> {
+    if found == wanted {
+        return Ok(());
+    }
+    Err(Error::shape(
+        argument,
+        &[found],
+        format!("must have {wanted} entries"),
+        "pass one for each parameter, or for each example",
+    ))
+}
 
 /// A predictor with parameters `theta`: what the flow needs to know of it.
 pub trait Model: Send + Sync {
@@ -68,7 +81,7 @@ pub trait Model: Send + Sync {
     /// `f(x_mu)` of all training examples into `outputs` (p,).
     ///
     /// # Errors
-    /// [`hmm_core::Error::Interrupted`], and what a predictor of the caller's raises.
+    /// [`Error::Shape`] for slices of other lengths, [`Error::Interrupted`], and what a predictor of the caller's raises.
     fn outputs(&self, theta: &[Self::Scalar], outputs: &mut [f64], cancel: &Cancel) -> Result<()>;
 
     /// `sum_mu slopes_mu grad f(x_mu)` into `gradient` (parameters,).

@@ -1,8 +1,8 @@
 //! A one-hidden-layer ReLU network as a model for the flow.
 
-use super::Model;
 use super::fused::{self, Fused, NEURONS};
 use super::inputs::{EXAMPLES, Inputs};
+use super::{Model, check_length};
 use hmm_core::linalg::{matmul, matmul_add, rows, rows_mut};
 use hmm_core::memory::filled;
 use hmm_core::names::refused;
@@ -99,12 +99,21 @@ impl<T: Fused> ReluLayer<T> {
         self.inputs.dimension()
     }
 
+    /// Number of parameters.
+    fn size(&self) -> usize {
+        self.width * (self.dimension() + 2)
+    }
+
     /// Split parameters into rows `(omega_n, b_n)` and `beta`.
     fn split<'a>(&self, theta: &'a [T]) -> (&'a [T], &'a [T]) {
         theta.split_at(self.width * (self.dimension() + 1))
     }
 
     /// The outputs of one tile of examples by matrix products.
+    #[expect(
+        clippy::indexing_slicing,
+        reason = "`pre` has TILE places for each example of the tile, and beta comes in blocks of at most TILE"
+    )]
     fn tile_outputs(&self, x: &[T], weights: &[T], beta: &[T], out: &mut [f64]) {
         let d = self.dimension();
         let count = x.len() / d;
@@ -133,6 +142,11 @@ impl<T: Fused> ReluLayer<T> {
     }
 
     /// The forces on one chunk of neurons by matrix products, into `out` (neurons, d + 1).
+    #[expect(
+        clippy::indexing_slicing,
+        reason = "`pre` has places for TILE examples, and slopes come in blocks of at most TILE; a row of \
+                  `out` has d + 1 entries"
+    )]
     fn tile_forces(&self, weights: &[T], x: &[T], slopes: &[T], out: &mut [f64]) {
         let d = self.dimension();
         let count = weights.len() / (d + 1);
@@ -178,6 +192,8 @@ impl<T: Fused> ReluLayer<T> {
         outputs: &mut [f64],
         cancel: &Cancel,
     ) -> Result<()> {
+        check_length("theta", theta.len(), self.size())?;
+        check_length("outputs", outputs.len(), inputs.count())?;
         let (weights, beta) = self.split(theta);
         let d = self.dimension();
         let scale = self.slope / self.width as f64;
@@ -214,6 +230,10 @@ impl<T: Fused> ReluLayer<T> {
 }
 
 /// `pre = x V^T + b` for rows `(omega_n, b_n)` of `weights`; `pre` is (examples, neurons).
+#[expect(
+    clippy::indexing_slicing,
+    reason = "`chunks_exact` gives rows (omega_n, b_n) of d + 1 weights"
+)]
 fn pre_activations<T: Fused>(pre: &mut [T], x: &[T], weights: &[T], d: usize) {
     let (examples, neurons) = (x.len() / d, weights.len() / (d + 1));
     for pre in pre.chunks_exact_mut(neurons) {
@@ -239,7 +259,7 @@ impl<T: Fused + Entry> Model for ReluLayer<T> {
     }
 
     fn parameters(&self) -> usize {
-        self.width * (self.dimension() + 2)
+        self.size()
     }
 
     fn limits_relative_change(&self) -> bool {
@@ -250,6 +270,11 @@ impl<T: Fused + Entry> Model for ReluLayer<T> {
         self.outputs_of(&self.inputs, theta, outputs, cancel)
     }
 
+    #[expect(
+        clippy::indexing_slicing,
+        reason = "the lengths are checked at the door; a chunk has a row of d + 1 weights, and of forces, for \
+                  each of its neurons"
+    )]
     fn gradient(
         &self,
         theta: &[T],
@@ -257,6 +282,9 @@ impl<T: Fused + Entry> Model for ReluLayer<T> {
         gradient: &mut [T],
         cancel: &Cancel,
     ) -> Result<()> {
+        check_length("theta", theta.len(), self.parameters())?;
+        check_length("slopes", slopes.len(), self.examples())?;
+        check_length("gradient", gradient.len(), self.parameters())?;
         let d = self.dimension();
         let (weights, beta) = self.split(theta);
         // Examples that a hinge has satisfied exert no force: leave them out of the pass.

@@ -127,6 +127,11 @@ impl<M: Model> Flow<M> {
     }
 
     /// Dormand-Prince step of length `dt` into the trial buffers; parameters and predictions are held to the tolerance.
+    #[expect(
+        clippy::indexing_slicing,
+        reason = "`Trial::new` made ERROR.len() = STAGES.len() + 1 stages for this method, each as long as \
+                  theta"
+    )]
     pub(super) fn runge_kutta_trial(
         &mut self,
         dt: f64,
@@ -172,6 +177,10 @@ impl<M: Model> Flow<M> {
     /// Largest difference between the predictions of both solutions of a trial, in units of the tolerance.
     ///
     /// Parameters that are right to `rtol` say little of F where they are large.
+    #[expect(
+        clippy::indexing_slicing,
+        reason = "`Trial::new` made seven stages for the method that asks"
+    )]
     fn prediction_error(&mut self, rtol: f64, atol: f64, cancel: &Cancel) -> Result<f64> {
         let trial = &mut self.trial;
         self.model

@@ -54,26 +54,32 @@ impl Linear {
     ) -> T {
         fill_normal(&mut stream.generator((index >> 32) as u32, index), normals);
         let (coins, inputs) = normals.split_at_mut(COINS);
+        let [label_coin, flip_coin] = *coins else {
+            return T::ONE;
+        };
+        let first = |inputs: &[f64]| inputs.first().copied().unwrap_or_default();
         let label = match self {
             Self::Separable { sigma } => {
                 for x in inputs.iter_mut() {
                     *x *= sigma;
                 }
-                sign(inputs[0])
+                sign(first(inputs))
             }
             Self::Sphere { radius } => {
                 let norm = inputs.iter().map(|x| x * x).sum::<f64>().sqrt();
                 for x in inputs.iter_mut() {
                     *x *= radius / norm;
                 }
-                sign(inputs[0])
+                sign(first(inputs))
             }
             Self::Mixture { mu, sigma } => {
-                let y = sign(coins[0]);
+                let y = sign(label_coin);
                 for x in inputs.iter_mut() {
                     *x *= sigma;
                 }
-                inputs[0] += y * mu;
+                if let Some(first) = inputs.first_mut() {
+                    *first += y * mu;
+                }
                 y
             }
         };
@@ -81,7 +87,7 @@ impl Linear {
             *narrow = T::from_f64(*wide);
         }
         // The distribution function of a normal is uniform.
-        let uniform = 0.5 * libm::erfc(-coins[1] * std::f64::consts::FRAC_1_SQRT_2);
+        let uniform = 0.5 * libm::erfc(-flip_coin * std::f64::consts::FRAC_1_SQRT_2);
         T::from_f64(if uniform < flip { -label } else { label })
     }
 

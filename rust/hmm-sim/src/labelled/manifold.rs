@@ -133,7 +133,7 @@ impl Manifold {
                     let wanted = inputs.chunks_exact_mut(d).skip(offset);
                     for ((row, x), y) in wanted.zip(x.chunks_exact_mut(d)).zip(y) {
                         *y = T::from_f64(self.label(row));
-                        for value in &mut row[first..] {
+                        for value in row.iter_mut().skip(first) {
                             *value *= stretch;
                         }
                         for (narrow, wide) in x.iter_mut().zip(row.iter()) {

@@ -27,8 +27,7 @@ pub enum Shape {
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct LabelledLaw {
     shape: Shape,
-    /// Number of inputs.
-    pub d: usize,
+    d: usize,
     flip: f64,
 }
 
@@ -82,11 +81,17 @@ impl LabelledLaw {
         Ok(Self { shape, d, flip })
     }
 
+    /// d, the number of inputs.
+    pub const fn inputs(&self) -> usize {
+        self.d
+    }
+
     /// Fill `x` (rows of length d) and `y` with the rows `start..` of `stream`; `clean` leaves out the
     /// label flips.
     ///
     /// # Errors
-    /// Rows beyond the stream's length, [`Error::Interrupted`].
+    /// [`Error::Shape`] unless there is one row for each label, rows beyond the stream's length,
+    /// [`Error::Interrupted`].
     pub fn fill<T: Real>(
         &self,
         stream: &Stream,
@@ -96,6 +101,18 @@ impl LabelledLaw {
         clean: bool,
         cancel: &Cancel,
     ) -> Result<()> {
+        if y.len().checked_mul(self.d) != Some(x.len()) {
+            return Err(Error::shape(
+                "x",
+                &[x.len()],
+                format!(
+                    "must hold {} rows of {} inputs, as many as labels",
+                    y.len(),
+                    self.d
+                ),
+                "pass room for one row for each label",
+            ));
+        }
         match &self.shape {
             Shape::Linear(law) => {
                 let flip = if clean { 0.0 } else { self.flip };

@@ -122,6 +122,10 @@ pub fn scratch_bytes<T: Real>(block: usize, threads: usize) -> u64 {
 ///
 /// # Errors
 /// [`Error::Shape`] if lengths do not agree; [`Error::Resource`]; [`Error::Interrupted`].
+#[expect(
+    clippy::indexing_slicing,
+    reason = "the shapes of x, y and out are checked at the door; panels end with the points"
+)]
 pub fn network_ntk<T: Real>(
     network: &ReluNetwork<'_, T>,
     x: ArrayView2<'_, T>,
@@ -186,6 +190,11 @@ pub fn network_ntk<T: Real>(
 
 /// Put a tile of the panel at (`top`, `left`) into the kernel of `q` columns; with `mirrored` its image too, and of a
 /// tile on the diagonal only the upper half counts.
+#[expect(
+    clippy::indexing_slicing,
+    reason = "a tile lies within the P x Q kernel, and on or above the diagonal where it is mirrored: `panel` \
+              made it so"
+)]
 fn write<T: Real>(
     tile: &panel::Tile,
     (top, left): (usize, usize),

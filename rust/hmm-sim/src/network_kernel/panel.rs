@@ -61,6 +61,10 @@ impl<T: Real> Features<T> {
     }
 
     /// Rows of the points of a tile: features, and masks if there are any.
+    #[expect(
+        clippy::indexing_slicing,
+        reason = "`new` has room for NEURONS >= count features of each point, and a tile is of these points"
+    )]
     fn rows(&self, points: (usize, usize), count: usize) -> (&[T], &[T]) {
         let range = points.0 * count..points.1 * count;
         let masked = if self.masked.is_empty() {
@@ -72,6 +76,11 @@ impl<T: Real> Features<T> {
     }
 }
 
+#[expect(
+    clippy::indexing_slicing,
+    reason = "a stretch ends with the h neurons of `Weights`, whose arrays `ReluNetwork::weights` has checked; \
+              a block has room for its points"
+)]
 fn fill_block<T: Real>(
     network: &Weights<'_, T>,
     x: &[T],
@@ -140,6 +149,10 @@ impl Tile {
     }
 
     /// Turn the sums over neurons into the kernel; `same` panels.
+    #[expect(
+        clippy::indexing_slicing,
+        reason = "the rows and columns of a tile are points of its panel, of d inputs each"
+    )]
     fn finish<T: Real>(
         &mut self,
         network: &Weights<'_, T>,
@@ -176,6 +189,11 @@ impl Tile {
 }
 
 /// `sum += x y^T` in double precision, the product itself in `T`; on a `diagonal` tile only the upper half is right.
+#[expect(
+    clippy::indexing_slicing,
+    reason = "p and q are the rows that x and y have, and strips end with them; `sum` is the tile of p x q \
+              that `Tile::new` made"
+)]
 fn add_gram<T: Real>(
     sum: &mut [f64],
     scratch: &mut Vec<T>,

@@ -51,6 +51,11 @@ impl<T: Real> Group<T> {
     }
 
     /// Inputs of `count` samples from `first` on, all of them in this group.
+    #[expect(
+        clippy::indexing_slicing,
+        reason = "`count` samples from `first` on are in this group: `Samples` are cut where it ends, and it \
+                  has a row and a label for each"
+    )]
     pub(super) fn rows(&self, first: u64, count: usize) -> &[T] {
         let n = self.inputs.len() / self.labels.len();
         let offset = (first - self.first_block * self.size()) as usize;
@@ -70,6 +75,11 @@ impl<T: Real> Group<T> {
     ///
     /// Noise that changes, or that not all students have, is added here and not where labels are made: a user's function
     /// is asked for the steps that are taken, never for those of a group beyond the end of a run.
+    #[expect(
+        clippy::indexing_slicing,
+        reason = "`count` samples from `first` on are in this group: `Samples` are cut where it ends, and it \
+                  has a row and a label for each"
+    )]
     pub(super) fn labels(
         &self,
         first: u64,
@@ -261,8 +271,8 @@ impl<T: Real> Maker<'_, T> {
     ) -> Result<()> {
         self.source.fill(self.stream, block, c, x)?;
         let mut nu = vec![0.0; y.len() * self.teacher.v.len()];
-        self.teacher.fields(x, c, &mut nu);
-        self.teacher.labels(&nu, clean);
+        self.teacher.fields(x, c, &mut nu)?;
+        self.teacher.labels(&nu, clean)?;
         match self.noise {
             Some(sigma) if sigma > 0.0 => {
                 let mut xi = vec![0.0; y.len()];

@@ -42,17 +42,17 @@ impl<T: Real> OnlineSgd<T> {
     pub fn measure(&mut self, cancel: &Cancel) -> Result<Table> {
         self.check_somebody_learns()?;
         let source = &*self.data.source;
-        let learning: Vec<usize> = (0..self.members.len())
-            .filter(|&i| self.members[i].learns())
-            .collect();
-        let students: Vec<&Student<T>> =
-            learning.iter().map(|&i| &self.members[i].student).collect();
+        let members = self.members.iter().enumerate();
+        let (learning, students): (Vec<usize>, Vec<&Student<T>>) = members
+            .filter(|(_, member)| member.learns())
+            .map(|(i, member)| (i, &member.student))
+            .unzip();
         let seen: Vec<(Vec<f64>, Option<Vec<f64>>)> = students
             .par_iter()
             .map(|student| {
                 cancel.check()?;
                 let w = student.wide_first_layer();
-                let projected = source.project(&w, student.units());
+                let projected = source.project(&w, student.units())?;
                 Ok((w, projected))
             })
             .collect::<Result<_>>()?;
@@ -69,8 +69,10 @@ impl<T: Real> OnlineSgd<T> {
                 self.measured(student, &w, projected, test, cancel)
             })
             .collect();
-        if self.lone {
-            return tables.remove(0);
+        if self.lone
+            && let Some(table) = tables.pop()
+        {
+            return table;
         }
         let mut found = Vec::new();
         let mut refused = None;
@@ -112,7 +114,7 @@ impl<T: Real> OnlineSgd<T> {
         let (q, r, t) = match (&self.measurement.moments, &projected, &sigma) {
             (Some(moments), Some(s), Some(sigma)) => {
                 let q = moments.student_overlap(&overlap, sigma);
-                let (r, t) = teacher.overlaps(&*self.data.source, moments, w, s);
+                let (r, t) = teacher.overlaps(&*self.data.source, moments, w, s)?;
                 (q, r, t)
             }
             _ => (test.q, test.r, test.t),
@@ -164,7 +166,7 @@ fn side_by_side(tables: &[(usize, Table)], count: usize, widest: usize) -> Resul
         let own = column.shape();
         let mut shape = vec![count];
         if name == "R" {
-            shape.extend([widest, own[1]]);
+            shape.extend([widest].iter().chain(own.last()));
         } else {
             shape.extend(own.iter().map(|_| widest));
         }
@@ -175,7 +177,9 @@ fn side_by_side(tables: &[(usize, Table)], count: usize, widest: usize) -> Resul
                 let place: Vec<usize> = std::iter::once(*i)
                     .chain(place.slice().iter().copied())
                     .collect();
-                values[IxDyn(&place)] = value;
+                if let Some(entry) = values.get_mut(IxDyn(&place)) {
+                    *entry = value;
+                }
             }
         }
         joined.push(name, values);

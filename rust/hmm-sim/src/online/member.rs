@@ -82,6 +82,10 @@ impl<T: Real> Member<T> {
     }
 
     /// Learn from a part of the samples of a lesson.
+    #[expect(
+        clippy::indexing_slicing,
+        reason = "a part of the samples of the lesson, which has a label and a row for each of them"
+    )]
     fn follow(
         &mut self,
         lesson: &Lesson<'_, T>,

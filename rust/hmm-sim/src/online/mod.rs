@@ -204,6 +204,10 @@ impl<T: Real> OnlineSgd<T> {
     }
 
     /// The student as it is now; of an ensemble the first.
+    #[expect(
+        clippy::indexing_slicing,
+        reason = "`ensemble` refuses a run without students"
+    )]
     pub fn student(&self) -> &Student<T> {
         &self.members[0].student
     }
@@ -305,8 +309,8 @@ impl<T: Real> OnlineSgd<T> {
                     count: (stop - *step).min(most) as usize,
                     batch: 1,
                 };
-                if lone {
-                    let (done, halt) = members[0].learn(&samples, cancel)?;
+                if let (true, Some(member)) = (lone, members.first_mut()) {
+                    let (done, halt) = member.learn(&samples, cancel)?;
                     *step += done;
                     return Ok(halt);
                 }
@@ -374,6 +378,10 @@ impl<T: Real> OnlineSgd<T> {
         step as f64 / self.data.source.inputs() as f64
     }
 
+    #[expect(
+        clippy::indexing_slicing,
+        reason = "`ensemble` refuses a run without students"
+    )]
     fn error(&self, halt: Halt) -> Error {
         match halt {
             Halt::Cancelled => Error::Interrupted,

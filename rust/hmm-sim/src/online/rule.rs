@@ -36,9 +36,9 @@ impl Rule {
     /// The rates of one step.
     pub(super) fn rates_of(&self, step: u64, inputs: usize) -> Result<Rates> {
         let of = |schedule: &Schedule| {
-            let mut rate = [0.0];
-            schedule.of_steps(step, inputs, &mut rate)?;
-            Ok(rate[0])
+            let mut rate = 0.0;
+            schedule.of_steps(step, inputs, std::slice::from_mut(&mut rate))?;
+            Ok(rate)
         };
         Ok(Rates {
             lr: of(&self.lr)?,
@@ -96,6 +96,10 @@ pub(super) enum StepRates<'a> {
 
 impl StepRates<'_> {
     /// Those of a part of the steps.
+    #[expect(
+        clippy::indexing_slicing,
+        reason = "the steps of a part are some of those that the rates were made for"
+    )]
     pub(super) fn part(&self, steps: Range<usize>) -> StepRates<'_> {
         match self {
             Self::Same(rates) => StepRates::Same(*rates),
@@ -158,6 +162,10 @@ impl<T: Real> Student<T> {
     }
 
     /// w, K x N, in the run's own precision.
+    #[expect(
+        clippy::indexing_slicing,
+        reason = "w has K N entries, and rows are of K, columns of N"
+    )]
     pub fn first_layer(&self) -> Array2<T> {
         let scaled = |at: (usize, usize)| {
             let stored = self.w[at.0 * self.inputs() + at.1];

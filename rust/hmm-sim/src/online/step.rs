@@ -71,6 +71,10 @@ pub(super) fn learn<T: Real>(
 }
 
 /// The same at the pace of each step.
+#[expect(
+    clippy::indexing_slicing,
+    reason = "all four vectors have an entry for each unit, as v has"
+)]
 fn learn_at<T: Real>(
     paces: impl Iterator<Item = Pace<T>>,
     student: &mut Student<T>,
@@ -187,6 +191,11 @@ impl<T: Real> BatchGradient<T> {
     }
 
     /// Add samples; an error if the run has diverged.
+    #[expect(
+        clippy::indexing_slicing,
+        reason = "pieces cut the range of the labels, and inputs hold a row for each of them: `Group::rows` \
+                  and `labels` gave both"
+    )]
     pub(super) fn add(
         &mut self,
         student: &Student<T>,
@@ -236,6 +245,10 @@ impl<T: Real> BatchGradient<T> {
     }
 
     /// Take the step at these rates; returns the memory for the next batch.
+    #[expect(
+        clippy::indexing_slicing,
+        reason = "a stretch of the gradient has K rows of its columns, as `start` and `add` lay it out"
+    )]
     pub(super) fn apply(self, student: &mut Student<T>, rule: &Rule, rates: &Rates) -> Vec<T> {
         let (units, n) = (student.units(), student.inputs());
         let keep = Decay::new(rates.weight_decay, n).shrink(student, rule.train_second_layer);
@@ -268,6 +281,10 @@ impl<T: Real> BatchGradient<T> {
 }
 
 /// The coefficients Δ v_k g'(λ_k) of samples, rows x K, and Σ Δ g(λ_k) over them; an error if the run has diverged.
+#[expect(
+    clippy::indexing_slicing,
+    reason = "`chunks_exact` gives rows of K, and v and the sums have K entries"
+)]
 fn coefficients<T: Real>(
     student: &Student<T>,
     inputs: &[T],

@@ -97,6 +97,7 @@ impl<T: Real + Entry> Stepper for OnlineSgd<T> {
         let mut state = Table::new();
         for (i, student) in self.students().enumerate() {
             let (units, inputs) = (student.units(), student.inputs());
+            #[expect(clippy::indexing_slicing, reason = "w has K N entries, row by row")]
             let w = Array2::from_shape_fn((units, inputs), |(k, i)| student.w[k * inputs + i]);
             state.push(self.named("w", i), w);
             state.push(self.named("v", i), student.v.clone());
@@ -110,12 +111,11 @@ impl<T: Real + Entry> Stepper for OnlineSgd<T> {
                 .with("output_scale", output_scale)
                 .with("diverged", self.diverged_at());
         }
-        if scale[0] == 1.0 {
-            state
-        } else {
-            state
-                .with("scale", scale[0])
-                .with("output_scale", output_scale[0])
+        match (scale.as_slice(), output_scale.as_slice()) {
+            ([scale], [output_scale]) if *scale != 1.0 => state
+                .with("scale", *scale)
+                .with("output_scale", *output_scale),
+            _ => state,
         }
     }
 

@@ -36,6 +36,10 @@ impl<T: Real> TestSet<T> {
     }
 
     /// Averages of every student block by block in block order: ½Δ², and with `overlaps` those of the fields' products.
+    #[expect(
+        clippy::indexing_slicing,
+        reason = "blocks end with the test set; buffers have room for a whole block, the cache for all of them"
+    )]
     pub(super) fn averages(
         &mut self,
         source: &dyn Source<T>,
@@ -85,8 +89,8 @@ impl<T: Real> TestSet<T> {
                 let mut nu = vec![0.0; size * teachers];
                 let mut y = vec![0.0; size];
                 source.fill(&this.stream, block as u64, &mut c, &mut x)?;
-                teacher.fields(&x, &c, &mut nu);
-                teacher.labels(&nu, &mut y);
+                teacher.fields(&x, &c, &mut nu)?;
+                teacher.labels(&nu, &mut y)?;
                 add(&x[..count * n], &y[..count], &nu[..count * teachers])?;
                 Ok(sums)
             },
@@ -123,8 +127,8 @@ impl<T: Real> TestSet<T> {
                 cancel.check()?;
                 let mut c = vec![T::ZERO; size * d];
                 source.fill(&self.stream, block as u64, &mut c, x)?;
-                teacher.fields(x, &c, nu);
-                teacher.labels(nu, y);
+                teacher.fields(x, &c, nu)?;
+                teacher.labels(nu, y)?;
                 Ok::<(), Error>(())
             })?;
         Ok(TestCache {

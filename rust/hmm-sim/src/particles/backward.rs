@@ -55,6 +55,11 @@ impl<T: Real> Descent<'_, T> {
     ///
     /// # Errors
     /// [`Error::Interrupted`]; [`Error::Divergence`], once all have moved, if weights are not finite any more.
+    #[expect(
+        clippy::indexing_slicing,
+        reason = "parts of the `Plan` of these very nodes and examples, and one gathering for each of its \
+                  example chunks"
+    )]
     pub fn descend(
         &self,
         a: &mut [T],
@@ -122,6 +127,10 @@ impl<T: Real> Descent<'_, T> {
     }
 
     /// Gather the examples of a chunk that pull.
+    #[expect(
+        clippy::indexing_slicing,
+        reason = "rows of an example chunk of the `Plan`, n below its length; x and pull hold all examples"
+    )]
     fn pulling(
         &self,
         examples: Range<usize>,
@@ -153,6 +162,11 @@ impl<T: Real> Descent<'_, T> {
     }
 
     /// `G` and `H` of the nodes in `weights` over the examples of one chunk.
+    #[expect(
+        clippy::indexing_slicing,
+        reason = "tiles of the nodes at hand and of what `pulling` gathered; of signs `forward` kept a byte \
+                  for each group and example"
+    )]
     fn chunk_fields(
         &self,
         weights: Weights<'_, T>,
@@ -217,6 +231,10 @@ impl<T: Real> Descent<'_, T> {
 
     /// Move the nodes of a chunk by the fields of all example chunks, added in order; returns whether all weights are
     /// finite then.
+    #[expect(
+        clippy::indexing_slicing,
+        reason = "`chunk_fields` made d slopes and a value for each node of this chunk"
+    )]
     fn update(&self, a: &mut [T], w: &mut [T], d: usize, parts: &[Fields<T>]) -> bool {
         let kappa = (d as f64).sqrt().recip();
         let relu = self.unit == Activation::Relu;

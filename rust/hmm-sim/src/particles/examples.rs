@@ -79,7 +79,7 @@ pub struct LawBatches {
 
 impl<T: Real> Batches<T> for LawBatches {
     fn inputs(&self) -> usize {
-        self.law.d
+        self.law.inputs()
     }
 
     fn fill(&self, start: u64, x: &mut [T], y: &mut [T], cancel: &Cancel) -> Result<()> {

@@ -54,6 +54,10 @@ fn sign_bytes(nodes: &Range<usize>, examples: &Range<usize>) -> usize {
 ///
 /// # Errors
 /// [`hmm_core::Error::Interrupted`].
+#[expect(
+    clippy::indexing_slicing,
+    reason = "`Plan` cuts the range of the examples, of which `output` has them all"
+)]
 pub fn forward<T: Real>(
     weights: Weights<'_, T>,
     unit: Activation,
@@ -119,6 +123,11 @@ impl<T: Real> Scratch<T> {
 }
 
 /// `sum_i a_i g(kappa w_i.x_n)` over the nodes of a task for each of its examples, and its signs.
+#[expect(
+    clippy::indexing_slicing,
+    reason = "tiles of the `Plan` that the buffers are made for; `Particles::part` has checked that a, w and x \
+              have the sizes it is of"
+)]
 fn chunk_output<T: Real>(
     weights: Weights<'_, T>,
     unit: Activation,
@@ -203,6 +212,11 @@ fn relu_group<T: Real>(z: &[T], a: &[T], silent: &[T], sums: &mut [T], bits: &mu
 
 /// The loop of [`relu_group`], compiled for the widest instructions at hand.
 #[inline(always)]
+#[expect(
+    clippy::indexing_slicing,
+    reason = "p entries of each row are cut beforehand, so that the compiler sees equal lengths; `relu_group` \
+              gives rows of p"
+)]
 fn relu_group_body<T: Real>(z: [&[T]; GROUP], a: [T; GROUP], sums: &mut [T], bits: &mut [u8]) {
     let p = sums.len();
     // Equal lengths that the compiler can see.

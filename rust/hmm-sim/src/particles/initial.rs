@@ -158,10 +158,12 @@ impl Drawing {
                         cancel.check()?;
                         fill_normal(&mut generator, piece);
                     }
-                    *a = T::from_f64(sign_a * std_a * normals[0]);
-                    *b = T::from_f64(std_b * normals[1]);
-                    for (weight, normal) in w.iter_mut().zip(&normals[2..]) {
-                        *weight = T::from_f64(sign_w * std_w * normal);
+                    if let [of_a, of_b, of_w @ ..] = normals.as_slice() {
+                        *a = T::from_f64(sign_a * std_a * of_a);
+                        *b = T::from_f64(std_b * of_b);
+                        for (weight, normal) in w.iter_mut().zip(of_w) {
+                            *weight = T::from_f64(sign_w * std_w * normal);
+                        }
                     }
                     Ok(())
                 },

@@ -40,15 +40,15 @@ impl Rule {
 
 /// The overlaps `<(a0 + w0), (a + w_par)>` and `<(a0 + w0), (a0 + w0)>` over nodes, with `start = a0 + w0`.
 pub fn overlaps<T: Real>(start: &[T], a: &[T], w: &[T], cancel: &Cancel) -> Result<[f64; 2]> {
-    let d = w.len() / a.len().max(1);
+    let d = (w.len() / a.len().max(1)).max(1);
     let (mut cross, mut norm) = (0.0, 0.0);
-    let nodes = start.iter().zip(a).zip(w.chunks_exact(d));
+    let nodes = start.iter().zip(a).zip(w.iter().step_by(d));
     for (node, ((start, a), w)) in nodes.enumerate() {
         if node % LOOK == 0 {
             cancel.check()?;
         }
         let start = start.to_f64();
-        cross += start * (a.to_f64() + w[0].to_f64());
+        cross += start * (a.to_f64() + w.to_f64());
         norm += start * start;
     }
     Ok([cross, norm])

@@ -169,7 +169,7 @@ impl<T: Real> Particles<T> {
             check_inputs("X_test", test.x.len() / test.len(), d)?;
         }
         let (a, w) = (row_major(a), row_major(w));
-        let start = a.iter().zip(w.chunks_exact(d)).map(|(a, w)| *a + w[0]);
+        let start = a.iter().zip(w.iter().step_by(d)).map(|(a, w)| *a + *w);
         let fresh = matches!(examples, Examples::Fresh { .. });
         Ok(Self {
             start: start.collect(),

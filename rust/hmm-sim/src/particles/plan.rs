@@ -30,21 +30,33 @@ pub struct Plan {
 }
 
 impl Plan {
-    /// Cut `nodes` x `examples`; `tile` overrides the tile sizes.
+    /// Cut `nodes` x `examples`; `tile` overrides the tile sizes, none of which is larger than the whole.
     pub fn new(nodes: usize, examples: usize, tile: Option<(usize, usize)>) -> Self {
         // Tiles of equal size: a small last one would run at a fraction of the product's speed.
         let even = nodes.div_ceil(nodes.div_ceil(NODE_TILE).max(1));
         let (node_tile, example_tile) = tile.unwrap_or((even, EXAMPLE_TILE));
-        let node_tile = node_tile.max(1).next_multiple_of(8);
-        let example_tile = example_tile.max(1);
-        let node_chunk = nodes.div_ceil(node_tile).div_ceil(NODE_CHUNKS).max(1) * node_tile;
+        let node_tile = node_tile.clamp(1, nodes.max(1));
+        let node_tile = node_tile
+            .checked_next_multiple_of(8)
+            .unwrap_or(usize::MAX - 7);
+        let example_tile = example_tile.clamp(1, examples.max(1));
+        // Sizes without a run, as an estimate of its memory has them, may be of any order.
+        let node_chunk = nodes
+            .div_ceil(node_tile)
+            .div_ceil(NODE_CHUNKS)
+            .max(1)
+            .saturating_mul(node_tile);
         let node_chunks = nodes.div_ceil(node_chunk).max(1);
         let wanted = if node_chunks >= ENOUGH_TASKS {
             1
         } else {
             ENOUGH_TASKS.div_ceil(node_chunks)
         };
-        let example_chunk = examples.div_ceil(example_tile).div_ceil(wanted).max(1) * example_tile;
+        let example_chunk = examples
+            .div_ceil(example_tile)
+            .div_ceil(wanted)
+            .max(1)
+            .saturating_mul(example_tile);
         Self {
             node_tile,
             example_tile,

@@ -58,7 +58,7 @@ impl Sizes {
         // Partial outputs of every node chunk, their sum, and that of the whole network.
         let outputs = bytes_of::<f64>((plan.node_chunks() + 2).saturating_mul(examples));
         // c x of every example, and x itself where fields are made again.
-        let gathered = numbers(examples, if signs { d } else { 2 * d });
+        let gathered = numbers(examples, if signs { d } else { d.saturating_mul(2) });
         let fields =
             numbers(plan.node_chunk.min(width), d).saturating_mul(if plan.example_chunks() == 1 {
                 threads as u64

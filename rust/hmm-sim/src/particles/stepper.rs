@@ -127,10 +127,10 @@ impl<T: Real + Entry> Stepper for Particles<T> {
             "nodes" => {
                 let recorded = self.recorded;
                 let a = self.a.iter().take(recorded);
-                let along = self.w.chunks_exact(self.d).take(recorded);
+                let along = self.w.iter().step_by(self.d).take(recorded);
                 Ok(Table::new()
                     .with("a", a.map(|a| a.to_f64()).collect::<Vec<_>>())
-                    .with("w_par", along.map(|w| w[0].to_f64()).collect::<Vec<_>>()))
+                    .with("w_par", along.map(|w| w.to_f64()).collect::<Vec<_>>()))
             }
             "first_satisfied" => {
                 Ok(Table::new().with("first_satisfied", self.first_satisfied.clone()))
