@@ -11,7 +11,7 @@ import numpy.typing as npt
 from ...ground.arguments import count, reals
 from ...ground.errors import InvalidParameterError, ShapeError
 from ...ground.overflow import within_range
-from ...ground.results import result_of
+from ...ground.results import attribute_of, axis_of, result_of, variable_of
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -85,6 +85,7 @@ def agreement(simulation: xr.Dataset, theory: xr.Dataset) -> xr.Dataset:
             raise InvalidParameterError(
                 f"{argument} has no coordinate alpha: must be a curve over it; pass {kind}"
             )
+        axis_of(argument, given, "alpha")
     if simulation.alpha.shape != theory.alpha.shape or not np.allclose(
         simulation.alpha, theory.alpha, rtol=1e-9
     ):
@@ -94,19 +95,19 @@ def agreement(simulation: xr.Dataset, theory: xr.Dataset) -> xr.Dataset:
         )
     skipped = ("converged", "gap", "residual", "iterations")
     names = [str(name) for name in simulation.data_vars if name in theory and name not in skipped]
-    loss, p = str(simulation.attrs["loss"]), int(simulation.attrs["p"])
+    loss, p = str(simulation.attrs.get("loss")), round(attribute_of("simulation", simulation, "p"))
     table: dict[str, list[Vector]] = {
         key: [] for key in ("theory", "simulation", "standard_error", "gap", "allowed", "within")
     }
     for name in names:
-        measured = simulation[name].values
+        measured = variable_of("simulation", simulation, name, ("alpha", "seed"), known=False).values
         repeats = measured.shape[1]
         error = (
             measured.std(axis=1, ddof=1) / math.sqrt(repeats)
             if repeats > 1
             else np.full(len(measured), np.inf)
         )
-        predicted = theory[name].values
+        predicted = variable_of("theory", theory, name, ("alpha",), known=False).values
         gap = measured.mean(axis=1) - predicted
         allowed = finite_size_allowance(name, predicted, error, p=p, loss=loss)
         columns = (
