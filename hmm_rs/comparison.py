@@ -120,11 +120,11 @@ def compare(
         )
     middle = middle.transpose(dim, ...)
     times = _common_times(_places("run", measured, dim), theory, dim)
-    for name, one, other in (("run", middle, solved), ("theory", solved, middle)):
-        stray = [str(along) for along in one.dims if along not in other.dims]
+    for name, curve, beside in (("run", middle, solved), ("theory", solved, middle)):
+        stray = [str(along) for along in curve.dims if along not in beside.dims]
         if stray:
             raise InvalidParameterError(
-                f"{name}: its {variable} lies along {', '.join(map(str, one.dims))}, that of "
+                f"{name}: its {variable} lies along {', '.join(map(str, curve.dims))}, that of "
                 f"{'theory' if name == 'run' else 'run'} does not: must be the same; choose with "
                 f"{name}.sel({stray[0]}=...), or average"
             )

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from ..ground.errors import InvalidParameterError
 from ..ground.extras import extra
-from ..ground.results import axis_of, leading
+from ..ground.results import leading
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -46,11 +46,11 @@ def axes_of(ax: Axes | None) -> Axes:
     return made
 
 
-def after_start(name: str, values: xr.DataArray) -> xr.DataArray:
-    """Return what was measured after t = 0, which has no place on a logarithmic axis."""
-    seen = values.where(values["t"] > 0, drop=True)
+def after_start(name: str, values: xr.DataArray, along: str = "t") -> xr.DataArray:
+    """Return what was measured after `along` = 0, which has no place on a logarithmic axis."""
+    seen = values.where(values[along] > 0, drop=True)
     if seen.size == 0:
-        raise InvalidParameterError(f"{name} has no time t > 0: nothing to draw; run longer")
+        raise InvalidParameterError(f"{name} has no {along} > 0: nothing to draw; run longer")
     return seen
 
 
@@ -123,7 +123,6 @@ def split(values: xr.DataArray) -> tuple[str, str | None]:
             f"{values.name} has the dimensions {', '.join(dims)}: a picture holds one axis and one swept "
             f"dimension; choose with .sel({rest[-1]}=...)"
         )
-    axis_of(f"result.{values.name}", values, first)
     return first, rest[0] if rest else None
 
 

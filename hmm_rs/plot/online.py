@@ -6,8 +6,18 @@ from typing import TYPE_CHECKING, Literal
 
 from ..ground.arguments import choice, flag, items, number
 from ..ground.errors import InvalidParameterError
-from ..ground.results import VARIABLES, axis_of, leading, variable_of
-from .axes import COLOURS, axes_of, distinct_colours, in_words, readable_log, source_of, split, style_of
+from ..ground.results import VARIABLES, leading, numbers_of, variable_of
+from .axes import (
+    COLOURS,
+    after_start,
+    axes_of,
+    distinct_colours,
+    in_words,
+    readable_log,
+    source_of,
+    split,
+    style_of,
+)
 from .marks import error_bars
 
 if TYPE_CHECKING:
@@ -83,6 +93,10 @@ def learning_curve(
                 f"{tuple(drawn[0].dims)}: must be over the same dimensions; draw them apart"
             )
     spreads = [_own_spread(result, variable) for result in results]
+    # Zero has no place on a logarithmic axis.
+    drawn = [
+        after_start("result", numbers_of(f"result.{variable}", values, axis=along), along) for values in drawn
+    ]
     ax = axes_of(ax)
     # Marks that have no place on the axes must know them; what is nowhere positive has no logarithm at all.
     logarithmic = any(bool((values.mean(_seeds(values)) > 0.0).any()) for values in drawn)
@@ -145,16 +159,14 @@ def _draw(
     label: str | None,
 ) -> None:
     """Draw one curve, with its band if there are seeds."""
-    # Zero has no place on a logarithmic axis.
-    seen = curve.where(curve[along] > 0, drop=True)
-    middle = seen.mean(_seeds(seen))
+    middle = curve.mean(_seeds(curve))
     theory = source_of(result) == "theory"
-    seeds = seen.sizes.get("seed", 1)
-    spread = seen.std("seed", ddof=1) if seeds > 1 else own
+    seeds = curve.sizes.get("seed", 1)
+    spread = curve.std("seed", ddof=1) if seeds > 1 else own
     if spread is not None and spread.dims != middle.dims:
         spread = None
     if spread is not None:
-        spread = spread[(curve[along] > 0).values] if seeds == 1 else spread
+        spread = spread.where(spread[along] > 0, drop=True)
     if spread is not None and band == "sem" and seeds > 1:
         spread = spread / seeds**0.5
     if spread is not None and bars and not theory:
@@ -225,16 +237,14 @@ def order_parameters(
     for which, result in enumerate(results):
         colour = 0
         for name, values in zip(names, drawn[which], strict=True):
-            dim = str(values.dims[0])
-            seen = values.where(values[dim] > 0, drop=True)
-            rows, columns = seen.shape[1], seen.shape[2] if seen.ndim > 2 else 1
+            rows, columns = values.shape[1], values.shape[2] if values.ndim > 2 else 1
             symmetric = name in ("Q", "W", "Sigma", "T")
             for k in range(rows):
                 for m in range(k if symmetric else 0, columns):
-                    curve = seen[:, k, m] if seen.ndim > 2 else seen[:, k]
-                    index = f"{k + 1}{m + 1}" if seen.ndim > 2 else f"{k + 1}"
+                    curve = values[:, k, m] if values.ndim > 2 else values[:, k]
+                    index = f"{k + 1}{m + 1}" if values.ndim > 2 else f"{k + 1}"
                     ax.plot(
-                        seen[dim],
+                        values[values.dims[0]],
                         curve,
                         color=COLOURS[colour % len(COLOURS)],
                         label=f"${name}_{{{index}}}$" if which == 0 else None,
@@ -260,5 +270,4 @@ def _entries(result: xr.Dataset, name: str) -> xr.DataArray:
             f"{name} has the dimensions {tuple(values.dims)}: must be one axis and {inner or '(k,)'}; "
             f"choose with .sel(...), or average with .mean('seed')"
         )
-    axis_of(f"result.{name}", values, axis)
-    return values.transpose(axis, *inner)
+    return after_start("result", numbers_of(f"result.{name}", values, (axis, *inner), axis=axis), axis)

@@ -8,7 +8,7 @@ import numpy as np
 
 from ..ground.arguments import choice, flag
 from ..ground.errors import InvalidParameterError
-from ..ground.results import axis_of, variable_of
+from ..ground.results import numbers_of, variable_of
 from .axes import COLOURS, axes_of, readable_log
 from .marks import error_bars
 
@@ -89,7 +89,7 @@ def mean_over_seeds(
             "returned, and choose with .sel(...)"
         )
     dim = str(next(name for name in values.dims if name != "seed"))
-    axis_of(f"result.{variable}", values, dim)
+    values = numbers_of(f"result.{variable}", values, axis=dim)
     line = None
     if theory is not None:
         line = variable_of("theory", theory, variable if expected is None else expected, (dim,), axis=dim)
