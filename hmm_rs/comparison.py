@@ -13,7 +13,7 @@ import numpy.typing as npt
 from .ground.arguments import number, reals, shown
 from .ground.errors import InvalidParameterError, ShapeError
 from .ground.linear_algebra import eigh
-from .ground.results import axis_of, leading, result_of, variable_of
+from .ground.results import axis_of, leading, numbers_of, result_of, variable_of
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -128,7 +128,7 @@ def compare(
                 f"{'theory' if name == 'run' else 'run'} does not: must be the same; choose with "
                 f"{name}.sel({stray[0]}=...), or average"
             )
-    solved = solved.transpose(*middle.dims)
+    solved = numbers_of(f"theory.{variable}", solved, list(map(str, middle.dims)), axis=dim)
     if solved.shape[1:] != middle.shape[1:]:
         raise ShapeError(
             f"theory.{variable} has entries of shape {solved.shape[1:]}, that of run of {middle.shape[1:]}: must be "

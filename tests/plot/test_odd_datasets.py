@@ -1,7 +1,7 @@
-"""Pictures of datasets that are not whole results: drawn where that makes sense, refused in our words elsewhere.
+"""Datasets that are not whole results: drawn and read where that makes sense, refused in our words elsewhere.
 
-Every function of hr.plot gets every variation of its datasets: entries picked out, dimensions renamed or turned,
-variables and coordinates dropped, of another kind or without a number, attributes that say nothing.
+Every function of hr.plot, and what else reads a dataset, gets every variation of it: entries picked out, dimensions
+renamed or turned, variables and coordinates dropped, of another kind or without a number, attributes that say nothing.
 """
 
 from __future__ import annotations
@@ -171,6 +171,62 @@ PICTURES = {
 }
 
 
+def curve():
+    t = np.geomspace(0.1, 1000.0, 60)
+    falls = 0.4 / (1.0 + t**2) + 0.1 / (1.0 + (t / 100.0) ** 4)
+    return xr.Dataset({"eg": ("t", falls)}, coords={"t": t})
+
+
+def correlated():
+    """Theory that knows the fluctuations of single runs."""
+    between = {"eg_covariance": (("t", "t2"), 1e-4 * np.eye(4))}
+    return law().assign(between).assign_coords(t2=law().t.values)
+
+
+def single():
+    told = '{"model": "TeacherStudent(N=30)", "test_size": 20}'
+    return seeds().isel(seed=0, drop=True).assign_attrs(settings=told)
+
+
+def repeated():
+    values = np.array([[0.3, 0.32], [0.1, 0.11]])
+    held = {"test_error": (("alpha", "seed"), values)}
+    return xr.Dataset(held, coords={"alpha": [0.5, 2.0]}).assign_attrs(p=20, loss="square")
+
+
+def solved():
+    return repeated().mean("seed")
+
+
+AGREEMENT = hr.experiments.full_batch.agreement
+#: What else reads a dataset.
+READERS = {
+    "agreement": (lambda d: AGREEMENT(d, solved()), repeated),
+    "agreement, theory": (lambda d: AGREEMENT(repeated(), d), solved),
+    "cite": (hr.cite, law),
+    "compare": (lambda d: hr.compare(d, law()), seeds),
+    "compare, one run": (lambda d: hr.compare(d, law().drop_vars("eg_std")), single),
+    "compare, theory": (lambda d: hr.compare(seeds(), d), law),
+    "compare, entries": (
+        lambda d: hr.compare(d, equations(), variable="Q", allowed=0.1),
+        lambda: equations()[["Q"]],
+    ),
+    "compare, covariance": (lambda d: hr.compare(single(), d), correlated),
+    "ensemble": (lambda d: hr.ensemble(lambda seed: d if seed else law(), seeds=2), law),
+    "plateau": (hr.theory.phenomena.plateau, curve),
+    "to_frame": (hr.to_frame, seeds),
+}
+
+
+@pytest.mark.parametrize("name", READERS)
+def test_an_answer_or_a_refusal_in_our_words(name):
+    call, make = READERS[name]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        call(make())
+        try_all(name, call, make())
+
+
 def test_every_picture_is_tried():
     assert {name.split(",")[0] for name in PICTURES} == set(PLOT.__all__)
 
@@ -221,6 +277,18 @@ def variations(data):
         yield f"attributes {value!r}", data.assign_attrs(dict.fromkeys(data.attrs, value))
 
 
+def try_all(name, call, whole):
+    """Call with every variation and hold what comes to an answer, or a refusal with a remedy."""
+    for done, data in variations(whole):
+        try:
+            call(data)
+        except hr.HmmError as refusal:
+            if ";" not in str(refusal):
+                pytest.fail(f"{name}, {done}: no remedy in {refusal}")
+        except Exception as error:
+            pytest.fail(f"{name}, {done}: {type(error).__name__}: {error}")
+
+
 def drawn(call, data):
     """Return what the picture holds: lines and points, texts, limits."""
     try:
@@ -245,14 +313,7 @@ def test_a_picture_or_a_refusal_in_our_words(name):
     with warnings.catch_warnings():
         # Of scales that no number fits; numpy's of means of nothing.
         warnings.simplefilter("ignore")
-        for done, data in variations(make()):
-            try:
-                drawn(call, data)
-            except hr.HmmError as refusal:
-                if "; " not in str(refusal):
-                    pytest.fail(f"{name}, {done}: no remedy in {refusal}")
-            except Exception as error:
-                pytest.fail(f"{name}, {done}: {type(error).__name__}: {error}")
+        try_all(name, lambda data: drawn(call, data), make())
 
 
 @pytest.mark.parametrize("name", PICTURES)
