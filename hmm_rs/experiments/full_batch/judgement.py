@@ -95,8 +95,8 @@ def agreement(simulation: xr.Dataset, theory: xr.Dataset) -> xr.Dataset:
     names = [str(name) for name in simulation.data_vars if name in theory and name not in skipped]
     if not names:
         raise InvalidParameterError(
-            "simulation and theory share no observable: must both hold train_error, say; pass what full_batch_curve and "
-            "replica.learning_curve returned"
+            "simulation and theory share no observable: must both hold train_error, say; pass what full_batch_curve "
+            "and replica.learning_curve returned"
         )
     loss, p = str(simulation.attrs.get("loss")), count("simulation.attrs['p']", simulation.attrs.get("p"))
     table: dict[str, list[Vector]] = {
