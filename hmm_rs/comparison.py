@@ -13,7 +13,7 @@ import numpy.typing as npt
 from .ground.arguments import number, reals, shown
 from .ground.errors import InvalidParameterError, ShapeError
 from .ground.linear_algebra import eigh
-from .ground.results import result_of
+from .ground.results import axis_of, leading, numbers_of, result_of, variable_of
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -108,21 +108,41 @@ def compare(
     sigmas = number("sigmas", sigmas, minimum=0.0, exclusive=True)
     own_spread = f"{variable}_std" in theory and allowed is None
     seeds = "seed" in run[variable].dims and run.sizes["seed"] > 1
+    solved = variable_of("theory", theory, variable)
     # What chance does to the weights is in the order parameters; a test set adds its own.
     by_overlaps = own_spread and not seeds and variable == "eg" and "eg_analytic" in run
-    measured = run["eg_analytic" if by_overlaps else variable]
+    measured = variable_of("run", run, "eg_analytic" if by_overlaps else variable)
     middle = measured.mean("seed") if "seed" in measured.dims else measured
-    dim = str(middle.dims[0])
-    stray = [str(other) for other in middle.dims[1:] if other not in theory[variable].dims]
-    if stray:
-        raise InvalidParameterError(
-            f"run: its {variable} lies along {', '.join(map(str, middle.dims))}, that of theory does not: must be the "
-            f"same; choose with run.sel({stray[0]}=...), or average"
+    dim = leading(middle.dims)
+    if dim is None:
+        raise ShapeError(
+            f"run.{variable} is one number: must be a curve; pass the whole run, or .isel(t=[-1]) for its last time"
         )
-    times = _common_times(middle[dim].values, theory, dim)
+    middle = middle.transpose(dim, ...)
+    times = _common_times(_places("run", measured, dim), theory, dim)
+    for name, curve, beside in (("run", middle, solved), ("theory", solved, middle)):
+        stray = [str(along) for along in curve.dims if along not in beside.dims]
+        if stray:
+            raise InvalidParameterError(
+                f"{name}: its {variable} lies along {', '.join(map(str, curve.dims))}, that of "
+                f"{'theory' if name == 'run' else 'run'} does not: must be the same; choose with "
+                f"{name}.sel({stray[0]}=...), or average"
+            )
+    solved = numbers_of(f"theory.{variable}", solved, list(map(str, middle.dims)), axis=dim)
+    if solved.shape[1:] != middle.shape[1:]:
+        raise ShapeError(
+            f"theory.{variable} has entries of shape {solved.shape[1:]}, that of run of {middle.shape[1:]}: must be "
+            f"the same; solve theory for the run's own sizes"
+        )
+    _places("theory", solved, dim)
     middle = middle.sel({dim: times})
-    predicted = theory[variable].interp({dim: times}) if len(theory[dim]) > 1 else theory[variable]
+    predicted = _at(solved, times, dim)
     gap = middle - predicted.values
+    if not np.isfinite(gap.values).any():
+        raise InvalidParameterError(
+            f"run and theory have no time with a finite {variable} in both: nothing to compare; solve "
+            f"theory at run.{dim}"
+        )
 
     error: Any = None
     limit: Any
@@ -140,17 +160,18 @@ def compare(
         error = (measured.std("seed", ddof=1) / math.sqrt(measured.sizes["seed"])).sel({dim: times})
         limit, why = sigmas * error, f"{sigmas:g} standard errors over {measured.sizes['seed']} seeds"
     elif own_spread:
-        spread = theory[f"{variable}_std"]
-        known = spread.interp({dim: times}) if len(theory[dim]) > 1 else spread
+        known = _at(
+            variable_of("theory", theory, f"{variable}_std", list(map(str, middle.dims)), axis=dim),
+            times,
+            dim,
+        )
         sampling = np.zeros_like(gap.values) if by_overlaps else _sampling_error(run, predicted, variable)
         error = np.hypot(np.asarray(known), sampling)
         limit = sigmas * error + _ROUND_OFF * float(np.nanmax(np.abs(predicted)))
         why = f"{sigmas:g} times the theory's own spread at finite size"
         why += " and the test set's sampling error" if sampling.any() else ""
         if f"{variable}_covariance" in theory:
-            covariance = _covariance(theory[f"{variable}_covariance"], times, dim) + np.outer(
-                sampling, sampling
-            )
+            covariance = _covariance(theory, variable, times, dim) + np.outer(sampling, sampling)
             judged = _chi_square(gap.values, covariance, sigmas)
     else:
         limit, why = _order_of_magnitude(run, predicted, variable, sigmas)
@@ -167,7 +188,7 @@ def compare(
         one = np.asarray(error)
         values["z"] = gap.copy(data=np.divide(gap.values, one, out=np.zeros(gap.shape), where=one > 0.0))
     result = xr.Dataset({name: value.drop_attrs() for name, value in values.items()})
-    place = int(np.nanargmax(np.abs(gap.values).reshape(len(times), -1).max(axis=1)))
+    place = int(np.nanargmax(np.fmax.reduce(np.abs(gap.values).reshape(len(times), -1), axis=1)))
     result.attrs.update(
         {
             "variable": variable,
@@ -185,20 +206,41 @@ def compare(
 
 def _sampling_error(run: xr.Dataset, predicted: xr.DataArray, variable: str) -> npt.NDArray[np.float64]:
     """Return the sampling error of the run's test set; zero of what is not measured on one."""
-    tests = json.loads(run.attrs.get("settings", "{}")).get("test_size")
+    tests = _tests(_settings(run))
     level = np.abs(predicted.values)
-    if not isinstance(tests, int) or (variable != "eg" and variable not in _FRACTIONS):
+    if tests is None or (variable != "eg" and variable not in _FRACTIONS):
         return np.zeros_like(level)
     if variable in _FRACTIONS:
         return np.asarray(np.sqrt(level * np.clip(1.0 - level, 0.0, 1.0) / tests))
     return np.asarray(math.sqrt(2.0 / tests) * level)
 
 
-def _covariance(covariance: xr.DataArray, times: npt.NDArray[Any], dim: str) -> npt.NDArray[np.float64]:
+def _places(name: str, values: xr.DataArray, dim: str) -> npt.NDArray[np.float64]:
+    """Return where the entries along `dim` lie, each of them once."""
+    places = axis_of(name, values, dim)
+    if len(np.unique(places)) < len(places):
+        raise InvalidParameterError(
+            f"{name}.{dim} holds a value twice: must be read off at each once; pass {name}.drop_duplicates({dim!r})"
+        )
+    return places
+
+
+def _at(solved: xr.DataArray, times: npt.NDArray[Any], dim: str) -> xr.DataArray:
+    """Return theory at the compared times, linearly in between its own."""
+    return solved.interp({dim: times}) if solved.sizes[dim] > 1 else solved
+
+
+def _covariance(
+    theory: xr.Dataset, variable: str, times: npt.NDArray[Any], dim: str
+) -> npt.NDArray[np.float64]:
     """Return the covariance between the compared times."""
-    other = str(next(name for name in covariance.dims if name != dim))
+    name = f"{variable}_covariance"
+    others = [str(along) for along in theory[name].dims if along != dim]
+    covariance = variable_of("theory", theory, name, (dim, *(others[:1] or ["t2"])), axis=dim)
+    other = str(covariance.dims[1])
     if covariance.sizes[dim] == 1:
         return np.asarray(covariance.values, dtype=np.float64)
+    _places("theory", covariance, other)
     return np.asarray(covariance.interp({dim: times, other: times}), dtype=np.float64)
 
 
@@ -249,7 +291,9 @@ def _common_times(times: npt.NDArray[Any], theory: xr.Dataset, dim: str) -> npt.
         raise InvalidParameterError(
             f"theory has no coordinate {dim!r}: must be over the run's axis; solve it at run.{dim}"
         )
-    known = theory[dim].values
+    known = axis_of("theory", theory, dim)
+    if not known.size:
+        raise InvalidParameterError(f"theory holds no {dim}: must cover the run's; solve it at run.{dim}")
     slack = 1e-9 * max(1.0, float(np.abs(known).max()))
     covered: npt.NDArray[Any] = times[(times >= known.min() - slack) & (times <= known.max() + slack)]
     if len(covered) == 0:
@@ -264,11 +308,11 @@ def _order_of_magnitude(
     run: xr.Dataset, predicted: xr.DataArray, variable: str, sigmas: float
 ) -> tuple[npt.NDArray[np.float64], str]:
     """Return the allowed gap of a single run from the sizes it was made with, and the reason."""
-    settings = json.loads(run.attrs.get("settings", "{}"))
-    size, tests = _inputs(settings), settings.get("test_size")
+    settings = _settings(run)
+    size, tests = _inputs(settings), _tests(settings)
     level = np.abs(predicted.values)
     parts, reasons = np.zeros_like(level), []
-    if isinstance(tests, int):
+    if tests is not None:
         sampling = (
             np.sqrt(level * np.clip(1 - level, 0, 1)) if variable in _FRACTIONS else math.sqrt(2) * level
         )
@@ -284,10 +328,31 @@ def _order_of_magnitude(
     return sigmas * np.sqrt(parts), f"{sigmas:g} times " + " and ".join(reasons) + " (an order of magnitude)"
 
 
+def _settings(run: xr.Dataset) -> dict[str, Any]:
+    """Return what the run was asked for."""
+    told = run.attrs.get("settings", "{}")
+    try:
+        settings = json.loads(told)
+    except (TypeError, ValueError, RecursionError):
+        settings = None
+    if not isinstance(settings, dict):
+        raise InvalidParameterError(
+            f"run.attrs['settings'] = {shown(told)}: must be the JSON of a run's settings; pass the run as it was "
+            "returned, or allowed="
+        )
+    return settings
+
+
+def _tests(settings: dict[str, Any]) -> int | None:
+    """Return the number of test examples of a run, if it had any."""
+    tests = settings.get("test_size")
+    return tests if type(tests) is int and tests > 0 else None
+
+
 def _inputs(settings: dict[str, Any]) -> int | None:
     """Return the number of inputs (or nodes) of a run, if its settings say it."""
     for value in settings.values():
-        found = re.search(r"\bN=(\d+)", value) if isinstance(value, str) else None
+        found = re.search(r"\bN=([1-9]\d{0,15})\b", value) if isinstance(value, str) else None
         if found:
             return int(found.group(1))
     return None

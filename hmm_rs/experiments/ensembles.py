@@ -34,12 +34,14 @@ def ensemble(make: Callable[[int], xr.Dataset], *, seeds: int | Iterable[int]) -
     Returns
     -------
     xarray.Dataset
-        Every variable x with a dimension ``seed``, and ``x_mean``, ``x_std`` (of single runs, n - 1 in the
+        Every variable x with a dimension ``seed``, and of numbers ``x_mean``, ``x_std`` (of single runs, n - 1 in the
         denominator) and ``x_sem`` (of the mean). Attributes are those that all runs share; ``varied`` names
         the others.
 
     Raises
     ------
+    DtypeError
+        If `make` returns no dataset, or a variable that is numbers for one seed and dates for another.
     InvalidParameterError
         If there are fewer than two seeds, a seed comes twice, or the runs end at different times.
 
@@ -85,7 +87,8 @@ def join_seeds(results: Sequence[xr.Dataset], numbers: Sequence[int]) -> xr.Data
     joined.attrs["seeds"] = ",".join(map(str, numbers))
     statistics = {}
     for name, values in joined.data_vars.items():
-        if "seed" in values.dims:
+        # Texts and dates have no spread.
+        if "seed" in values.dims and values.dtype.kind in "biufc":
             spread = values.std("seed", ddof=1)
             statistics[f"{name}_mean"] = values.mean("seed")
             statistics[f"{name}_std"] = spread

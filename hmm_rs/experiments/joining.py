@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from ..ground.errors import InvalidParameterError
+from ..ground.errors import DtypeError, InvalidParameterError
 from ..ground.results import as_json
 
 if TYPE_CHECKING:
@@ -41,13 +41,15 @@ def join(results: Sequence[xr.Dataset | None], dims: Mapping[str, Array]) -> xr.
     Raises
     ------
     InvalidParameterError
-        If results lie over different axes. Sizes that merely count, like hidden units, may differ: what is missing
-        is NaN.
+        If results lie over different axes, or over one of `dims` themselves. Sizes that merely count, like hidden
+        units, may differ: what is missing is NaN.
+    DtypeError
+        If a variable is of kinds that have nothing in common, numbers and dates.
     """
     import xarray as xr
 
     given = [
-        None if result is None else result.squeeze([d for d in dims if d in result.dims], drop=True)
+        None if result is None else result.squeeze([d for d in dims if result.sizes.get(d) == 1], drop=True)
         for result in results
     ]
     there = [result for result in given if result is not None]
@@ -89,7 +91,7 @@ def join(results: Sequence[xr.Dataset | None], dims: Mapping[str, Array]) -> xr.
 def check_names(result: xr.Dataset, dims: Mapping[str, Array]) -> None:
     """Refuse a result whose variables have the names of the dimensions it is to be put along."""
     for name in dims:
-        if name in result.data_vars or result.sizes.get(name, 1) > 1:
+        if name in result.data_vars or result.sizes.get(name, 1) != 1:
             what = "a variable" if name in result.data_vars else f"an axis of {result.sizes[name]} entries"
             raise InvalidParameterError(
                 f"{name} is a parameter that varies, and {what} of the results: must not be both; rename the "
@@ -134,7 +136,13 @@ def _counts(axis: Array) -> bool:
 def _stacked(results: Sequence[xr.Dataset | None], name: str, sizes: Sequence[int]) -> Array:
     """Return a variable of all results, shape (points, *sizes); NaN (or "") where there is none."""
     known = [None if r is None or name not in r.variables else r[name].values for r in results]
-    kind = np.result_type(*(values.dtype for values in known if values is not None))
+    try:
+        kind = np.result_type(*(values.dtype for values in known if values is not None))
+    except TypeError:
+        kinds = ", ".join(sorted({str(values.dtype) for values in known if values is not None}))
+        raise DtypeError(
+            f"{name} holds {kinds} in different results: must be of one kind; return numbers from all of them"
+        ) from None
     whole = all(values is not None and values.shape == tuple(sizes) for values in known)
     if kind.kind in "biu" and not whole:
         kind = np.dtype(np.float64)
@@ -166,7 +174,10 @@ def _provenance(results: Sequence[xr.Dataset | None]) -> tuple[dict[str, Any], d
             varied.append(name)
             if all(value is None or isinstance(value, (int, float)) for value in values):
                 numbers[name] = np.array(
-                    [math.nan if r is None else float(r.attrs.get(name, math.nan)) for r in results]
+                    [
+                        math.nan if r is None or r.attrs.get(name) is None else float(r.attrs[name])
+                        for r in results
+                    ]
                 )
     if varied:
         common["varied"] = json.dumps(sorted(varied))
@@ -177,7 +188,7 @@ def _common_settings(texts: Sequence[Any]) -> tuple[str, list[str]]:
     """Return the settings that all have, and the names of the others."""
     try:
         settings = [json.loads(text) for text in texts]
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, RecursionError):
         settings = []
     if not settings or not all(isinstance(item, dict) for item in settings):
         return "{}", []
@@ -207,4 +218,6 @@ def _shared_words(values: Sequence[Any]) -> str | None:
 
 def _same(one: Any, other: Any) -> bool:
     # NaN in one result and NaN in the next are one value; so are a list and an array of numbers.
-    return one is other or bool(np.array_equal(one, other)) or (one != one and other != other)
+    if one is other or np.array_equal(one, other):
+        return True
+    return all(isinstance(value, (float, np.floating)) and math.isnan(value) for value in (one, other))

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..ground.errors import ConvergenceError, ShapeError
+from ..ground.errors import ConvergenceError, InvalidParameterError, ShapeError
+from ..ground.results import numbers_of
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -33,6 +34,10 @@ def plateau(result: xr.Dataset) -> dict[str, float]:
 
     Raises
     ------
+    ShapeError
+        If eg lies along other dimensions than t.
+    InvalidParameterError
+        If it holds no finite number, or its times do not increase.
     ConvergenceError
         If there is no plateau: the curve has no second fall (yet), or too few points to tell.
 
@@ -55,8 +60,14 @@ def plateau(result: xr.Dataset) -> dict[str, float]:
             f"result = {result!r:.60}: must have eg over t alone; pass one solution or run, "
             f"of several select one first (.sel(K=...))"
         )
-    positive = (result.t.values > 0.0) & (eg_of.values > 0.0)
-    t, eg = result.t.values[positive], eg_of.values[positive]
+    curve = numbers_of("result.eg", eg_of, ("t",), axis="t")
+    positive = (curve.t.values > 0.0) & (curve.values > 0.0) & np.isfinite(curve.values)
+    t, eg = curve.t.values[positive], curve.values[positive]
+    if (np.diff(t) <= 0.0).any():
+        raise InvalidParameterError(
+            "result.t does not increase: a slope needs times in order, none twice; pass result.sortby('t'), or "
+            "result.drop_duplicates('t')"
+        )
     if t.size < 5:
         raise ConvergenceError(
             f"result has {t.size} times t > 0 with eg > 0: a plateau needs 5 at least, and 50 to be seen well; "

@@ -16,14 +16,25 @@ import numpy as np
 import numpy.typing as npt
 
 from .. import _lib
-from .arguments import shown
-from .errors import DtypeError
+from .arguments import reals, shown
+from .errors import DtypeError, InvalidParameterError, ShapeError
 
 if TYPE_CHECKING:
     import xarray as xr
     from xarray.indexes import PandasIndex
 
-__all__ = ["VARIABLES", "as_json", "dataset", "indexed", "result_of"]
+__all__ = [
+    "VARIABLES",
+    "as_json",
+    "attribute_of",
+    "axis_of",
+    "dataset",
+    "indexed",
+    "leading",
+    "numbers_of",
+    "result_of",
+    "variable_of",
+]
 
 #: Dimensions (after the leading one) and plain-words label of every variable of the schema.
 VARIABLES: dict[str, tuple[tuple[str, ...], str]] = {
@@ -73,6 +84,133 @@ def result_of(name: str, value: Any, kind: str = "what a run or a solver returne
     if isinstance(value, xr.Dataset):
         return value
     raise DtypeError(f"{name} = {shown(value)}: must be an xarray.Dataset; pass {kind}")
+
+
+def variable_of(
+    name: str,
+    result: Any,
+    variable: str,
+    dims: Sequence[str] | None = None,
+    *,
+    axis: str | None = None,
+    either: Sequence[str] = (),
+    known: bool = True,
+) -> xr.DataArray:
+    """Return a variable of a result as :func:`numbers_of` does; `name` is the argument that holds the result."""
+    result_of(name, result)
+    if not isinstance(variable, str) or variable not in result:
+        listed = ", ".join(map(repr, result.data_vars)) or "none"
+        raise InvalidParameterError(
+            f"{name} has no variable {shown(variable)}: it holds {listed}; pass another one"
+        )
+    return numbers_of(f"{name}.{variable}", result[variable], dims, axis=axis, either=either, known=known)
+
+
+def numbers_of(
+    name: str,
+    values: Any,
+    dims: Sequence[str] | None = None,
+    *,
+    axis: str | None = None,
+    either: Sequence[str] = (),
+    known: bool = True,
+) -> xr.DataArray:
+    """Return labelled values as real numbers over the dimensions that a function works on.
+
+    Parameters
+    ----------
+    name
+        What they are called in messages: "result.eg".
+    values
+        A DataArray; the order of its dimensions does not matter.
+    dims
+        Dimensions that it must have, in the order in which they come back; None: as they are.
+    axis
+        The one of them whose coordinate must hold finite numbers.
+    either
+        Further dimensions that it may have, after the others.
+    known
+        Whether one number at least must be finite.
+
+    Raises
+    ------
+    DtypeError
+        If it is no DataArray, or holds texts or other objects.
+    ShapeError
+        If it lies along other dimensions.
+    InvalidParameterError
+        If it holds nothing but NaN, nothing at all, or no coordinate `axis`.
+    """
+    import xarray as xr
+
+    if not isinstance(values, xr.DataArray):
+        raise DtypeError(
+            f"{name} = {shown(values)}: must be an xarray.DataArray; pass a variable of a result"
+        )
+    found: xr.DataArray = values
+    if dims is not None:
+        missing = [dim for dim in dims if dim not in found.dims]
+        extra = [str(dim) for dim in found.dims if dim not in (*dims, *either)]
+        if missing or extra:
+            remedy = (
+                f"pass the whole result, or .isel({missing[0]}=[0]) for one entry of it"
+                if missing
+                else f"choose with .isel({extra[0]}=0), say"
+            )
+            raise ShapeError(
+                f"{name} has the dimensions ({', '.join(map(str, found.dims))}): must have "
+                f"({', '.join(dims)}); {remedy}"
+            )
+        found = found.transpose(*dims, *(dim for dim in either if dim in found.dims))
+    if found.size == 0:
+        sizes = ", ".join(f"{dim}: {size}" for dim, size in found.sizes.items())
+        raise InvalidParameterError(
+            f"{name} holds no values ({sizes}): nothing to draw or to compare; run longer, or pass the whole result"
+        )
+    numbers = reals(name, found.values, infinite=True, missing=True)
+    if known and not np.isfinite(numbers).any():
+        raise InvalidParameterError(
+            f"{name} holds no finite number: nothing to draw or to compare; pass a result that measured it"
+        )
+    if numbers.dtype != found.dtype:
+        found = found.copy(data=numbers)
+    if axis is None:
+        return found
+    places = axis_of(name, found, axis)
+    if places.dtype == found[axis].dtype or found[axis].dtype.kind in "iuf":
+        return found
+    return found.assign_coords({axis: found[axis].copy(data=places)})
+
+
+def axis_of(name: str, values: xr.DataArray | xr.Dataset, axis: str) -> npt.NDArray[np.float64]:
+    """Return the coordinate of a dimension, finite numbers."""
+    if axis not in values.coords:
+        raise InvalidParameterError(
+            f"{name} has a dimension {axis!r} without values: it must say where its entries lie; pass the whole "
+            f"result, or .assign_coords({axis}=...)"
+        )
+    return reals(f"{name}.{axis}", values[axis].values)
+
+
+def attribute_of(name: str, result: xr.Dataset, key: str) -> float:
+    """Return an attribute of a result that is a number; one that was not reached is NaN."""
+    if key not in result.attrs:
+        raise InvalidParameterError(
+            f"{name} has no attribute {key!r}: it must say it; pass the result with its attributes, "
+            f"xarray.set_options(keep_attrs=True)"
+        )
+    found = reals(f"{name}.attrs[{key!r}]", result.attrs[key], infinite=True, missing=True)
+    if found.size != 1:
+        raise ShapeError(
+            f"{name}.attrs[{key!r}] has shape {found.shape}: must be one number; pass the result as it was returned"
+        )
+    return float(found.reshape(-1)[0])
+
+
+def leading(dims: Sequence[Any]) -> str | None:
+    """Return the dimension along which things go on, `seed` apart: time-like ones before any other."""
+    rest = [str(dim) for dim in dims if dim != "seed"]
+    return next((dim for dim in ("t", "step", "alpha", "p") if dim in rest), rest[0] if rest else None)
 
 
 def dataset(

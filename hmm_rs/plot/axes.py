@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Literal
 
-from ..ground.arguments import shown
 from ..ground.errors import InvalidParameterError
 from ..ground.extras import extra
-from ..ground.results import result_of
+from ..ground.results import leading
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -16,11 +15,12 @@ if TYPE_CHECKING:
 
 __all__ = [
     "COLOURS",
+    "after_start",
     "axes_of",
-    "check_result",
     "distinct_colours",
     "in_words",
     "readable_log",
+    "source_of",
     "split",
     "style_of",
 ]
@@ -46,22 +46,22 @@ def axes_of(ax: Axes | None) -> Axes:
     return made
 
 
-def check_result(result: Any, *variables: str) -> None:
-    """Refuse what is not a dataset or lacks one of `variables`."""
-    result_of("result", result)
-    for name in variables:
-        if not isinstance(name, str) or name not in result:
-            listed = ", ".join(map(repr, result.data_vars))
-            raise InvalidParameterError(
-                f"result has no variable {shown(name)}: it holds {listed}; pass another one"
-            )
-        if result[name].size == 0:
-            raise InvalidParameterError(f"result holds no values of {name!r}: nothing to draw; run longer")
+def after_start(name: str, values: xr.DataArray, along: str = "t") -> xr.DataArray:
+    """Return what was measured after `along` = 0, which has no place on a logarithmic axis."""
+    seen = values.where(values[along] > 0, drop=True)
+    if seen.size == 0:
+        raise InvalidParameterError(f"{name} has no {along} > 0: nothing to draw; run longer")
+    return seen
+
+
+def source_of(result: xr.Dataset) -> str:
+    """Return "simulation" or "theory", or what else the result says of itself."""
+    return str(result.attrs.get("source", "simulation"))
 
 
 def style_of(result: xr.Dataset) -> dict[str, Any]:
     """Return points for simulations and a line for theory."""
-    if result.attrs.get("source") == "theory":
+    if source_of(result) == "theory":
         return {"linestyle": "-", "linewidth": 1.4}
     return {"linestyle": "", "marker": "o", "markersize": 4.0, "markerfacecolor": "none"}
 
@@ -106,7 +106,7 @@ def split(values: xr.DataArray) -> tuple[str, str | None]:
     dimension with a coordinate.
     """
     dims = [str(dim) for dim in values.dims if dim != "seed"]
-    first = next((dim for dim in ("t", "step", "alpha", "p") if dim in dims), dims[0] if dims else None)
+    first = leading(dims)
     rest = [dim for dim in dims if dim != first]
     if first is None:
         raise InvalidParameterError(

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from .axes import COLOURS, axes_of, check_result
+from ..ground.errors import ShapeError
+from ..ground.results import attribute_of, result_of, variable_of
+from .axes import COLOURS, axes_of
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -31,13 +33,18 @@ def gaussian_equivalence(result: xr.Dataset, *, ax: Axes | None = None) -> Axes:
     >>> test = hr.theory.equivalence.test_gaussian_equivalence(model, np.ones(50), n_samples=2000)
     >>> ax = hr.plot.gaussian_equivalence(test)
     """
-    check_result(result, "cdf", "ks")
+    curves = variable_of("result", result, "cdf", ("field", "level"), axis="level")
+    floor = attribute_of("result", result, "ks_floor")
+    if "name" not in curves.coords or curves["name"].dims != ("field",):
+        raise ShapeError(
+            "result.cdf has no names along field: every curve must have one; pass the whole result, or "
+            ".assign_coords(name=('field', [...]))"
+        )
     ax = axes_of(ax)
-    floor = float(result.attrs["ks_floor"])
     ax.axhspan(-floor, floor, color="0.9", label="Gaussian samples")
-    for i, name in enumerate(result["name"].values):
+    for i, name in enumerate(curves["name"].values):
         colour = COLOURS[i % len(COLOURS)]
-        ax.plot(result["level"], result["cdf"].isel(field=i), color=colour, linewidth=1.4, label=str(name))
+        ax.plot(curves["level"], curves.isel(field=i), color=colour, linewidth=1.4, label=str(name))
     ax.set_xlabel("standardised field")
     ax.set_ylabel("distribution function minus Gaussian")
     ax.legend(frameon=False, fontsize="small")
@@ -60,24 +67,34 @@ def equivalence_rates(result: xr.Dataset, *, ax: Axes | None = None) -> Axes:
     >>> rates = hr.theory.equivalence.rates([20, 40], f="erf", n_samples=2000, draws=2)
     >>> ax = hr.plot.equivalence_rates(rates)
     """
-    check_result(result, "ks", "excess_kurtosis")
-    ax = axes_of(ax)
-    curves = {
+    words = {
         "beta": "Stein bound",
         "excess_kurtosis": "|excess kurtosis|",
         "ks": "Kolmogorov distance",
     }
-    noise = {"excess_kurtosis": result.attrs["kurtosis_error"], "ks": result.attrs["ks_floor"]}
-    for i, (name, label) in enumerate(curves.items()):
-        if name not in result:
+    result_of("result", result)
+    # The bound is not known of all fields.
+    curves = {
+        name: variable_of("result", result, name, ("N", "draw"), axis="N")
+        for name in words
+        if name in result or name != "beta"
+    }
+    noise = {
+        "excess_kurtosis": attribute_of("result", result, "kurtosis_error"),
+        "ks": attribute_of("result", result, "ks_floor"),
+    }
+    sizes = curves["ks"]["N"].values
+    ax = axes_of(ax)
+    for i, (name, label) in enumerate(words.items()):
+        if name not in curves:
             continue
-        size = (result[name] ** 2).mean("draw") ** 0.5
-        ax.plot(result["N"], size, marker="o", markersize=4, color=COLOURS[i], label=label)
+        size = (curves[name] ** 2).mean("draw") ** 0.5
+        ax.plot(sizes, size, marker="o", markersize=4, color=COLOURS[i], label=label)
         if name in noise:
             ax.axhline(noise[name], color=COLOURS[i], linestyle=":", linewidth=1)
     ax.set_xscale("log")
     ax.set_yscale("log")
-    ax.set_xticks(result["N"].values, [f"{n:g}" for n in result["N"].values])
+    ax.set_xticks(sizes, [f"{n:g}" for n in sizes])
     ax.minorticks_off()
     ax.set_xlabel("number of inputs N")
     ax.set_ylabel("rms over weights (dotted: noise)")

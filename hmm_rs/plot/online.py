@@ -6,8 +6,18 @@ from typing import TYPE_CHECKING, Literal
 
 from ..ground.arguments import choice, flag, items, number
 from ..ground.errors import InvalidParameterError
-from ..ground.results import VARIABLES
-from .axes import COLOURS, axes_of, check_result, distinct_colours, in_words, readable_log, split, style_of
+from ..ground.results import VARIABLES, leading, numbers_of, variable_of
+from .axes import (
+    COLOURS,
+    after_start,
+    axes_of,
+    distinct_colours,
+    in_words,
+    readable_log,
+    source_of,
+    split,
+    style_of,
+)
 from .marks import error_bars
 
 if TYPE_CHECKING:
@@ -67,8 +77,7 @@ def learning_curve(
         raise InvalidParameterError("results: none given; pass at least one dataset")
     choice("band", band, ("std", "sem"))
     flag("bars", bars)
-    for result in results:
-        check_result(result, variable)
+    drawn = [variable_of("result", result, variable) for result in results]
     if labels is not None:
         listed = items("labels", labels, "legend entries, one a result")
         labels = [entry if isinstance(entry, str) else f"{number('labels', entry):g}" for entry in listed]
@@ -76,42 +85,45 @@ def learning_curve(
         raise InvalidParameterError(
             f"labels has {len(labels)} entries for {len(results)} results: must be one each; pass as many"
         )
-    along, swept = split(results[0][variable])
-    for result in results[1:]:
-        if split(result[variable]) != (along, swept):
+    along, swept = split(drawn[0])
+    for values in drawn[1:]:
+        if split(values) != (along, swept):
             raise InvalidParameterError(
-                f"results have {variable} over {tuple(result[variable].dims)} and over "
-                f"{tuple(results[0][variable].dims)}: must be over the same dimensions; draw them apart"
+                f"results have {variable} over {tuple(values.dims)} and over "
+                f"{tuple(drawn[0].dims)}: must be over the same dimensions; draw them apart"
             )
+    spreads = [_own_spread(result, variable) for result in results]
+    # Zero has no place on a logarithmic axis.
+    drawn = [
+        after_start("result", numbers_of(f"result.{variable}", values, axis=along), along) for values in drawn
+    ]
     ax = axes_of(ax)
     # Marks that have no place on the axes must know them; what is nowhere positive has no logarithm at all.
-    logarithmic = any(
-        bool((result[variable].mean(_seeds(result[variable])) > 0.0).any()) for result in results
-    )
+    logarithmic = any(bool((values.mean(_seeds(values)) > 0.0).any()) for values in drawn)
     ax.set(xscale="log", yscale="log" if logarithmic else "linear")
     first = 0
-    colours = list(COLOURS) if swept is None else distinct_colours(results[0].sizes[swept])
+    colours = list(COLOURS) if swept is None else distinct_colours(drawn[0].sizes[swept])
     for i, result in enumerate(results):
-        source = str(result.attrs.get("source", "simulation"))
-        paired = i > 0 and source == "theory" and results[i - 1].attrs.get("source") != "theory"
+        source = source_of(result)
+        paired = i > 0 and source == "theory" and source_of(results[i - 1]) != "theory"
         name = labels[i] if labels is not None else source
-        curves = _curves(result[variable], swept)
+        curves = _curves(drawn[i], swept)
         if i > 0 and not paired and swept is None:
             first += 1
         for which, (value, curve) in enumerate(curves):
             told = name if value is None else f"{swept} = {value}"
-            if value is None and labels is None and _own_spread(result, variable) is not None:
+            if value is None and labels is None and spreads[i] is not None:
                 told += " ± one standard deviation"
             # Of a sweep the legend names the values once; the shapes say what is simulation.
             _draw(
-                ax, curve, along, colours[(first + which) % len(colours)], result, band, bars=bars,
+                ax, curve, along, colours[(first + which) % len(colours)], result, spreads[i], band, bars=bars,
                 label=told if value is None or i == 0 else None,
             )  # fmt: skip
     readable_log(ax, "x")
     if logarithmic:
         readable_log(ax, "y")
-    ax.set_xlabel(in_words(results[0][along], along))
-    ax.set_ylabel(in_words(results[0][variable], variable))
+    ax.set_xlabel(in_words(drawn[0][along], along))
+    ax.set_ylabel(in_words(drawn[0], variable))
     ax.grid(visible=True, which="major", alpha=0.25, linewidth=0.5)
     if swept is not None:
         _name_the_shapes(ax, results, labels)
@@ -124,7 +136,7 @@ def _curves(values: xr.DataArray, swept: str | None) -> list[tuple[str | None, x
     if swept is None:
         return [(None, values)]
     return [
-        (str(value) if values[swept].dtype.kind in "US" else f"{value:g}", values.isel({swept: which}))
+        (f"{value:g}" if values[swept].dtype.kind in "biuf" else str(value), values.isel({swept: which}))
         for which, value in enumerate(values[swept].values)
     ]
 
@@ -140,22 +152,21 @@ def _draw(
     along: str,
     colour: str,
     result: xr.Dataset,
+    own: xr.DataArray | None,
     band: str,
     *,
     bars: bool,
     label: str | None,
 ) -> None:
     """Draw one curve, with its band if there are seeds."""
-    # Zero has no place on a logarithmic axis.
-    seen = curve.where(curve[along] > 0, drop=True)
-    middle = seen.mean(_seeds(seen))
-    theory = result.attrs.get("source") == "theory"
-    seeds = seen.sizes.get("seed", 1)
-    spread = seen.std("seed", ddof=1) if seeds > 1 else _own_spread(result, str(curve.name))
+    middle = curve.mean(_seeds(curve))
+    theory = source_of(result) == "theory"
+    seeds = curve.sizes.get("seed", 1)
+    spread = curve.std("seed", ddof=1) if seeds > 1 else own
     if spread is not None and spread.dims != middle.dims:
         spread = None
     if spread is not None:
-        spread = spread.sel({along: middle[along]})
+        spread = spread.where(spread[along] > 0, drop=True)
     if spread is not None and band == "sem" and seeds > 1:
         spread = spread / seeds**0.5
     if spread is not None and bars and not theory:
@@ -180,14 +191,18 @@ def _draw(
 def _own_spread(result: xr.Dataset, variable: str) -> xr.DataArray | None:
     """Return the spread of single runs that a theory knows."""
     name = f"{variable}_std"
-    return result[name] if "spread" in result.attrs and name in result else None
+    return (
+        variable_of("result", result, name, known=False)
+        if "spread" in result.attrs and name in result
+        else None
+    )
 
 
 def _name_the_shapes(
     ax: Axes, results: tuple[xr.Dataset, ...], labels: tuple[str, ...] | list[str] | None
 ) -> None:
     """Add legend entries that say which shape is simulation and which theory."""
-    told = [str(result.attrs.get("source", "simulation")) for result in results]
+    told = [source_of(result) for result in results]
     seen: set[str] = set()
     for i, result in enumerate(results):
         name = labels[i] if labels is not None else told[i]
@@ -217,28 +232,19 @@ def order_parameters(
     names = items("variables", variables, "names of order parameters, ('Q', 'R')")
     if not names:
         raise InvalidParameterError("variables is empty: must name an order parameter; pass ('Q', 'R')")
-    for result in results:
-        check_result(result, *names)
+    drawn = [[_entries(result, name) for name in names] for result in results]
     ax = axes_of(ax)
     for which, result in enumerate(results):
         colour = 0
-        for name in names:
-            values = result[name]
-            dim, inner = str(values.dims[0]), VARIABLES[name][0] if name in VARIABLES else ()
-            if values.dims[1:] != inner or not inner:
-                raise InvalidParameterError(
-                    f"{name} has the dimensions {tuple(values.dims)}: must be one axis and {inner or '(k,)'}; "
-                    f"choose with .sel(...), or average with .mean('seed')"
-                )
-            seen = values.where(values[dim] > 0, drop=True)
-            rows, columns = seen.shape[1], seen.shape[2] if seen.ndim > 2 else 1
+        for name, values in zip(names, drawn[which], strict=True):
+            rows, columns = values.shape[1], values.shape[2] if values.ndim > 2 else 1
             symmetric = name in ("Q", "W", "Sigma", "T")
             for k in range(rows):
                 for m in range(k if symmetric else 0, columns):
-                    curve = seen[:, k, m] if seen.ndim > 2 else seen[:, k]
-                    index = f"{k + 1}{m + 1}" if seen.ndim > 2 else f"{k + 1}"
+                    curve = values[:, k, m] if values.ndim > 2 else values[:, k]
+                    index = f"{k + 1}{m + 1}" if values.ndim > 2 else f"{k + 1}"
                     ax.plot(
-                        seen[dim],
+                        values[values.dims[0]],
                         curve,
                         color=COLOURS[colour % len(COLOURS)],
                         label=f"${name}_{{{index}}}$" if which == 0 else None,
@@ -246,8 +252,22 @@ def order_parameters(
                     )
                     colour += 1
     readable_log(ax, "x")
-    ax.set_xlabel(in_words(results[0][dim], dim))
+    first = drawn[0][-1]
+    ax.set_xlabel(in_words(first[first.dims[0]], str(first.dims[0])))
     ax.set_ylabel("order parameters")
     ax.grid(visible=True, which="major", alpha=0.25, linewidth=0.5)
     ax.legend(frameon=False, ncols=2, fontsize="small")
     return ax
+
+
+def _entries(result: xr.Dataset, name: str) -> xr.DataArray:
+    """Return an order parameter over its axis and the indices of its entries."""
+    values = variable_of("result", result, name)
+    inner = VARIABLES[name][0] if name in VARIABLES else ()
+    axis = leading([dim for dim in values.dims if dim not in inner])
+    if axis is None or not inner or set(values.dims) != {axis, *inner}:
+        raise InvalidParameterError(
+            f"{name} has the dimensions {tuple(values.dims)}: must be one axis and {inner or '(k,)'}; "
+            f"choose with .sel(...), or average with .mean('seed')"
+        )
+    return after_start("result", numbers_of(f"result.{name}", values, (axis, *inner), axis=axis), axis)

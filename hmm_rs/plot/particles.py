@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from ..ground import arguments
-from ..ground.errors import InvalidParameterError
+from ..ground.errors import InvalidParameterError, ShapeError
+from ..ground.results import numbers_of, variable_of
 from ..theory import HingeMeanField
-from .axes import COLOURS, axes_of, check_result, distinct_colours, readable_log, style_of
+from .axes import COLOURS, after_start, axes_of, distinct_colours, readable_log, source_of, style_of
 from .marks import error_bars
 
 if TYPE_CHECKING:
@@ -76,21 +77,28 @@ def particles(
     >>> ax.get_xlabel()
     'output weight $a$'
     """
-    check_result(result, "a", "w_par")
+    out = variable_of("result", result, "a", ("t", "i"), axis="t")
+    along = variable_of("result", result, "w_par", ("t", "i"))
     theory = _mean_field(theory)
-    count = min(arguments.count("nodes", nodes), result.sizes["i"])
+    count = min(arguments.count("nodes", nodes), out.sizes["i"])
+    a, w = out.values[:, :count], along.values[:, :count]
+    # Values beyond all bounds have no place on the plane.
+    reach = 1.05 * max(float(abs(part[np.isfinite(part)]).max(initial=0.0)) for part in (a, w))
+    if not 0.0 < reach < 1e300:
+        raise InvalidParameterError(
+            f"result.a and result.w_par reach {reach / 1.05:.3g} in their first {count} nodes: must be numbers that an "
+            "axis shows; pass a run that did not diverge"
+        )
     ax = axes_of(ax)
-    a, w = result.a.values[:, :count], result.w_par.values[:, :count]
     colours = distinct_colours(count)
     for i, colour in enumerate(colours):
         ax.plot(a[:, i], w[:, i], color=colour, alpha=0.7, **style_of(result))
         ax.plot(a[0, i], w[0, i], color=colour, marker="o", markersize=4.0)
     if theory is not None:
-        lines_a, lines_w = theory.nodes(np.linspace(float(result.t[0]), float(result.t[-1]), 400), a[0], w[0])
+        lines_a, lines_w = theory.nodes(np.linspace(float(out.t[0]), float(out.t[-1]), 400), a[0], w[0])
         for i, colour in enumerate(colours):
             ax.plot(lines_a[:, i], lines_w[:, i], color=colour, linewidth=1.2, zorder=3)
     tell_apart(ax, simulation=style_of(result), theory=theory is not None)
-    reach = 1.05 * float(max(abs(a).max(), abs(w).max()))
     for slope in (1.0, -1.0):
         ax.plot([-reach, reach], [-slope * reach, slope * reach], color="0.6", linewidth=0.7, linestyle=":")
     ax.set(xlim=(-reach, reach), ylim=(-reach, reach), aspect="equal")
@@ -130,15 +138,21 @@ def trajectories(
     >>> hr.plot.trajectories(run.run(20), variable="w_par").get_xscale()
     'log'
     """
-    check_result(result, arguments.choice("variable", variable, ("a", "w_par")))
-    count = min(arguments.count("nodes", nodes), result.sizes["i"])
+    arguments.choice("variable", variable, ("a", "w_par"))
+    seen = after_start("result", variable_of("result", result, variable, ("t", "i"), axis="t"))
+    count = min(arguments.count("nodes", nodes), seen.sizes["i"])
+    if lines is not None:
+        lines = after_start("lines", numbers_of("lines", lines, ("t", "i"), axis="t"))
+        if lines.sizes["i"] < count:
+            raise ShapeError(
+                f"lines has {lines.sizes['i']} nodes: must have the {count} that are drawn; pass "
+                f"nodes={lines.sizes['i']}"
+            )
     ax = axes_of(ax)
-    seen = result[variable].where(result.t > 0, drop=True)
     for i, colour in enumerate(distinct_colours(count)):
         ax.plot(seen.t, seen[:, i], color=colour, **{**style_of(result), "markersize": 3.0})
         if lines is not None:
-            shown = lines[:, i].where(lines.t > 0, drop=True)
-            ax.plot(shown.t, shown, color=colour, linewidth=1.2)
+            ax.plot(lines.t, lines[:, i], color=colour, linewidth=1.2)
     ax.set_xlim(float(seen.t[0]), float(seen.t[-1]))
     readable_log(ax, "x")
     ax.set_xlabel("time t = steps × dt")
@@ -170,12 +184,14 @@ def rotation(
     if not results:
         raise InvalidParameterError("results: none given; pass at least one dataset")
     theory, asymptotes = _mean_field(theory), arguments.flag("asymptotes", asymptotes)
+    curves = [
+        after_start("result", variable_of("result", result, "gamma", ("t",), axis="t", either=("seed",)))
+        for result in results
+    ]
     ax = axes_of(ax)
     last, top = 1.0, 0.0
-    for i, result in enumerate(results):
-        check_result(result, "gamma")
-        seen = result.gamma.where(result.t > 0, drop=True)
-        label = str(result.attrs.get("source", "simulation")) + (f" {i + 1}" if len(results) > 1 else "")
+    for i, (result, seen) in enumerate(zip(results, curves, strict=True)):
+        label = source_of(result) + (f" {i + 1}" if len(results) > 1 else "")
         curve(ax, seen, result, color=COLOURS[i % len(COLOURS)], label=label)
         last, top = max(last, float(seen.t[-1])), max(top, float(seen.max()))
     if theory is not None:
@@ -230,12 +246,11 @@ def satisfaction(
     ax
         Axes to draw on; None makes a figure.
     """
-    check_result(result, "first_satisfied")
+    first = variable_of("result", result, "first_satisfied", ("example",)).values
     theory = arguments.instance("theory", theory, HingeMeanField, "HingeMeanField(d)")
     dt = arguments.number("dt", dt, minimum=1e-100, maximum=1e100)
     most = arguments.count("most", most)
     projection = np.abs(arguments.reals("x_par", x_par))
-    first = result.first_satisfied.values
     if (projection > 1e100).any():
         raise InvalidParameterError(
             f"x_par reaches {projection.max():.3g}: no axis shows it; pass X[:, 0] of the run"
@@ -287,7 +302,12 @@ def overfitting(
     ax
         Axes to draw on; None makes a figure.
     """
-    check_result(result, "unsatisfied", "test_unsatisfied", "train_error", "test_error")
+    names = ("unsatisfied", "test_unsatisfied", "train_error", "test_error")
+    drawn = {name: variable_of("result", result, name, ("t",), axis="t", either=("seed",)) for name in names}
+    lines = {}
+    if theory is not None:
+        known = ("train_unsatisfied", "test_unsatisfied")
+        lines = {name: variable_of("theory", theory, name, ("t",), axis="t") for name in known}
     ax = axes_of(ax)
     curves = [
         ("unsatisfied", COLOURS[0], "train, unsatisfied"),
@@ -296,14 +316,12 @@ def overfitting(
     if arguments.flag("errors", errors):
         curves += [("train_error", COLOURS[5], "train, error"), ("test_error", COLOURS[4], "test, error")]
     for name, colour, label in curves:
-        seen = result[name].where((result.t > 0) & (result[name] > 0), drop=True)
+        seen = drawn[name].where((drawn[name].t > 0) & (drawn[name] > 0), drop=True)
         curve(ax, seen, result, color=colour, label=label)
-    if theory is not None:
-        for name, colour in (("train_unsatisfied", COLOURS[0]), ("test_unsatisfied", COLOURS[1])):
-            check_result(theory, name)
-            seen = theory[name].where((theory.t > 0) & (theory[name] > 0), drop=True)
-            label = name.replace("_", ", ") + " (theory)"
-            ax.plot(seen.t, seen, color=colour, linewidth=1.4, label=label)
+    for (name, values), colour in zip(lines.items(), COLOURS, strict=False):
+        seen = values.where((values.t > 0) & (values > 0), drop=True)
+        label = name.replace("_", ", ") + " (theory)"
+        ax.plot(seen.t, seen, color=colour, linewidth=1.4, label=label)
     ax.set_xscale("log")
     ax.set_yscale("log")
     ax.set(xlabel="time t = steps × dt", ylabel="fraction of examples")

@@ -8,7 +8,8 @@ import numpy as np
 
 from ..ground.arguments import choice, flag
 from ..ground.errors import InvalidParameterError
-from .axes import COLOURS, axes_of, check_result, readable_log
+from ..ground.results import numbers_of, variable_of
+from .axes import COLOURS, axes_of, readable_log
 from .marks import error_bars
 
 if TYPE_CHECKING:
@@ -77,17 +78,21 @@ def mean_over_seeds(
     >>> len(ax.lines) > 1
     True
     """
-    check_result(result, variable)
+    values = variable_of("result", result, variable)
     choice("band", band, ("sem", "std"))
     choice("average", average, ("arithmetic", "geometric"))
     choice("log", log, ("", "x", "y", "xy"))
     flag("connected", connected)
-    values = result[variable]
     if "seed" not in values.dims or values.ndim != 2:
         raise InvalidParameterError(
             f"{variable} has the dimensions {tuple(values.dims)}: must be seed and one more; pass what hr.ensemble "
             "returned, and choose with .sel(...)"
         )
+    dim = str(next(name for name in values.dims if name != "seed"))
+    values = numbers_of(f"result.{variable}", values, axis=dim)
+    line = None
+    if theory is not None:
+        line = variable_of("theory", theory, variable if expected is None else expected, (dim,), axis=dim)
     if average == "geometric" and bool((values <= 0.0).any()):
         raise InvalidParameterError(
             f"average = 'geometric': {variable} must be positive, its smallest value is {float(values.min()):g}; pass "
@@ -99,7 +104,6 @@ def mean_over_seeds(
     geometric = average == "geometric"
     seen = values.copy(data=np.log(values.values)) if geometric else values
     mean = seen.mean("seed")
-    (dim,) = (str(name) for name in mean.dims)
     error = seen.std("seed", ddof=1)
     if band == "sem":
         error = error / values.count("seed") ** 0.5
@@ -117,9 +121,7 @@ def mean_over_seeds(
         connected=connected,
         face=face,
     )
-    if theory is not None:
-        check_result(theory, expected or variable)
-        line = theory[expected or variable]
+    if line is not None:
         kept = np.ones(line.shape, dtype=bool)
         if ax.get_xscale() == "log":
             kept &= (line[dim] > 0.0).values

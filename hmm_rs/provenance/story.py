@@ -246,10 +246,18 @@ def _table_text(arrays: Mapping[str, Mapping[str, Any]]) -> str:
 
 def joined(dim: str, values: Sequence[int], texts: Sequence[str]) -> str:
     """Return the story of results that were joined along a dimension; arrays they share stand there once."""
-    stories = [json.loads(text) for text in texts]
+    stories = [
+        read(f"the result of {dim} = {value}", text) for value, text in zip(values, texts, strict=True)
+    ]
     arrays: dict[str, Any] = {}
-    for story in stories:
-        arrays.update(story.pop("arrays", {}))
+    for value, story in zip(values, stories, strict=True):
+        table = story.pop("arrays", {})
+        if not isinstance(table, dict):
+            raise InvalidParameterError(
+                f"the result of {dim} = {value}: the arrays of its provenance are no table; pass a result as it was "
+                "made or saved"
+            )
+        arrays.update(table)
     return json.dumps({"format": FORMAT, "joined": dim, "values": values, "runs": stories, "arrays": arrays})
 
 

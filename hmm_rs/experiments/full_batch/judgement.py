@@ -12,7 +12,7 @@ from ...ground import losses
 from ...ground.arguments import count, instance, reals
 from ...ground.errors import InvalidParameterError, ShapeError
 from ...ground.overflow import within_range
-from ...ground.results import result_of
+from ...ground.results import axis_of, result_of, variable_of
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -88,28 +88,32 @@ def agreement(simulation: xr.Dataset, theory: xr.Dataset) -> xr.Dataset:
             raise InvalidParameterError(
                 f"{argument} has no coordinate alpha: must be a curve over it; pass {kind}"
             )
-    if simulation.alpha.shape != theory.alpha.shape or not np.allclose(
-        simulation.alpha, theory.alpha, rtol=1e-9
-    ):
+    alpha, solved = axis_of("simulation", simulation, "alpha"), axis_of("theory", theory, "alpha")
+    if alpha.shape != solved.shape or not np.allclose(alpha, solved, rtol=1e-9):
         raise InvalidParameterError(
             f"theory has alpha = {theory.alpha.values}: must match the simulation's "
             f"{simulation.alpha.values}; solve the theory at simulation.alpha"
         )
     skipped = ("converged", "gap", "residual", "iterations")
     names = [str(name) for name in simulation.data_vars if name in theory and name not in skipped]
-    loss, p = str(simulation.attrs["loss"]), int(simulation.attrs["p"])
+    if not names:
+        raise InvalidParameterError(
+            "simulation and theory share no observable: must both hold train_error, say; pass what full_batch_curve "
+            "and replica.learning_curve returned"
+        )
+    loss, p = str(simulation.attrs.get("loss")), count("simulation.attrs['p']", simulation.attrs.get("p"))
     table: dict[str, list[Vector]] = {
         key: [] for key in ("theory", "simulation", "standard_error", "gap", "allowed", "within")
     }
     for name in names:
-        measured = simulation[name].values
+        measured = variable_of("simulation", simulation, name, ("alpha", "seed"), known=False).values
         repeats = measured.shape[1]
         error = (
             measured.std(axis=1, ddof=1) / math.sqrt(repeats)
             if repeats > 1
             else np.full(len(measured), np.inf)
         )
-        predicted = theory[name].values
+        predicted = variable_of("theory", theory, name, ("alpha",), known=False).values
         gap = measured.mean(axis=1) - predicted
         allowed = finite_size_allowance(name, predicted, error, p=p, loss=loss)
         columns = (
