@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import io
 import os
 import shutil
 import sys
@@ -42,6 +43,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     arguments
         Words after the program's name; None for those of this process.
     """
+    # What a pipe of Windows takes may lack letters of the authors' names.
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
     asked = parser().parse_args(arguments)
     try:
         with warnings.catch_warnings():

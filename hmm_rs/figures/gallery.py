@@ -117,7 +117,7 @@ def _made(card: Card, scale: Literal["small", "paper"], folder: Path, progress: 
     pyplot = extra("matplotlib.pyplot", of="plot", needed_by="hr.figures")
     # One record beside one picture: that of another scale is made anew.
     done = folder / "checkpoints" / card.name / "done.json"
-    kept: dict[str, Any] = json.loads(done.read_text()) if done.is_file() else {}
+    kept: dict[str, Any] = json.loads(done.read_text(encoding="utf-8")) if done.is_file() else {}
     if kept.get("scale") == scale and (folder / f"{card.name}.png").is_file():
         result = _Made(card, kept["seconds"], tuple(Row(*row) for row in kept["rows"]), "")
     else:
@@ -130,7 +130,8 @@ def _made(card: Card, scale: Literal["small", "paper"], folder: Path, progress: 
             result = _Made(card, reproduction.seconds, tuple(reproduction.table), "")
             done.parent.mkdir(parents=True, exist_ok=True)
             done.write_text(
-                json.dumps({"scale": scale, "seconds": result.seconds, "rows": result.rows}, default=float)
+                json.dumps({"scale": scale, "seconds": result.seconds, "rows": result.rows}, default=float),
+                encoding="utf-8",
             )
     if progress:
         print(f"{card.name:32} {result.seconds:6.1f} s  {result.verdict}", flush=True)

@@ -146,7 +146,8 @@ class Reproduction:
             for suffix in ("png", "pdf"):
                 self.picture.savefig(folder / f"{self.name}.{suffix}", dpi=200)
             rows = [{**row._asdict(), "gap": row.gap, "verdict": row.verdict} for row in self.table]
-            (folder / f"{self.name}.json").write_text(json.dumps(rows, indent=1, default=float))
+            table = json.dumps(rows, indent=1, default=float)
+            (folder / f"{self.name}.json").write_text(table, encoding="utf-8")
             for key, data in self.data.items():
                 data.to_netcdf(folder / f"{self.name}.{key}.nc")
         except OSError as error:

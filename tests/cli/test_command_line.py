@@ -572,6 +572,19 @@ def test_cite_names_what_a_result_rests_on(capsys):
         assert entry.count("{") == entry.count("}")
 
 
+@pytest.mark.parametrize("encoding", ["ascii", "cp932"])
+def test_names_are_printed_where_their_letters_are_unknown(encoding):
+    child = subprocess.run(
+        [sys.executable, "-P", "-m", "hmm_rs", "cite"],
+        capture_output=True,
+        check=False,
+        env={**os.environ, "PYTHONIOENCODING": encoding, "PYTHONUTF8": "0"},
+        timeout=60,
+    )
+    assert child.returncode == 0, child.stderr
+    assert "Mézard".encode(encoding, "backslashreplace") in child.stdout
+
+
 def test_cite_reads_checkpoints_and_says_when_there_is_nothing(capsys):
     ran("run", write(SGD.replace("t_max = 1", 't_max = 1\ncheckpoint = "run.npz"')), "--quiet")
     assert ran("cite", "run.npz") == 0

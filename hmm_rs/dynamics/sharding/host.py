@@ -179,7 +179,8 @@ def quick(connection: Connection) -> None:
 
 def line_of(connection: Connection) -> socket.socket:
     """Return the socket of a connection, to be closed by itself."""
-    return socket.socket(fileno=os.dup(connection.fileno()))
+    # Not os.dup: on Windows a socket is no file.
+    return socket.fromfd(connection.fileno(), socket.AF_INET, socket.SOCK_STREAM)
 
 
 @contextmanager
