@@ -420,12 +420,18 @@ def test_ctrl_c_that_breaks_the_pool_leaves_the_last_save(tmp_path):
     """A worker without a shard dies of Ctrl-C at a terminal, and the standard library ends the others with it."""
     path = tmp_path / "run.npz"
     interrupted(tmp_path, 4000, "fork", 2, terminal=True, after=0.0)
-    kept = hr.load(path).step
-    said, delay = interrupted(tmp_path, 4000, "fork", 3, terminal=True, after=0.1)
-    assert "the last good one is kept" in said
-    assert f"hmm_rs.resume({str(path)!r}) continues it" in said
-    assert delay < 5.0
-    assert hr.load(path).step == kept
+    broken = False
+    # On a loaded machine the library may see the dead worker only when the save is made already.
+    for _ in range(5):
+        kept = hr.load(path).step
+        said, delay = interrupted(tmp_path, 4000, "fork", 3, terminal=True, after=0.1)
+        broken = "the last good one is kept" in said
+        assert f"hmm_rs.resume({str(path)!r}) continues it" in said
+        assert delay < 5.0
+        assert hr.load(path).step == kept if broken else hr.load(path).step >= kept
+        if broken:
+            break
+    assert broken
 
 
 class Losing:
