@@ -152,3 +152,12 @@ def test_ensembles_that_make_no_sense_are_refused():
         hr.ensemble(late, seeds=2)
     with pytest.raises(hr.DtypeError, match=r"make\(0\) returned int"):
         hr.ensemble(lambda seed: seed, seeds=2)
+
+
+def test_names_that_are_numbers_are_texts_in_an_ensemble():
+    """xarray takes any name; tables of results have texts."""
+    runs = hr.ensemble(lambda seed: xr.Dataset({1: ("t", [float(seed), 2.0]), "b": ((7,), [1.0])}), seeds=2)
+    assert runs["1_mean"].values.tolist() == [0.5, 2.0]
+    assert runs["b"].dims == ("seed", "7")
+    with pytest.raises(hr.InvalidParameterError, match="several names that read 1"):
+        hr.ensemble(lambda seed: xr.Dataset({1: 0.0, "1": 1.0}), seeds=2)

@@ -16,7 +16,7 @@ from ..ground.results import as_json
 if TYPE_CHECKING:
     import xarray as xr
 
-__all__ = ["check_names", "join"]
+__all__ = ["check_names", "join", "named"]
 
 Array = npt.NDArray[Any]
 
@@ -49,7 +49,9 @@ def join(results: Sequence[xr.Dataset | None], dims: Mapping[str, Array]) -> xr.
     import xarray as xr
 
     given = [
-        None if result is None else result.squeeze([d for d in dims if result.sizes.get(d) == 1], drop=True)
+        None
+        if result is None
+        else named(result).squeeze([d for d in dims if result.sizes.get(d) == 1], drop=True)
         for result in results
     ]
     there = [result for result in given if result is not None]
@@ -97,6 +99,21 @@ def check_names(result: xr.Dataset, dims: Mapping[str, Array]) -> None:
                 f"{name} is a parameter that varies, and {what} of the results: must not be both; rename the "
                 f"parameter of your function, or return result.rename({name}=...)"
             )
+
+
+def named(result: xr.Dataset) -> xr.Dataset:
+    """Return a result whose names are all texts; xarray takes numbers for names too."""
+    names = {*result.variables, *result.dims}
+    changed = {name: str(name) for name in names if not isinstance(name, str)}
+    alike = sorted(
+        {text for text in changed.values() if text in names or [*changed.values()].count(text) > 1}
+    )
+    if alike:
+        raise InvalidParameterError(
+            f"a result has several names that read {', '.join(alike)}: must be different texts; return "
+            f"result.rename(...)"
+        )
+    return result.rename(changed) if changed else result
 
 
 def _names(results: Sequence[xr.Dataset]) -> list[str]:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..experiments.joining import named
 from ..ground.errors import DtypeError
 from ..ground.results import as_json
 
@@ -16,6 +17,10 @@ if TYPE_CHECKING:
     import xarray as xr
 
 __all__ = ["Parcel"]
+
+
+#: Kinds of arrays that are numbers, texts, times.
+_KINDS = "biufcUSmM"
 
 
 @dataclass(frozen=True)
@@ -31,9 +36,10 @@ class Parcel:
     def of(cls, result: xr.Dataset) -> Parcel:
         """Pack a dataset."""
         entries, pieces = [], []
+        result = named(result)
         for name, variable in result.variables.items():
             values = np.ascontiguousarray(variable.values)
-            if values.dtype.kind not in "biufcUSmM":
+            if values.dtype.kind not in _KINDS:
                 # Texts of unequal length come as objects.
                 if values.dtype.kind not in "OT" or not all(isinstance(item, str) for item in values.flat):
                     raise DtypeError(
@@ -42,8 +48,8 @@ class Parcel:
                 values = values.astype(str)
             entries.append(
                 {
-                    "name": str(name),
-                    "dims": [str(dim) for dim in variable.dims],
+                    "name": name,
+                    "dims": list(variable.dims),
                     "dtype": values.dtype.str,
                     "shape": list(variable.shape),
                     "attrs": dict(variable.attrs),
@@ -54,7 +60,13 @@ class Parcel:
         return cls(as_json({"variables": entries, "attrs": dict(result.attrs)}), b"".join(pieces))
 
     def dataset(self) -> xr.Dataset:
-        """Unpack it."""
+        """Unpack it.
+
+        Raises
+        ------
+        Exception
+            Of whatever class, where it is not as :meth:`of` packs it.
+        """
         import xarray as xr
 
         table = json.loads(self.table)
@@ -62,6 +74,10 @@ class Parcel:
         place = 0
         for entry in table["variables"]:
             kind = np.dtype(entry["dtype"])
+            if kind.kind not in _KINDS or not all(
+                isinstance(name, str) for name in (entry["name"], *entry["dims"])
+            ):
+                raise ValueError("no table of numbers and texts by name")
             size = int(np.prod(entry["shape"], dtype=np.int64))
             values = np.frombuffer(self.data, kind, size, place).reshape(entry["shape"]).copy()
             place += size * kind.itemsize

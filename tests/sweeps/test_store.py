@@ -246,6 +246,8 @@ def resealed(point, harm):
             point, codecs=[{"name": "bytes"}, {"name": "gzip", "configuration": {"level": 1}}]
         ),
         lambda out, point: resealed(point, lambda entry: entry.update(dtype="|O")),
+        lambda out, point: resealed(point, lambda entry: entry.update(dtype=[["a", "<f8"]])),
+        lambda out, point: resealed(point, lambda entry: entry.update(name=5)),
         lambda out, point: resealed(point, lambda entry: entry.update(shape=[-1])),
         lambda out, point: resealed(point, lambda entry: entry.update(shape=[1 << 62])),
         lambda out, point: resealed(point, lambda entry: entry.pop("dims")),
