@@ -14,7 +14,7 @@ mod theory;
 
 use pyo3::prelude::*;
 
-/// The compiled half of `hmm_rs`. Not tried without the lock: a free-threaded interpreter switches it on, and says so.
+/// The compiled half of `hmm_rs`. Tried little without the lock: a free-threaded interpreter switches it on, and says so.
 #[pymodule(gil_used = true)]
 fn _lib(module: &Bound<'_, PyModule>) -> PyResult<()> {
     border::register(module)?;
