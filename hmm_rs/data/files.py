@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import zipfile
 from collections.abc import Collection
 from pathlib import Path
 from typing import Any
@@ -63,12 +64,16 @@ def numpy_arrays(value: Any, names: Collection[Any] | None = None) -> dict[str, 
         No such file, no file of numpy's, a damaged one, one that holds objects (which would run code), or one that
         holds no array of a name.
     ResourceError
-        Arrays larger than the free memory once they are unpacked.
+        Arrays larger than the free memory, once they are unpacked.
     """
     path = regular_file(value, "a file of numpy's, .npy or .npz", name="file")
     try:
         # Opened here: what fails inside numpy leaves its own file open.
         with path.open("rb") as file:
+            # An archive is read member by member, anything else whole.
+            if not zipfile.is_zipfile(file):
+                require(path.stat().st_size, f"reading {path}", "keep less in one file")
+            file.seek(0)
             found = np.load(file, allow_pickle=False)
             if isinstance(found, np.ndarray):
                 return {"": found}

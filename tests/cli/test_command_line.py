@@ -403,6 +403,20 @@ def test_a_file_of_arrays_that_cannot_be_read_is_a_fault_of_the_line(made, told,
     assert "lr: file" in said
 
 
+def test_a_file_larger_than_memory_is_refused_before_it_is_read(capsys):
+    np.save("rates.npy", np.ones(3))
+    data = Path("rates.npy").read_bytes()
+    header = data[:128].replace(b"(3,), }" + b" " * 11, b"(137438953472,), }")
+    assert len(header) == 128
+    assert header != data[:128]
+    Path("rates.npy").write_bytes(header)
+    os.truncate("rates.npy", 128 + 8 * 137438953472)
+    assert ran("run", write(SGD.replace("lr = 0.2", 'lr = {file = "rates.npy"}'))) == 2
+    said = " ".join(capsys.readouterr().err.split())
+    assert "needs 1.02e+03 GiB" in said
+    assert "lr: reading" in said
+
+
 def test_more_than_there_is_memory_for_is_no_usage_error(capsys):
     assert ran("run", write(FLOW.replace("width = 10", "width = 1000000000000"))) == 1
     assert "GiB" in capsys.readouterr().err
